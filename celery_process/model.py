@@ -1,0 +1,319 @@
+"""What operations take and what reading gives: frozen dataclasses, none of which grows with the number of items.
+
+Instants are aware UTC datetimes. Params and settings travel as the JSON text of `values.encode`, except in what people
+read (`WorkInfo`, `ProcessState`), where they are dicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery_process.states import (
+    ClaimAnswer,
+    PageAnswer,
+    Progress,
+    RunAnswer,
+    RunState,
+    SlotEnd,
+    StopReason,
+    WorkList,
+    WorkState,
+)
+from celery_process.values import Number
+
+Stats = Mapping[str, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEntry:
+    """One recorded error: its text (≤ 1,024 characters), when, and the item it belongs to (None: the run)."""
+
+    text: str
+    at: datetime
+    work: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCounts:
+    """How many items of a run are in which state; items not yet enlisted are not among them."""
+
+    pending: int = 0
+    claimed: int = 0
+    completed: int = 0
+    incomplete: int = 0
+    aborted: int = 0
+    cancelled: int = 0
+    lost: int = 0
+    removed: int = 0
+
+    @property
+    def enlisted(self) -> int:
+        """All items that the run has taken from the lists so far."""
+        return sum(getattr(self, item.name) for item in fields(self))
+
+    @property
+    def ended(self) -> int:
+        """The items of the run that are over."""
+        return self.enlisted - self.pending - self.claimed
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One run. `stats` of an open run include its items that ended so far."""
+
+    process: str
+    id: str
+    epoch: int
+    slot: datetime
+    generation: int
+    state: RunState
+    reason: str
+    settings_version: int
+    started_at: datetime
+    progress_at: datetime
+    finished_at: datetime | None
+    counts: ItemCounts
+    stats: Stats
+    total_errors: int
+    errors: tuple[ErrorEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """That a process is paused: why, by whom, since when."""
+
+    note: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What `update_settings` stored: it wins over the code (B5). `settings` and `schedule` are JSON or None."""
+
+    settings: str | None = None
+    schedule: str | None = None
+    version: int = 0
+    changed_at: datetime | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProcess:
+    """What a store knows about a process, whoever asks."""
+
+    name: str
+    last_slot: datetime | None = None
+    paused: Pause | None = None
+    overrides: Overrides = Overrides()
+    run: RunStatus | None = None
+    aggregate_stats: Stats = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """What `Process.state()` gives: the stored state with the code's defaults filled in."""
+
+    name: str
+    schedule_frequency: Any
+    settings: Mapping[str, Any]
+    settings_version: int
+    paused: Pause | None
+    run: RunStatus | None
+    aggregate_stats: Stats
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStatus:
+    """How the last run of an item went; NEW where its registration changed since."""
+
+    state: WorkState = WorkState.NEW
+    stats: Stats = field(default_factory=dict)
+    errors: tuple[ErrorEntry, ...] = ()
+    total_errors: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkInfo:
+    """One registered work item with its last status."""
+
+    name: str
+    on: WorkList
+    params: Mapping[str, Any]
+    changed_at: datetime
+    status: WorkStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SlotEntry:
+    """How a slot ended. With `after`, the entry stands for every slot later than `after`, up to `slot`."""
+
+    slot: datetime
+    end: SlotEnd
+    at: datetime
+    by: str
+    run_id: str | None = None
+    after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What the code says of a run: default settings (JSON) and what it tolerates, kept with the run."""
+
+    defaults: str = "{}"
+    work_limit: int | None = 10
+    run_limit: int | None = 25
+    percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRef:
+    """A slot to claim or to end. `due_at` is the slot plus its jitter.
+
+    `previous` is the occurrence before it under the rule that `schedule` writes down; slots between the last one in the
+    ledger and `previous` were missed. A rule that changed since says nothing about the past, so nothing is missed then.
+    """
+
+    slot: datetime
+    due_at: datetime
+    previous: datetime | None = None
+    schedule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunClaim:
+    """The answer to `claim_run`: the run claimed, or the open one in the way; `due_in` with NOT_DUE."""
+
+    answer: RunAnswer
+    run: RunStatus | None = None
+    due_in: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to `open_page`: the names to publish, all from one list; `run` where the call closed the run."""
+
+    answer: PageAnswer
+    on: WorkList = WorkList.ACTIVE
+    names: tuple[str, ...] = ()
+    run: RunStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemClaim:
+    """The answer to `claim` for one item. What follows `answer` is there with CLAIMED only."""
+
+    name: str
+    answer: ClaimAnswer
+    on: WorkList = WorkList.ACTIVE
+    attempt: int = 0
+    epoch: int = 0
+    params: str = "{}"
+    params_version: int = 0
+    settings: str = "{}"
+    settings_version: int = 0
+    slot: datetime | None = None
+    generation: int = 0
+    run_started_at: datetime | None = None
+
+    @property
+    def fencing_token(self) -> int:
+        """Epoch · 2¹⁶ + attempt: rises with every claim of the item, so a resource can refuse an older one."""
+        return self.epoch * 2**16 + self.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What one attempt has counted so far, in absolute numbers. Texts: the first 10 / 25 only."""
+
+    stats: Stats = field(default_factory=dict)
+    run_stats: Stats = field(default_factory=dict)
+    errors: tuple[ErrorEntry, ...] = ()
+    error_count: int = 0
+    run_errors: tuple[ErrorEntry, ...] = ()
+    run_error_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReport:
+    """What the holder of a claim reports. `sequence` rises with each report of an attempt; an older one writes nothing.
+
+    The two versions are those that the handler works with; a newer one in the store is answered Merged, until reported.
+    """
+
+    name: str
+    sequence: int
+    totals: Totals
+    params_version: int
+    settings_version: int
+    outcome: WorkState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemAnswer:
+    """The answer to one `ItemReport`; with MERGED the fresh params and settings (JSON) and their versions."""
+
+    name: str
+    progress: Progress
+    params: str = "{}"
+    params_version: int = 0
+    settings: str = "{}"
+    settings_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The answer to `report` and `release`.
+
+    `stopping`: this call made the run ABORTING, so its pending items are to be cancelled. `page_closed`: it closed a
+    page, so another may be opened. `run`: it closed the run, whose end is to be told.
+    """
+
+    items: tuple[ItemAnswer, ...] = ()
+    stopping: bool = False
+    page_closed: bool = False
+    run: RunStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepTarget:
+    """A process that a sweep should look at."""
+
+    process: str
+    open_run: str | None = None
+    unnotified: tuple[str, ...] = ()
+    purge_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What the repair of one open run did: items to publish by list, names given up as lost, the run if it closed."""
+
+    publish: tuple[tuple[WorkList, tuple[str, ...]], ...] = ()
+    expired: int = 0
+    lost: tuple[str, ...] = ()
+    stopping: bool = False
+    run: RunStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is over is kept; see `purge`."""
+
+    dropped_for: timedelta = timedelta(days=30)
+    dropped: int = 10_000
+    runs_with_items: int = 2
+    runs: int = 50
+    slots: int = 1_000
+
+
+REASON_LOST = "lost"
+"""`RunStatus.reason` of a run that is INCOMPLETE since an item was given up; else a `StopReason` or empty."""
+
+Reason = StopReason | str

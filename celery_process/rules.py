@@ -1,0 +1,192 @@
+"""What every store decides alike, as pure functions: who may claim, what an item adds to its run, how a run ends.
+
+A store reads rows, asks here, and writes with a compare-and-set; so two stores can only differ in how they keep rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from celery_process.model import REASON_LOST, ErrorEntry, RunSpec, SlotEntry, SlotRef, Stats, Totals
+from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
+from celery_process.tolerance import Tolerance
+from celery_process.values import Number, add_stats, decode, encode
+
+CLOCK_FAULT = timedelta(hours=1)
+"""A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
+MAX_BACKOFF = timedelta(hours=1)
+
+
+def run_id(epoch: int, uuid: str) -> str:
+    """Return the id of a run; the uuid tells it from a run of the same epoch in a store restored from an older copy."""
+    return f"{epoch}-{uuid}"
+
+
+def epoch_of(run: str) -> int:
+    """Return the epoch inside a run id; 0, which no run has, for what is not one."""
+    head = run.partition("-")[0]
+    return int(head) if head.isascii() and head.isdigit() and len(head) < 18 else 0
+
+
+def effective(defaults: str, override: str | None) -> str:
+    """Return the settings of a run: the code's defaults overlaid by what `update_settings` stored (B5)."""
+    return encode({**decode(defaults), **decode(override)}, argument="settings") if override else defaults
+
+
+def takes_slot(
+    slot: SlotRef,
+    now: datetime,
+    *,
+    again: Again,
+    last_slot: datetime | None,
+    entry: SlotEntry | None,
+    generations: int,
+    changed: bool,
+) -> bool:
+    """Whether a run of `slot` may start, given that nothing is open: one run a slot unless `again` allows more (B12)."""
+    if again is Again.ALWAYS:
+        return True
+    if generations:
+        return again is Again.IF_CHANGED and changed
+    if entry is not None and not entry.end.may_still_run:
+        return False
+    return last_slot is None or slot.slot > last_slot or last_slot - now > CLOCK_FAULT
+
+
+def missed_before(slot: SlotRef, last: datetime | None, *, same_rule: bool) -> datetime | None:
+    """Return the start (exclusive) of the range that ends at `slot.previous` and that nobody took, or None."""
+    if last is None or slot.previous is None or not same_rule:
+        return None
+    return last if last < slot.previous else None
+
+
+def room(*, size: int, window: int, open_items: int) -> int:
+    """Return how many names a new page may have: all or nothing, so that pages stay few (0: the window is full).
+
+    Two pages fit into a window, so that one can be worked while the next is published.
+    """
+    page = max(1, min(size, window // 2))
+    return page if open_items + page <= window else 0
+
+
+def claim_answer(
+    *,
+    run: RunState,
+    paused: bool,
+    item: ItemState,
+    mine: bool,
+    expired: bool,
+    attempts_left: bool,
+    listed: bool,
+) -> ClaimAnswer:
+    """Return whether a delivery may work on an item. `listed`: its name is still on the list it was enlisted from."""
+    if item is ItemState.CLAIMED and mine:
+        return ClaimAnswer.CLAIMED
+    if item is ItemState.CANCELLED:
+        return ClaimAnswer.ABORTED
+    if item is ItemState.REMOVED:
+        return ClaimAnswer.REMOVED
+    if not item.is_open or not run.is_open:
+        return ClaimAnswer.DONE
+    if run is RunState.ABORTING:
+        return ClaimAnswer.ABORTED
+    if paused:
+        return ClaimAnswer.PAUSED
+    if (item is ItemState.CLAIMED and not expired) or not attempts_left:
+        return ClaimAnswer.BUSY
+    return ClaimAnswer.CLAIMED if listed else ClaimAnswer.REMOVED
+
+
+def new_errors(before: Totals, after: Totals) -> tuple[int, int]:
+    """Return how many errors of the item and of the run a report adds; never negative."""
+    return max(after.error_count - before.error_count, 0), max(after.run_error_count - before.run_error_count, 0)
+
+
+def new_texts(before: Totals, after: Totals) -> tuple[tuple[ErrorEntry, ...], tuple[ErrorEntry, ...]]:
+    """Return the texts of the item and of the run that a report brings for the first time."""
+    return after.errors[len(before.errors) :], after.run_errors[len(before.run_errors) :]
+
+
+def is_clean(on: WorkList, outcome: WorkState, totals: Totals) -> bool:
+    """Whether the item may be dropped: a cleanup that completed without an error of its own (I12, W28)."""
+    return on is WorkList.CLEANUP and outcome is WorkState.COMPLETED and totals.error_count == 0
+
+
+def work_state(item: ItemState, outcome: WorkState | None) -> WorkState | None:
+    """Return the state that people see for an item that is over; None for one that does not count (removed)."""
+    if item is ItemState.DONE:
+        return outcome
+    return {ItemState.CANCELLED: WorkState.ABORTED, ItemState.LOST: WorkState.INCOMPLETE}.get(item)
+
+
+def count_name(item: ItemState, outcome: WorkState | None) -> str:
+    """Return the field of `ItemCounts` that an item belongs to."""
+    if item is ItemState.DONE and outcome is not None:
+        return outcome.value.lower()
+    return item.value
+
+
+def item_stats(item: ItemState, outcome: WorkState | None, on: WorkList, totals: Totals) -> dict[str, Number]:
+    """Return what an item that is over adds to the stats of its run (B21, B26, B30, and decisions 4 and 7).
+
+    Only the winning attempt counts: a lost item brings no stats of its own.
+    """
+    stats: dict[str, Number] = {}
+    if item is ItemState.CANCELLED:
+        return {"workItemsAborted": 1}
+    if item not in (ItemState.DONE, ItemState.LOST):
+        return stats
+    if on is WorkList.ACTIVE:
+        stats["workItems"] = 1
+    else:
+        stats["workItemsCleaned" if item is ItemState.DONE and outcome is WorkState.COMPLETED else "workItemsDirty"] = 1
+    if outcome is WorkState.ABORTED:
+        stats["workItemsAborted"] = 1
+    if item is ItemState.DONE:
+        add_stats(stats, totals.run_stats)
+        add_stats(stats, {f"work.{name}": count for name, count in totals.stats.items()})
+    return stats
+
+
+def closing(state: RunState, reason: str, lost: int) -> tuple[RunState, str]:
+    """Return how a run ends whose cursor is at its end and that has no open page."""
+    if state is RunState.ABORTING:
+        return (RunState.ABORTED if reason == StopReason.ABORTED else RunState.INCOMPLETE), reason
+    return (RunState.INCOMPLETE, REASON_LOST) if lost else (RunState.COMPLETED, "")
+
+
+def finish_stats(stats: Stats, *, state: RunState, total_errors: int, duration: timedelta) -> dict[str, Number]:
+    """Return the stats of a run that closes; all of them are added to the aggregate (B36)."""
+    return {
+        "workItems": 0,
+        **stats,
+        "errors": total_errors,
+        "duration": duration.total_seconds(),
+        "runs": 1,
+        f"state.{state.value.lower()}": 1,
+    }
+
+
+def sum_stats(parts: Iterable[Stats]) -> dict[str, Number]:
+    """Return the sum of stats, name by name."""
+    total: dict[str, Number] = {}
+    for part in parts:
+        add_stats(total, part)
+    return total
+
+
+def spec_limit(spec: RunSpec, listed: int) -> int | None:
+    """Return how many errors the run tolerates when `listed` items are on its active list."""
+    return Tolerance(per_run=spec.run_limit, percent=spec.percent).run_limit(listed)
+
+
+def published_again(now: datetime, dispatched_at: datetime, dispatches: int, after: timedelta) -> bool:
+    """Whether an item that nobody claimed is published again: with doubling intervals, up to an hour."""
+    wait = min(after * 2.0 ** min(max(dispatches - 1, 0), 20), max(MAX_BACKOFF, after))
+    return now - dispatched_at >= wait
+
+
+def lost_text(attempts: int) -> str:
+    """Return the error of an item whose last attempt left without a word."""
+    return f"Lost: {attempts} attempts ended without an outcome (killed, hung, or out of reach of the store)."

@@ -1,0 +1,137 @@
+"""Which slot an instant belongs to, when the next one begins, and when a slot is due. Pure decisions over time.
+
+An occurrence rule is an `Interval` or a `Calendar`; both answer `latest(t)`, the last occurrence at or before `t`, and
+`following(t)`, the first one after it. No clock is read here, and Celery is not known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from celery_process.exceptions import InvalidValue
+from celery_process.values import from_us, to_us
+
+SECOND = timedelta(seconds=1)
+REPUBLISH_WITHIN = timedelta(seconds=30)
+"""A trigger that comes early comes back by itself only within this time: longer countdowns bring duplicates on Redis."""
+_MAX_DAYS = 366 * 8
+"""Farthest search of a calendar: 29 February on a fixed weekday can be 28 years apart, on any weekday 8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Every `period`, counted from 1970-01-01T00:00Z, whatever the time zone (B11)."""
+
+    period: timedelta
+
+    def latest(self, instant: datetime) -> datetime:
+        """Return the slot of `instant`: floor(instant / period) · period."""
+        every = self.period // timedelta(microseconds=1)
+        return from_us(to_us(instant) // every * every)
+
+    def following(self, instant: datetime) -> datetime:
+        """Return the first slot after `instant`."""
+        return self.latest(instant) + self.period
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Minutes of a calendar in a time zone, as a crontab names them; `weekdays` count from Sunday = 0.
+
+    A local time that does not exist on a day (clocks go forward) has no slot that day; one that comes twice (clocks go
+    back) has its first.
+    """
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    days: frozenset[int]
+    months: frozenset[int]
+    weekdays: frozenset[int]
+    zone: str = "UTC"
+
+    def latest(self, instant: datetime) -> datetime:
+        """Return the last occurrence at or before `instant`."""
+        zone = _zone(self.zone)
+        local = instant.astimezone(zone)
+        for day in self._days(local.date(), -1):
+            for occurrence in reversed(self._times(day, zone)):
+                if occurrence <= instant:
+                    return occurrence
+        raise self._never()
+
+    def following(self, instant: datetime) -> datetime:
+        """Return the first occurrence after `instant`."""
+        zone = _zone(self.zone)
+        local = instant.astimezone(zone)
+        for day in self._days(local.date(), 1):
+            for occurrence in self._times(day, zone):
+                if occurrence > instant:
+                    return occurrence
+        raise self._never()
+
+    def _days(self, start: date, step: int) -> Iterator[date]:
+        # One day on the other side first: around a change of the clocks an instant's local date can be off by one.
+        for offset in range(-1, _MAX_DAYS):
+            try:
+                day = start + timedelta(days=offset * step)
+            except OverflowError:
+                return
+            if day.month in self.months and day.day in self.days and day.isoweekday() % 7 in self.weekdays:
+                yield day
+
+    def _times(self, day: date, zone: tzinfo) -> list[datetime]:
+        found = []
+        for hour in sorted(self.hours):
+            for minute in sorted(self.minutes):
+                local = datetime.combine(day, time(hour, minute), tzinfo=zone)
+                instant = local.astimezone(UTC)
+                if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
+                    found.append(instant)
+        return sorted(found)
+
+    def _never(self) -> InvalidValue:
+        return InvalidValue(f"{self} names no day that comes; correct its days and months.", argument="schedule", value=self)
+
+
+Occurrences = Interval | Calendar
+
+
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def period(occurrences: Occurrences, instant: datetime) -> timedelta:
+    """Return the time from the slot of `instant` to the next one."""
+    return occurrences.following(instant) - occurrences.latest(instant)
+
+
+def jitter_of(process: str, slot: datetime, jitter: timedelta) -> timedelta:
+    """Return how much later than its slot a run is due: the same for every beat, spread evenly below `jitter` (B16)."""
+    if not jitter:
+        return timedelta(0)
+    digest = hashlib.sha256(f"{process}\0{to_us(slot)}".encode()).digest()
+    return jitter * (int.from_bytes(digest[:8]) / 2**64)
+
+
+def comes_back(due_in: timedelta, whole: timedelta) -> bool:
+    """Whether an early trigger publishes itself once more: at most 30 s and half the period away."""
+    return timedelta(0) < due_in <= min(REPUBLISH_WITHIN, whole / 2)
+
+
+def clamp(schedule: timedelta, minimum: timedelta) -> timedelta:
+    """Return the schedule frequency, at least `minimum`; there is no upper clamp (B2)."""
+    return max(schedule, minimum)
+
+
+def progress_of(schedule: timedelta, minimum: timedelta | None) -> timedelta:
+    """Return how often progress is written: schedule/10, at most a third of a minimum that was set (B2).
+
+    Where no minimum was set, between 1 and 30 seconds, so that a run of a long schedule still shows progress.
+    """
+    if minimum is not None:
+        return min(schedule / 10, minimum / 3)
+    return min(max(schedule / 10, SECOND), 30 * SECOND)

@@ -1,0 +1,230 @@
+"""The store contract, in four parts: definitions, runs, items, reads. Each method is one operation of the run protocol.
+
+An operation is atomic (or a chain of atomic steps that another call or the sweep can take up), can be repeated after a
+lost answer with the same ids and then answers the same, and reads its time from the store. All of them may raise
+`StoreUnavailable`. Names, params and settings come in checked and encoded by `celery_process.values`.
+
+Invariants I1 to I16 are those of the conformance suite in `celery_process.testing`, which every store runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery_process.model import (
+    ItemClaim,
+    ItemReport,
+    Overrides,
+    Page,
+    Reported,
+    Retention,
+    RunClaim,
+    RunSpec,
+    RunStatus,
+    SlotEntry,
+    SlotRef,
+    StoredProcess,
+    SweepTarget,
+    Swept,
+    WorkInfo,
+)
+from celery_process.states import Again, SlotEnd, StopReason, WorkList
+
+END = chr(0x10FFFF)
+"""A name after all names: where to begin a walk backwards."""
+
+
+class Definitions(ABC):
+    """What callers write: registrations, overrides, the pause. No run ever writes these, but for a clean cleanup's drop.
+
+    With `using`, a transaction of the caller's that the store can join, the write is part of it: never committed,
+    closed or retried here. A store that cannot join it raises `CannotJoin`.
+    """
+
+    @abstractmethod
+    def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:
+        """Put items (name → params) on the active list; return the names that changed (B8: same and active, nothing)."""
+
+    @abstractmethod
+    def unregister(self, process: str, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:
+        """Put names, known or not, on the cleanup list; return those that changed (B9: cleanup and dropped, nothing)."""
+
+    @abstractmethod
+    def update_settings(
+        self,
+        process: str,
+        *,
+        settings: str | None,
+        schedule: str | None,
+        by: str = "",
+        expected_version: int | None = None,
+        using: Any = None,
+    ) -> int:
+        """Replace the overrides and return the new version; None keeps what is stored (B4).
+
+        Raises `SettingsChanged` where the version is not the expected one.
+        """
+
+    @abstractmethod
+    def pause(self, process: str, *, note: str, by: str) -> None:
+        """Let no slot, page or claim begin any more. Repeating it replaces the note."""
+
+    @abstractmethod
+    def resume(self, process: str) -> None:
+        """End the pause, if there is one."""
+
+
+class Runs(ABC):
+    """The life of a run as a whole."""
+
+    @abstractmethod
+    def claim_run(self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str) -> RunClaim:
+        """Start the run of a slot, if the slot is due and free and no run is open; at most one caller is answered CLAIMED.
+
+        A repeat with the same uuid is answered ALREADY with that run. The slot's entry in the ledger becomes "ran", and
+        the slots before it that nobody took become one entry "missed".
+        """
+
+    @abstractmethod
+    def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:
+        """Start a new generation of a closed run's slot over its items that did not complete and are still registered.
+
+        Raises `RunNotFound`, and `RunPurged` where its items are no longer kept.
+        """
+
+    @abstractmethod
+    def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:
+        """Write down why a slot did not run, unless the ledger has it; return whether it was written."""
+
+    @abstractmethod
+    def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:
+        """Stop an open run: nothing new starts, what is pending is cancelled; return the run if this call closed it.
+
+        With SUPERSEDED the claimed items are cancelled as well and their holders are answered Conflict, so that the run
+        is closed when the call returns. The first reason stands.
+        """
+
+    @abstractmethod
+    def ack_finish(self, process: str, run: str) -> bool:
+        """Note that the end of a closed run was told; return whether this was the first time."""
+
+    @abstractmethod
+    def begin_sweep(self, processes: Sequence[str], *, interval: timedelta, grace: timedelta) -> tuple[SweepTarget, ...]:
+        """Return those of `processes` that need a look and had none for `interval`; each goes to one caller only.
+
+        A closed run is a reason to look once its end has been untold for `grace`.
+        """
+
+    @abstractmethod
+    def purge(self, process: str, *, retention: Retention, limit: int) -> int:
+        """Delete up to about `limit` rows of what is over for long; return how many. Less than `limit`: all is done."""
+
+
+class Items(ABC):
+    """The life of the items of a run, from enlisting to their end."""
+
+    @abstractmethod
+    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:
+        """Enlist the next names of the run, if the window has room; the names are the caller's to publish.
+
+        A repeat with the same token returns the same page. At the end of both lists, with no page open, the call closes
+        the run. The cleanup list begins when no page of the active list is open (WAITING until then).
+        """
+
+    @abstractmethod
+    def mark_published(self, process: str, run: str, names: Collection[str]) -> None:
+        """Note that messages for these items were sent."""
+
+    @abstractmethod
+    def claim(
+        self, process: str, run: str, names: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
+    ) -> tuple[ItemClaim, ...]:
+        """Take the right to work on items, one answer a name in the order given; a repeat with the token is CLAIMED again.
+
+        An item whose name left the list it was enlisted from is REMOVED; one that meets a pause is noted as unpublished.
+        """
+
+    @abstractmethod
+    def report(self, process: str, run: str, reports: Sequence[ItemReport], *, token: str, lease: timedelta) -> Reported:
+        """Write the totals of claimed items, extend their leases, and end those with an outcome.
+
+        Errors beyond the tolerance make the run ABORTING in the same transaction. A clean cleanup of a registration
+        that did not change since drops the item in it too. An older sequence writes nothing.
+        """
+
+    @abstractmethod
+    def release(self, process: str, run: str, names: Sequence[str], *, token: str) -> Reported:
+        """Give claimed items back that were not started: pending and unpublished again, with no attempt used up."""
+
+    @abstractmethod
+    def sweep_run(
+        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+    ) -> Swept:
+        """Repair an open run: expired leases, pages that nobody closed, items that nobody published or claimed.
+
+        Items unpublished for longer than `grace` are returned to publish, at most about `limit` of them.
+        """
+
+
+class Reads(ABC):
+    """What people and schedules read. None grows with the number of items, except `work_counts`."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """Return the store's clock."""
+
+    @abstractmethod
+    def process(self, process: str) -> StoredProcess:
+        """Return what is stored of a process; of one never heard of, an empty state."""
+
+    @abstractmethod
+    def overrides(self, process: str) -> Overrides:
+        """Return the stored overrides alone: what beat reads again and again."""
+
+    @abstractmethod
+    def run(self, process: str, run: str) -> RunStatus:
+        """Return one run, or raise `RunNotFound`."""
+
+    @abstractmethod
+    def runs(self, process: str, *, before: int | None, limit: int) -> tuple[RunStatus, ...]:
+        """Return runs with an epoch below `before` (None: all), newest first."""
+
+    @abstractmethod
+    def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:
+        """Return the ledger's entries for slots before `before` (None: all), newest first."""
+
+    @abstractmethod
+    def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:
+        """Return items of a list whose name comes after `after`, in name order (by code point)."""
+
+    @abstractmethod
+    def work(self, process: str, name: str) -> WorkInfo:
+        """Return one item, or raise `WorkNotFound`."""
+
+    @abstractmethod
+    def work_counts(self, process: str) -> Mapping[WorkList, int]:
+        """Return how many items each list has; not constant time on every store."""
+
+
+class Store(Definitions, Runs, Items, Reads):
+    """A place where definitions and runs live. Nothing connects before the first operation."""
+
+    shared = True
+    """Whether other operating-system processes see the same store; a worker of several needs it."""
+    url = ""
+    """The store's address, without its password."""
+
+    @abstractmethod
+    def check(self) -> tuple[str, ...]:
+        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings."""
+
+    @abstractmethod
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the store's tables up to the code; return what was done, one line each."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections. The next operation opens them again."""

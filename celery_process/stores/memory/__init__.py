@@ -1,0 +1,55 @@
+"""The memory store: the contract in its most readable form, for tests, eager mode and as the reference of the others.
+
+One lock makes each operation atomic. It lives and ends with its interpreter, so a worker of several processes refuses it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from celery_process.exceptions import ConfigurationError
+from celery_process.stores.base import Store
+from celery_process.stores.memory.definitions import MemoryDefinitions
+from celery_process.stores.memory.items import MemoryItems
+from celery_process.stores.memory.reads import MemoryReads
+from celery_process.stores.memory.rows import Process
+from celery_process.stores.memory.runs import MemoryRuns
+
+
+def utc_now() -> datetime:
+    """Return this host's clock."""
+    return datetime.now(UTC)
+
+
+class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store):
+    """`memory://`. `clock` gives the store's time; tests move it by hand."""
+
+    shared = False
+    url = "memory://"
+
+    def __init__(self, url: str = "memory://", *, clock: Callable[[], datetime] = utc_now, **_: Any) -> None:
+        if url != "memory://":
+            raise ConfigurationError(
+                f"The memory store is 'memory://' and takes nothing more, not {url!r}.", setting="process_backend", value=url
+            )
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._processes: dict[str, Process] = {}
+
+    def _of(self, process: str) -> Process:
+        return self._processes.setdefault(process, Process(process))
+
+    def now(self) -> datetime:  # noqa: D102
+        return self._clock()
+
+    def check(self) -> tuple[str, ...]:  # noqa: D102
+        return ("memory:// keeps nothing when this interpreter ends; name a store by URL in process_backend.",)
+
+    def migrate(self) -> tuple[str, ...]:  # noqa: D102
+        return ()
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,101 @@
+"""What callers write, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from threading import RLock
+from typing import Any
+
+from celery_process.exceptions import CannotJoin, SettingsChanged
+from celery_process.model import Pause
+from celery_process.states import WorkList
+from celery_process.stores.base import Definitions, Store
+from celery_process.stores.memory.rows import Process, Work
+from celery_process.values import to_us
+
+
+def refuse_using(using: Any) -> None:
+    """Raise `CannotJoin` where a transaction was given: this store has none."""
+    if using is not None:
+        raise CannotJoin(
+            "memory:// has no transactions to join; leave out using=, and call after your commit (an on-commit hook).",
+            using=using,
+        )
+
+
+class MemoryBase(Store):
+    """What the four parts share."""
+
+    _lock: RLock
+    _processes: dict[str, Process]
+
+    def _of(self, process: str) -> Process:
+        raise NotImplementedError
+
+
+class MemoryDefinitions(MemoryBase, Definitions):
+    """See `Definitions`."""
+
+    def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
+        refuse_using(using)
+        with self._lock:
+            return tuple(name for name in sorted(works) if self._list(process, name, WorkList.ACTIVE, works[name]))
+
+    def unregister(self, process: str, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
+        refuse_using(using)
+        with self._lock:
+            return tuple(name for name in sorted(set(names)) if self._list(process, name, WorkList.CLEANUP, None))
+
+    def _list(self, process: str, name: str, on: WorkList, params: str | None) -> bool:
+        works, now = self._of(process).works, self.now()
+        old = works.get(name)
+        if old is not None:
+            if on is WorkList.CLEANUP and old.on is not WorkList.ACTIVE:
+                return False
+            if on is WorkList.ACTIVE and old.on is WorkList.ACTIVE and old.params == params:
+                return False
+            params = old.params if params is None else params
+        listed_at = old.listed_at if old is not None and old.on is on else now
+        version = max(to_us(now), old.version + 1 if old else 0)
+        works[name] = Work(on, listed_at, params or "{}", version)
+        return True
+
+    def update_settings(  # noqa: D102
+        self,
+        process: str,
+        *,
+        settings: str | None,
+        schedule: str | None,
+        by: str = "",
+        expected_version: int | None = None,
+        using: Any = None,
+    ) -> int:
+        refuse_using(using)
+        with self._lock:
+            row = self._of(process)
+            old = row.overrides
+            if expected_version is not None and expected_version != old.version:
+                raise SettingsChanged(
+                    f"The settings of {process!r} are at version {old.version}, not {expected_version}; read them again.",
+                    process=process,
+                    expected=expected_version,
+                    found=old.version,
+                )
+            row.overrides = replace(
+                old,
+                settings=old.settings if settings is None else settings,
+                schedule=old.schedule if schedule is None else schedule,
+                version=old.version + 1,
+                changed_at=self.now(),
+                by=by,
+            )
+            return row.overrides.version
+
+    def pause(self, process: str, *, note: str, by: str) -> None:  # noqa: D102
+        with self._lock:
+            self._of(process).paused = Pause(note, by, self.now())
+
+    def resume(self, process: str) -> None:  # noqa: D102
+        with self._lock:
+            self._of(process).paused = None

@@ -1,0 +1,301 @@
+"""The life of the items of a run, in memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from celery_process import rules
+from celery_process.model import ErrorEntry, ItemAnswer, ItemClaim, ItemReport, Page, Reported, Swept, Totals
+from celery_process.states import (
+    ClaimAnswer,
+    ItemState,
+    PageAnswer,
+    Progress,
+    RunState,
+    StopReason,
+    WorkList,
+    WorkState,
+)
+from celery_process.stores.base import Items
+from celery_process.stores.memory import rows
+from celery_process.stores.memory.definitions import MemoryBase
+from celery_process.stores.memory.runs import close_run, settle_page
+from celery_process.tolerance import exceeded
+from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS
+
+
+class MemoryItems(MemoryBase, Items):
+    """See `Items`."""
+
+    def _run(self, process: str, run: str) -> rows.Run | None:
+        row = self._of(process).runs.get(rules.epoch_of(run))
+        return row if row is not None and row.id == run else None
+
+    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:  # noqa: D102
+        with self._lock:
+            row, now, found = self._of(process), self.now(), self._run(process, run)
+            if found is None:
+                return Page(PageAnswer.CLOSED)
+            mine = next((page for page in found.pages if page.token == token), None)
+            if mine is not None:
+                return Page(PageAnswer.OPENED, mine.on, mine.names)
+            if found.state is not RunState.ACTIVE or found.cursor is None:
+                closed = close_run(row, found, now)
+                return Page(PageAnswer.CLOSED, run=found.status() if closed else None)
+            if row.paused is not None:
+                return Page(PageAnswer.PAUSED)
+            size = rules.room(size=size, window=window, open_items=len(found.open_items()))
+            if not size:
+                return Page(PageAnswer.FULL)
+            while found.cursor is not None:
+                on, after = found.cursor
+                names = self._next_names(row, found, on, after, size)
+                if names:
+                    return self._enlist(row, found, on, names, token)
+                if on is WorkList.ACTIVE and found.open_pages:
+                    return Page(PageAnswer.WAITING)
+                found.cursor = (WorkList.CLEANUP, "") if on is WorkList.ACTIVE else None
+            closed = close_run(row, found, now)
+            return Page(PageAnswer.CLOSED, run=found.status() if closed else None)
+
+    def _next_names(self, row: rows.Process, run: rows.Run, on: WorkList, after: str, size: int) -> tuple[str, ...]:
+        def wanted(name: str, work: rows.Work) -> bool:
+            status = row.statuses.get(name)
+            return (
+                name > after
+                and work.on is on
+                and work.listed_at <= run.listed_before
+                and name not in run.items
+                and (status is None or status.epoch != run.epoch)
+                and not any(self._completed(row.runs[epoch].items.get(name), on) for epoch in run.redrives)
+            )
+
+        return tuple(heapq.nsmallest(size, (name for name, work in row.works.items() if wanted(name, work))))
+
+    def _completed(self, item: rows.Item | None, on: WorkList) -> bool:
+        return item is not None and item.on is on and item.state is ItemState.DONE and item.outcome is WorkState.COMPLETED
+
+    def _enlist(self, row: rows.Process, run: rows.Run, on: WorkList, names: tuple[str, ...], token: str) -> Page:
+        page = rows.Page(len(run.pages), token, on, names, self.now())
+        run.pages.append(page)
+        run.cursor = (on, names[-1])
+        for name in names:
+            run.items[name] = rows.Item(name, on, page.number, row.works[name].version)
+        return Page(PageAnswer.OPENED, on, names)
+
+    def mark_published(self, process: str, run: str, names: Collection[str]) -> None:  # noqa: D102
+        with self._lock:
+            found = self._run(process, run)
+            for name in names:
+                item = found.items.get(name) if found else None
+                if item is not None and item.state.is_open:
+                    item.dispatched_at = self.now()
+                    item.dispatches += 1
+
+    def claim(  # noqa: D102
+        self, process: str, run: str, names: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
+    ) -> tuple[ItemClaim, ...]:
+        with self._lock:
+            return tuple(self._claim(process, run, name, token, lease, max_attempts) for name in names)
+
+    def _claim(self, process: str, run: str, name: str, token: str, lease: timedelta, max_attempts: int) -> ItemClaim:
+        row, now, found = self._of(process), self.now(), self._run(process, run)
+        item = found.items.get(name) if found else None
+        if found is None or item is None:
+            return ItemClaim(name, ClaimAnswer.CONFLICT)
+        work = row.works.get(name)
+        repeat = item.token == token
+        answer = rules.claim_answer(
+            run=found.state,
+            paused=row.paused is not None,
+            item=item.state,
+            mine=repeat,
+            expired=item.expired(now),
+            attempts_left=item.attempt < max_attempts,
+            listed=work is not None and work.on is item.on,
+        )
+        if answer is ClaimAnswer.PAUSED and item.state is ItemState.PENDING:
+            item.dispatched_at = None
+        if answer is ClaimAnswer.REMOVED and item.state.is_open:
+            item.move(ItemState.REMOVED)
+            item.free()
+            settle_page(row, found, item.page, now)
+        if answer is not ClaimAnswer.CLAIMED or work is None:
+            return ItemClaim(name, answer)
+        if not repeat:
+            item.move(ItemState.CLAIMED)
+            item.token, item.sequence, item.attempt = token, 0, item.attempt + 1
+            item.version, item.totals, item.started_at = work.version, Totals(), now
+            item.lease_until = now + lease
+        return ItemClaim(
+            name=name,
+            answer=answer,
+            on=item.on,
+            attempt=item.attempt,
+            epoch=found.epoch,
+            params=work.params,
+            params_version=work.version,
+            settings=rules.effective(found.spec.defaults, row.overrides.settings),
+            settings_version=row.overrides.version,
+            slot=found.slot,
+            generation=found.generation,
+            run_started_at=found.started_at,
+        )
+
+    def report(  # noqa: D102
+        self, process: str, run: str, reports: Sequence[ItemReport], *, token: str, lease: timedelta
+    ) -> Reported:
+        with self._lock:
+            row, found = self._of(process), self._run(process, run)
+            if found is None:
+                return Reported(tuple(ItemAnswer(report.name, Progress.CONFLICT) for report in reports))
+            was_active, was_open = found.state is RunState.ACTIVE, found.state.is_open
+            closed = False
+            answers = []
+            for report in reports:
+                answer, page_closed = self._report(row, found, report, token, lease)
+                answers.append(answer)
+                closed = closed or page_closed
+            return Reported(
+                items=tuple(answers),
+                stopping=was_active and found.state is RunState.ABORTING,
+                page_closed=closed,
+                run=found.status() if was_open and not found.state.is_open else None,
+            )
+
+    def _report(
+        self, row: rows.Process, run: rows.Run, report: ItemReport, token: str, lease: timedelta
+    ) -> tuple[ItemAnswer, bool]:
+        now, item = self.now(), run.items.get(report.name)
+        if item is None or item.token != token:
+            return ItemAnswer(report.name, Progress.CONFLICT), False
+        if item.state is ItemState.DONE:
+            return ItemAnswer(report.name, Progress.COMPLETED), False
+        if report.sequence > item.sequence:
+            self._count(run, item, report)
+            item.lease_until = now + lease
+        if report.outcome is not None:
+            item.move(ItemState.DONE)
+            item.outcome, item.finished_at = report.outcome, now
+            self._drop(row, item)
+            return ItemAnswer(report.name, Progress.COMPLETED), settle_page(row, run, item.page, now)
+        return self._answer(row, run, item, report), False
+
+    def _count(self, run: rows.Run, item: rows.Item, report: ItemReport) -> None:
+        of_work, of_run = rules.new_errors(item.totals, report.totals)
+        work_texts, run_texts = rules.new_texts(item.totals, report.totals)
+        item.totals, item.sequence = report.totals, report.sequence
+        item.errors = (item.errors + work_texts)[:MAX_WORK_ERRORS]
+        item.error_count += of_work
+        run.errors = (run.errors + work_texts + run_texts)[:MAX_RUN_ERRORS]
+        run.total_errors += of_work + of_run
+        if of_work or of_run:
+            self._check_tolerance(run, item)
+
+    def _check_tolerance(self, run: rows.Run, item: rows.Item) -> None:
+        beyond = exceeded(item.error_count, run.spec.work_limit) or exceeded(run.total_errors, run.error_limit)
+        if beyond and run.state is RunState.ACTIVE:
+            run.state, run.reason, run.cursor = RunState.ABORTING, StopReason.ABORTED.value, None
+
+    def _drop(self, row: rows.Process, item: rows.Item) -> None:
+        work = row.works.get(item.name)
+        clean = item.outcome is not None and rules.is_clean(item.on, item.outcome, item.totals)
+        if clean and work is not None and work.on is WorkList.CLEANUP and work.version == item.version:
+            work.on, work.listed_at = WorkList.DROPPED, self.now()
+
+    def _answer(self, row: rows.Process, run: rows.Run, item: rows.Item, report: ItemReport) -> ItemAnswer:
+        if run.state is RunState.ABORTING:
+            return ItemAnswer(item.name, Progress.ABORTED)
+        work = row.works.get(item.name)
+        listed = work is not None and work.on is item.on
+        version = work.version if work is not None and listed else report.params_version
+        if version == report.params_version and row.overrides.version == report.settings_version:
+            return ItemAnswer(item.name, Progress.UPDATED)
+        return ItemAnswer(
+            item.name,
+            Progress.MERGED,
+            params=work.params if work is not None else "{}",
+            params_version=version,
+            settings=rules.effective(run.spec.defaults, row.overrides.settings),
+            settings_version=row.overrides.version,
+        )
+
+    def release(self, process: str, run: str, names: Sequence[str], *, token: str) -> Reported:  # noqa: D102
+        with self._lock:
+            row, found, closed = self._of(process), self._run(process, run), False
+            for name in names:
+                item = found.items.get(name) if found else None
+                if found is None or item is None or item.state is not ItemState.CLAIMED or item.token != token:
+                    continue
+                item.move(ItemState.PENDING if found.state is RunState.ACTIVE else ItemState.CANCELLED)
+                item.attempt -= 1
+                item.free()
+                closed = settle_page(row, found, item.page, self.now()) or closed
+            ended = found is not None and closed and not found.state.is_open
+            return Reported(page_closed=closed, run=found.status() if found is not None and ended else None)
+
+    def sweep_run(  # noqa: D102
+        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+    ) -> Swept:
+        with self._lock:
+            row, now, found = self._of(process), self.now(), self._run(process, run)
+            if found is None or not found.state.is_open:
+                return Swept()
+            was_active, expired, lost = found.state is RunState.ACTIVE, 0, []
+            for item in found.open_items():
+                if item.expired(now):
+                    expired += 1
+                    if item.attempt >= max_attempts:
+                        self._lose(found, item, now)
+                        lost.append(item.name)
+                    else:
+                        item.move(ItemState.PENDING)
+                        item.free()
+                if item.state is ItemState.PENDING and found.state is RunState.ABORTING:
+                    item.move(ItemState.CANCELLED)
+            for page in found.open_pages:
+                settle_page(row, found, page.number, now)
+            close_run(row, found, now)
+            stopping = was_active and found.state is RunState.ABORTING
+            publish = (
+                [] if row.paused or found.state is not RunState.ACTIVE else self._to_publish(found, redispatch_after, grace)
+            )
+            chosen = publish[:limit]
+            return Swept(
+                publish=tuple(
+                    (on, names) for on in WorkList if (names := tuple(item.name for item in chosen if item.on is on))
+                ),
+                expired=expired,
+                lost=tuple(lost),
+                stopping=stopping,
+                run=None if found.state.is_open else found.status(),
+            )
+
+    def _lose(self, run: rows.Run, item: rows.Item, now: datetime) -> None:
+        item.move(ItemState.LOST)
+        item.free()
+        item.finished_at = now
+        entry = ErrorEntry(rules.lost_text(item.attempt), now, item.name)
+        item.errors = (*item.errors, entry)[:MAX_WORK_ERRORS]
+        item.error_count += 1
+        item.totals = replace(item.totals, stats={}, run_stats={})
+        run.errors = (*run.errors, entry)[:MAX_RUN_ERRORS]
+        run.total_errors += 1
+        self._check_tolerance(run, item)
+
+    def _to_publish(self, run: rows.Run, redispatch_after: timedelta, grace: timedelta) -> list[rows.Item]:
+        now, found = self.now(), []
+        pending = [item for item in run.open_items() if item.state is ItemState.PENDING]
+        seen = [item.started_at for item in run.items.values() if item.started_at is not None]
+        quiet = now - max([run.progress_at or run.started_at, *seen]) >= redispatch_after
+        for item in pending:
+            if item.dispatched_at is None:
+                fresh = item.attempt == 0 and now - run.pages[item.page].opened_at < grace
+                if not fresh:
+                    found.append(item)
+            elif quiet and rules.published_again(now, item.dispatched_at, item.dispatches, redispatch_after):
+                found.append(item)
+        return found

@@ -1,0 +1,206 @@
+"""The rows that the memory store keeps, one class an entity of the run protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from celery_process import rules
+from celery_process.model import (
+    ErrorEntry,
+    ItemCounts,
+    Overrides,
+    Pause,
+    RunSpec,
+    RunStatus,
+    SlotEntry,
+    Totals,
+    WorkInfo,
+    WorkStatus,
+)
+from celery_process.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
+from celery_process.values import Number, decode, from_us
+
+
+@dataclass
+class Work:
+    """A registration. `version` is the store's microsecond of its last change, and never repeats for a name."""
+
+    on: WorkList
+    listed_at: datetime
+    params: str
+    version: int
+
+
+@dataclass
+class Status:
+    """How the last run of a name ended."""
+
+    version: int
+    epoch: int
+    status: WorkStatus
+
+
+@dataclass
+class Item:
+    """One name in one run."""
+
+    name: str
+    on: WorkList
+    page: int
+    version: int
+    state: ItemState = ItemState.PENDING
+    token: str = ""
+    sequence: int = 0
+    attempt: int = 0
+    lease_until: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    dispatched_at: datetime | None = None
+    dispatches: int = 0
+    outcome: WorkState | None = None
+    totals: Totals = Totals()
+    error_count: int = 0
+    errors: tuple[ErrorEntry, ...] = ()
+
+    def move(self, to: ItemState) -> None:
+        """Change the state along the table of transitions."""
+        assert to in ITEM_TRANSITIONS[self.state], f"{self.state} → {to}"
+        self.state = to
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its holder's lease ran out."""
+        return self.state is ItemState.CLAIMED and self.lease_until is not None and self.lease_until <= now
+
+    def free(self) -> None:
+        """Take the item from its holder: unpublished, with no token that could write."""
+        self.token, self.lease_until, self.dispatched_at = "", None, None
+
+    def status(self) -> WorkStatus:
+        """Return what people see of the item."""
+        state = WorkState.ACTIVE if self.state is ItemState.CLAIMED else rules.work_state(self.state, self.outcome)
+        return WorkStatus(
+            state=state or WorkState.NEW,
+            stats=dict(self.totals.stats),
+            errors=self.errors,
+            total_errors=self.error_count,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            attempt=self.attempt,
+        )
+
+
+@dataclass
+class Page:
+    """Names enlisted together: unit of publishing, of the window, and of folding."""
+
+    number: int
+    token: str
+    on: WorkList
+    names: tuple[str, ...]
+    opened_at: datetime
+    is_open: bool = True
+
+
+@dataclass
+class Run:
+    """One run with its pages and items."""
+
+    process: str
+    epoch: int
+    uuid: str
+    slot: datetime
+    generation: int
+    spec: RunSpec
+    settings_version: int
+    started_at: datetime
+    listed_before: datetime
+    error_limit: int | None
+    redrives: tuple[int, ...] = ()
+    state: RunState = RunState.ACTIVE
+    reason: str = ""
+    cursor: tuple[WorkList, str] | None = (WorkList.ACTIVE, "")
+    pages: list[Page] = field(default_factory=list)
+    items: dict[str, Item] = field(default_factory=dict)
+    progress_at: datetime | None = None
+    finished_at: datetime | None = None
+    notified_at: datetime | None = None
+    folded: Counter[str] = field(default_factory=Counter)
+    stats: dict[str, Number] = field(default_factory=dict)
+    total_errors: int = 0
+    errors: tuple[ErrorEntry, ...] = ()
+    items_purged: bool = False
+
+    @property
+    def id(self) -> str:
+        """The run's public id."""
+        return rules.run_id(self.epoch, self.uuid)
+
+    @property
+    def open_pages(self) -> list[Page]:
+        """Pages that are not folded yet."""
+        return [page for page in self.pages if page.is_open]
+
+    def open_items(self) -> list[Item]:
+        """Items that somebody may still work on."""
+        return [self.items[name] for page in self.open_pages for name in page.names if self.items[name].state.is_open]
+
+    def status(self) -> RunStatus:
+        """Return what people see of the run: the folded pages and, live, the open ones."""
+        live = [self.items[name] for page in self.open_pages for name in page.names]
+        counts = self.folded + Counter(rules.count_name(item.state, item.outcome) for item in live)
+        ended = [rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in live if not item.state.is_open]
+        return RunStatus(
+            process=self.process,
+            id=self.id,
+            epoch=self.epoch,
+            slot=self.slot,
+            generation=self.generation,
+            state=self.state,
+            reason=self.reason,
+            settings_version=self.settings_version,
+            started_at=self.started_at,
+            progress_at=self.progress_at or self.started_at,
+            finished_at=self.finished_at,
+            counts=ItemCounts(**counts),
+            stats=rules.sum_stats([self.stats, *ended]),
+            total_errors=self.total_errors,
+            errors=self.errors,
+        )
+
+
+@dataclass
+class Process:
+    """All that is kept of one process."""
+
+    name: str
+    epoch: int = 0
+    last_slot: datetime | None = None
+    rule: str = ""
+    paused: Pause | None = None
+    overrides: Overrides = Overrides()
+    aggregate: dict[str, Number] = field(default_factory=dict)
+    works: dict[str, Work] = field(default_factory=dict)
+    statuses: dict[str, Status] = field(default_factory=dict)
+    runs: dict[int, Run] = field(default_factory=dict)
+    ledger: dict[datetime, SlotEntry] = field(default_factory=dict)
+    swept_at: datetime | None = None
+    purge_due: bool = False
+
+    @property
+    def open_run(self) -> Run | None:
+        """The run that is open; at most one is (I2)."""
+        return next((run for run in self.runs.values() if run.state.is_open), None)
+
+    def info(self, name: str) -> WorkInfo:
+        """Return what people see of a work item; while a run has it open, its live status."""
+        work, run = self.works[name], self.open_run
+        item = run.items.get(name) if run else None
+        kept = self.statuses.get(name)
+        status = WorkStatus()
+        if item is not None and item.version == work.version and item.state is not ItemState.REMOVED:
+            status = item.status()
+        elif kept is not None and kept.version == work.version:
+            status = kept.status
+        return WorkInfo(name, work.on, decode(work.params), from_us(work.version), status)

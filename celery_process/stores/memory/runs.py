@@ -1,0 +1,232 @@
+"""The life of a run as a whole, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from celery_process import rules
+from celery_process.exceptions import RunNotFound, RunPurged
+from celery_process.model import Retention, RunClaim, RunSpec, RunStatus, SlotEntry, SlotRef, SweepTarget
+from celery_process.states import Again, ItemState, RunAnswer, RunState, SlotEnd, StopReason, WorkList
+from celery_process.stores.base import Runs
+from celery_process.stores.memory.definitions import MemoryBase
+from celery_process.stores.memory.rows import Process, Run, Status
+from celery_process.values import from_us
+
+
+def close_run(process: Process, run: Run, now: datetime) -> bool:
+    """Close a run whose cursor is at its end and that has no open page; return whether this call did."""
+    if not run.state.is_open or run.cursor is not None or run.open_pages:
+        return False
+    run.state, run.reason = rules.closing(run.state, run.reason, run.folded["lost"])
+    run.finished_at = run.progress_at = now
+    duration = now - run.started_at
+    run.stats = rules.finish_stats(run.stats, state=run.state, total_errors=run.total_errors, duration=duration)
+    process.aggregate = rules.sum_stats([process.aggregate, run.stats])
+    process.purge_due = True
+    return True
+
+
+def settle_page(process: Process, run: Run, number: int, now: datetime) -> bool:
+    """Fold a page that has nothing open any more, and close the run if it is due; return whether the page was closed."""
+    page = run.pages[number]
+    items = [run.items[name] for name in page.names]
+    if not page.is_open or any(item.state.is_open for item in items):
+        return False
+    page.is_open = False
+    run.folded.update(rules.count_name(item.state, item.outcome) for item in items)
+    run.stats = rules.sum_stats(
+        [run.stats, *(rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in items)]
+    )
+    for item in items:
+        kept = process.statuses.get(item.name)
+        if item.state is not ItemState.REMOVED and (kept is None or kept.epoch <= run.epoch):
+            process.statuses[item.name] = Status(item.version, run.epoch, item.status())
+    run.progress_at = now
+    close_run(process, run, now)
+    return True
+
+
+class MemoryRuns(MemoryBase, Runs):
+    """See `Runs`."""
+
+    def claim_run(  # noqa: D102
+        self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str
+    ) -> RunClaim:
+        with self._lock:
+            row, now = self._of(process), self.now()
+            mine = next((run for run in row.runs.values() if run.uuid == uuid), None)
+            if mine is not None:
+                return RunClaim(RunAnswer.ALREADY, mine.status())
+            if slot.due_at > now:
+                return RunClaim(RunAnswer.NOT_DUE, due_in=slot.due_at - now)
+            same = [run for run in row.runs.values() if run.slot == slot.slot]
+            entry = row.ledger.get(slot.slot)
+            changed = bool(same) and self._changed_since(row, max(same, key=lambda run: run.generation))
+            if not rules.takes_slot(
+                slot, now, again=again, last_slot=row.last_slot, entry=entry, generations=len(same), changed=changed
+            ):
+                return RunClaim(RunAnswer.LOST)
+            refused = self._refused(row)
+            if refused is not None:
+                return refused
+            self._account(row, slot)
+            listed = sum(work.on is WorkList.ACTIVE for work in row.works.values()) if spec.percent is not None else 0
+            run = self._start(row, uuid, slot, len(same), spec, rules.spec_limit(spec, listed), by)
+            return RunClaim(RunAnswer.CLAIMED, run.status())
+
+    def _changed_since(self, row: Process, run: Run) -> bool:
+        if run.state.is_open:
+            return False
+        changed_at = row.overrides.changed_at
+        return (changed_at is not None and changed_at >= run.started_at) or any(
+            from_us(work.version) >= run.started_at for work in row.works.values()
+        )
+
+    def _refused(self, row: Process) -> RunClaim | None:
+        if row.paused is not None:
+            return RunClaim(RunAnswer.PAUSED)
+        if row.open_run is not None:
+            return RunClaim(RunAnswer.OVERLAPPED, row.open_run.status())
+        return None
+
+    def _start(
+        self, row: Process, uuid: str, slot: SlotRef, generation: int, spec: RunSpec, error_limit: int | None, by: str
+    ) -> Run:
+        now = self.now()
+        row.epoch += 1
+        row.last_slot = max(row.last_slot or slot.slot, slot.slot)
+        run = row.runs[row.epoch] = Run(
+            process=row.name,
+            epoch=row.epoch,
+            uuid=uuid,
+            slot=slot.slot,
+            generation=generation,
+            spec=spec,
+            settings_version=row.overrides.version,
+            started_at=now,
+            listed_before=now,
+            error_limit=error_limit,
+        )
+        row.ledger[slot.slot] = SlotEntry(slot.slot, SlotEnd.RAN, now, by, run.id)
+        return run
+
+    def _account(self, row: Process, slot: SlotRef) -> None:
+        """Enter the slots that nobody took since the last one in the ledger, as one entry."""
+        last = max((at for at in row.ledger if at < slot.slot), default=None)
+        after = rules.missed_before(slot, last, same_rule=row.rule == slot.schedule)
+        if after is not None and slot.previous is not None:
+            row.ledger[slot.previous] = SlotEntry(slot.previous, SlotEnd.MISSED, self.now(), "", after=after)
+        row.rule = slot.schedule or row.rule
+
+    def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:  # noqa: D102
+        with self._lock:
+            row = self._of(process)
+            old = row.runs.get(rules.epoch_of(run))
+            if old is None or old.id != run:
+                raise RunNotFound(
+                    f"{process!r} keeps no run {run!r:.80}; `runs()` lists those that it keeps.", process=process, run=run
+                )
+            mine = next((other for other in row.runs.values() if other.uuid == uuid), None)
+            if mine is not None:
+                return RunClaim(RunAnswer.ALREADY, mine.status())
+            refused = self._refused(row)
+            if refused is not None:
+                return refused
+            chain = (old.epoch, *old.redrives)
+            if any(epoch not in row.runs or row.runs[epoch].items_purged for epoch in chain):
+                raise RunPurged(
+                    f"The items of run {run!r} are no longer kept; start a whole run with `run_now()`.",
+                    process=process,
+                    run=run,
+                )
+            same = [other for other in row.runs.values() if other.slot == old.slot]
+            slot = SlotRef(old.slot, old.slot)
+            listed = sum(work.on is WorkList.ACTIVE for work in row.works.values()) if spec.percent is not None else 0
+            new = self._start(row, uuid, slot, len(same), spec, rules.spec_limit(spec, listed), by)
+            new.redrives, new.listed_before = chain, old.listed_before
+            return RunClaim(RunAnswer.CLAIMED, new.status())
+
+    def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:  # noqa: D102
+        with self._lock:
+            row = self._of(process)
+            if slot.slot in row.ledger:
+                return False
+            self._account(row, slot)
+            row.ledger[slot.slot] = SlotEntry(slot.slot, end, self.now(), by)
+            return True
+
+    def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
+        with self._lock:
+            row, now = self._of(process), self.now()
+            found = row.runs.get(rules.epoch_of(run))
+            if found is None or found.id != run or not found.state.is_open:
+                return None
+            if found.state is RunState.ACTIVE:
+                found.state, found.reason, found.cursor = RunState.ABORTING, reason.value, None
+            self._cancel(row, found, claimed=StopReason.SUPERSEDED in (reason, found.reason))
+            close_run(row, found, now)
+            return None if found.state.is_open else found.status()
+
+    def _cancel(self, row: Process, run: Run, *, claimed: bool) -> None:
+        for page in run.open_pages:
+            for item in (run.items[name] for name in page.names):
+                if item.state is ItemState.PENDING or (claimed and item.state is ItemState.CLAIMED):
+                    item.move(ItemState.CANCELLED)
+                    item.free()
+            settle_page(row, run, page.number, self.now())
+
+    def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
+        with self._lock:
+            found = self._of(process).runs.get(rules.epoch_of(run))
+            if found is None or found.id != run or found.state.is_open or found.notified_at is not None:
+                return False
+            found.notified_at = self.now()
+            return True
+
+    def begin_sweep(  # noqa: D102
+        self, processes: Sequence[str], *, interval: timedelta, grace: timedelta
+    ) -> tuple[SweepTarget, ...]:
+        with self._lock:
+            now, targets = self.now(), []
+            for row in (self._processes[name] for name in processes if name in self._processes):
+                if row.swept_at is not None and now - row.swept_at < interval:
+                    continue
+                untold = tuple(
+                    run.id
+                    for run in row.runs.values()
+                    if run.notified_at is None and run.finished_at is not None and now - run.finished_at >= grace
+                )
+                target = SweepTarget(row.name, row.open_run.id if row.open_run else None, untold, row.purge_due)
+                if target.open_run or untold or target.purge_due:
+                    row.swept_at = now
+                    targets.append(target)
+            return tuple(targets)
+
+    def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
+        with self._lock:
+            row, now, deleted = self._of(process), self.now(), 0
+            closed = sorted((run for run in row.runs.values() if not run.state.is_open), key=lambda run: -run.epoch)
+            for index, run in enumerate(closed):
+                if index >= retention.runs:
+                    del row.runs[run.epoch]
+                    deleted += 1 + len(run.items)
+                elif index >= retention.runs_with_items and not run.items_purged:
+                    deleted += len(run.items)
+                    run.items.clear()
+                    run.pages.clear()
+                    run.items_purged = True
+            dropped = sorted(
+                ((work.listed_at, name) for name, work in row.works.items() if work.on is WorkList.DROPPED), reverse=True
+            )
+            for index, (listed_at, name) in enumerate(dropped):
+                if index >= retention.dropped or now - listed_at >= retention.dropped_for:
+                    del row.works[name]
+                    row.statuses.pop(name, None)
+                    deleted += 1
+            for at in sorted(row.ledger, reverse=True)[retention.slots :]:
+                del row.ledger[at]
+                deleted += 1
+            row.purge_due = deleted >= limit
+            return deleted

@@ -1,0 +1,72 @@
+"""How many errors an item and a run may have before the run aborts. Pure decisions; no store, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from celery_process.exceptions import InvalidType, InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How many errors are tolerated; the one after the last tolerated one aborts the run (B28).
+
+    `per_work` errors of one item and `per_run` errors of a run are still Continue. `percent` tolerates that share of the
+    items that are listed when the run starts, as errors of the run; of `per_run` and `percent` the stricter one counts,
+    and None switches one off. Exceptions of the classes in `ignore` cost nothing; those in `fail` end their item at once.
+    """
+
+    per_work: int | None = 10
+    per_run: int | None = 25
+    percent: float | None = None
+    ignore: tuple[type[BaseException], ...] = ()
+    fail: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        for argument in ("per_work", "per_run"):
+            value = getattr(self, argument)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                raise InvalidType(
+                    f"Tolerance({argument}=…) is an int or None, not {value!r:.40}.", argument=argument, value=value
+                )
+            if value is not None and value < 0:
+                raise InvalidValue(
+                    f"Tolerance({argument}={value}) is below 0; 0 tolerates no error, None tolerates all.",
+                    argument=argument,
+                    value=value,
+                )
+        if self.percent is not None:
+            if isinstance(self.percent, bool) or not isinstance(self.percent, int | float):
+                raise InvalidType(
+                    f"Tolerance(percent=…) is a number or None, not {self.percent!r:.40}.",
+                    argument="percent",
+                    value=self.percent,
+                )
+            if not 0 <= self.percent <= 100:
+                raise InvalidValue(
+                    f"Tolerance(percent={self.percent}) is not between 0 and 100.", argument="percent", value=self.percent
+                )
+        for argument in ("ignore", "fail"):
+            classes = getattr(self, argument)
+            if isinstance(classes, type):
+                classes = (classes,)
+            classes = tuple(classes)
+            if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
+                raise InvalidType(
+                    f"Tolerance({argument}=…) takes exception classes, not {classes!r:.80}.",
+                    argument=argument,
+                    value=classes,
+                )
+            object.__setattr__(self, argument, classes)
+
+    def run_limit(self, listed: int) -> int | None:
+        """Return how many errors a run over `listed` items tolerates; None is any number."""
+        limits = [self.per_run] if self.per_run is not None else []
+        if self.percent is not None:
+            limits.append(int(listed * self.percent / 100))
+        return min(limits, default=None)
+
+
+def exceeded(errors: int, limit: int | None) -> bool:
+    """Whether `errors` are more than `limit` tolerates: the 11th of 10, not the 10th (B28)."""
+    return limit is not None and errors > limit
