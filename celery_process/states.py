@@ -140,6 +140,18 @@ class ClaimAnswer(StrEnum):
     CONFLICT = "conflict"
 
 
+class Event(StrEnum):
+    """What happens that others may want to hear of; the values name the signals and, with dashes, Celery's events."""
+
+    RUN_STARTED = "run_started"
+    RUN_FINISHED = "run_finished"
+    RUN_ABORTED = "run_aborted"
+    SLOT_SKIPPED = "slot_skipped"
+    WORK_FINISHED = "work_finished"
+    WORK_LOST = "work_lost"
+    OWNERSHIP_LOST = "ownership_lost"
+
+
 RUN_TRANSITIONS: dict[RunState, dict[RunState, str]] = {
     RunState.ACTIVE: {
         RunState.ABORTING: "tolerance used up, cancelled, or superseded by a newer slot",

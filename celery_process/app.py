@@ -1,0 +1,256 @@
+"""`Processes`, the registry of an app: the only place that sees all parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init
+
+from celery_process import shared, tasks
+from celery_process.config import read_config, store_of, use_store
+from celery_process.definition import Handler, define
+from celery_process.dispatch import Dispatch
+from celery_process.events import emit
+from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
+from celery_process.frequency import Frequency, from_text, zone_of
+from celery_process.heartbeat import Heartbeat
+from celery_process.process import Process
+from celery_process.runner import Ended, Runner
+from celery_process.schedule import ProcessSchedule
+from celery_process.stores.base import Store
+from celery_process.sweep import sweep
+from celery_process.tolerance import Tolerance
+from celery_process.worker import Worker, handlers_of
+
+_heartbeat = Heartbeat()
+
+
+class Processes:
+    """The processes of a Celery app.
+
+    `backend` is the URL of the store (`process_backend` in `app.conf`), or an open store for tests that bring their own
+    clock. Nothing connects and nothing is written before a process is used.
+    """
+
+    def __init__(self, app: Celery | None = None, *, backend: str | Store | None = None) -> None:
+        self._processes: dict[str, Process] = {}
+        self._tasks: dict[str, Mapping[str, Any]] = {}
+        self._backend = backend
+        self._app: Celery | None = None
+        self._runners: dict[str, Runner] = {}
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Celery) -> None:
+        """Add this registry to an app: its tasks, its beat entries, the sweep of its workers."""
+        if self._app is not None:
+            raise ConfigurationError("This Processes has an app already; make one for each app.")
+        if not isinstance(app, Celery):
+            raise InvalidType(f"Processes takes a Celery app, not {type(app).__name__}.", argument="app", value=app)
+        self._app = app
+        if isinstance(self._backend, Store):
+            use_store(app, self._backend)
+            app.conf.process_backend = self._backend.url
+        elif self._backend is not None:
+            app.conf.process_backend = self._backend
+        app.steps["consumer"].add(tasks.SweepTimer)
+        tasks.make_sweep_task(app, self.sweep)
+        app.on_after_finalize.connect(self._on_finalized, weak=False)
+        beat_init.connect(self._on_beat, weak=False)
+        for process in list(self._processes.values()):
+            self._adopt(process)
+        shared.adopt_all(self)
+
+    @property
+    def app(self) -> Celery:
+        """The Celery app."""
+        if self._app is None:
+            raise ConfigurationError("This Processes has no app yet; call init_app(app) first.")
+        return self._app
+
+    @property
+    def store(self) -> Store:
+        """The store that `process_backend` names, opened at first use."""
+        return store_of(self.app)
+
+    # -- definitions
+
+    def process(
+        self,
+        name: str,
+        *,
+        schedule: Any,
+        settings: Mapping[str, Any] | None = None,
+        tolerance: Tolerance = Tolerance(10, 25),  # noqa: B008 - frozen
+        overlap: str = "skip",
+        batch_size: int = 1,
+        max_in_flight: int = 1000,
+        lease: Any = 30,
+        time_limit: Any = None,
+        progress_frequency: Any = None,
+        min_schedule_frequency: Any = 1,
+        initial_wait: Any = 0,
+        jitter: Any = 0,
+        rerun_on_change: bool = False,
+        task_options: Mapping[str, Any] | None = None,
+    ) -> Callable[[Handler | type[Worker] | Worker], Process]:
+        """Decorate the handler for active work, a function or a `Worker`; return the `Process`.
+
+        `schedule`: seconds, a timedelta, or Celery's schedule or crontab; None where whoever triggers decides.
+        `settings`: the defaults, what a store holds wins over them (B5). `overlap`: "skip" or "replace" the open run.
+        `max_in_flight`: items out at once. `lease`, `time_limit` and the other durations: seconds or timedeltas.
+        `jitter`: an upper bound, the same for every beat. `rerun_on_change`: a slot runs again when settings or
+        registrations changed since its run began (B12). `task_options`: for the Celery tasks of the process.
+        """
+        options = {key: value for key, value in locals().items() if key not in ("self", "name")}
+
+        def decorate(target: Handler | type[Worker] | Worker) -> Process:
+            return self._define(name, options, target)
+
+        return decorate
+
+    def _define(self, name: str, options: Mapping[str, Any], target: Any) -> Process:
+        handlers = handlers_of(target)
+        definition = define(name, handlers["handler"], options)
+        if definition.name in self._processes:
+            raise DuplicateProcess(f"The process {name!r} is defined already; give this one another name.", process=name)
+        process = Process(definition, connect=self._connect, zone=lambda: zone_of(self.app), owned_by=self._owner)
+        if "cleanup" in handlers:
+            process.cleanup(handlers["cleanup"])
+        if "wait" in handlers:
+            process.wait(handlers["wait"])
+        self._processes[definition.name] = process
+        if self._app is not None:
+            self._adopt(process)
+        return process
+
+    def _adopt(self, process: Process) -> None:
+        self._tasks[process.name] = tasks.make_tasks(
+            self.app,
+            process.definition,
+            trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
+            run_items=lambda run_id, names: self._run_items(process, run_id, names),
+        )
+        if self.app.finalized:
+            self._add_entries()
+
+    def define_shared(self, pending: shared.SharedProcess) -> None:
+        """Define a process of a reusable app here; called by `shared_process`."""
+        process = self._define(pending.name, pending.options, pending.target)
+        for decorate in pending.decorations:
+            decorate(process)
+
+    # -- the parts of a process that need the app
+
+    def _connect(self, process: Process) -> Dispatch:
+        return Dispatch(
+            definition=process.definition,
+            store=self.store,
+            config=read_config(self.app),
+            current=lambda: self._current(process),
+            send=lambda on, names, run_id, *, single=False: tasks.publish_items(
+                self.app,
+                process.definition,
+                self._tasks[process.name],
+                on,
+                names,
+                run_id,
+                size=1 if single else process.definition.batch_size,
+            ),
+            emit=lambda event, **payload: emit(self.app, process, event, payload),
+            inline=bool(self.app.conf.task_always_eager),
+        )
+
+    def _current(self, process: Process) -> Frequency | None:
+        """Return the schedule in force: an own beat entry, else the stored override, else the code's."""
+        text = None if self._owner(process) else self.store.overrides(process.name).schedule
+        if text is None:
+            return process.default_frequency()
+        return from_text(text, minimum=process.definition.min_schedule_frequency, zone=zone_of(self.app))
+
+    def _run_items(self, process: Process, run_id: str, names: list[str]) -> list[Ended]:
+        runner = self._runners.get(process.name)
+        if runner is None or runner.dispatch is not process.dispatch:
+            runner = self._runners[process.name] = Runner(process.dispatch, _heartbeat)
+        return runner.run(run_id, names)
+
+    # -- beat
+
+    def _owner(self, process: Process) -> tuple[str, Any] | None:
+        """Return the entry of `beat_schedule` that the user made for a process, as (key, schedule)."""
+        task = tasks.task_names(process.name)["schedule"]
+        for key, entry in (self.app.conf.beat_schedule or {}).items():
+            if entry.get("task") == task and not isinstance(entry.get("schedule"), ProcessSchedule):
+                return key, entry.get("schedule")
+        return None
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        entries = {}
+        for process in self:
+            default = process.default_frequency()
+            if default is None or self._owner(process) is not None:
+                continue
+            task = tasks.task_names(process.name)["schedule"]
+            definition = process.definition
+            entries[task] = {
+                "task": task,
+                "schedule": ProcessSchedule.of(
+                    process.name, default, minimum=definition.min_schedule_frequency, initial_wait=definition.initial_wait
+                ),
+                "options": tasks.publishing(definition),
+            }
+        return entries
+
+    def _add_entries(self) -> None:
+        # A new dict: the default of `beat_schedule` is one object for all apps.
+        known = self.app.conf.beat_schedule or {}
+        self.app.conf.beat_schedule = {**known, **{key: entry for key, entry in self._entries().items() if key not in known}}
+
+    def _on_finalized(self, **_: Any) -> None:
+        self._add_entries()
+
+    def _on_beat(self, sender: Any, **_: Any) -> None:
+        """Add entries to a beat that was set up from a `beat_schedule` assigned after the app was finalized."""
+        if sender.app is not self._app:
+            return
+        missing = {key: entry for key, entry in self._entries().items() if key not in sender.scheduler.schedule}
+        if missing:
+            sender.scheduler.update_from_dict(missing)
+
+    # -- the app as a whole
+
+    def __getitem__(self, name: str) -> Process:
+        try:
+            return self._processes[name]
+        except KeyError:
+            known = ", ".join(sorted(self._processes)) or "none"
+            raise ProcessNotFound(
+                f"This app defines no process {name!r:.80} (it has: {known}); import the module that does.",
+                process=name,
+                known=tuple(sorted(self._processes)),
+            ) from None
+
+    def __iter__(self) -> Iterator[Process]:
+        return iter(sorted(self._processes.values(), key=lambda process: process.name))
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._processes
+
+    def sweep(self, *, force: bool = False) -> tuple[str, ...]:
+        """Repair what needs it, at most once per `process_sweep_interval` unless forced; return the processes looked at."""
+        return sweep({process.name: process.dispatch for process in self}, interval=timedelta(0) if force else None)
+
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the store's tables up to this version; return what was done."""
+        return self.store.migrate()
+
+    def check(self) -> tuple[str, ...]:
+        """Check the settings and the store; return warnings. Raises `ConfigurationError` or `StoreUnavailable`."""
+        read_config(self.app)
+        return self.store.check()

@@ -1,0 +1,117 @@
+"""The settings of the library: the `process_*` keys of `app.conf`, read and validated once.
+
+`process_backend` has "backend" in its name so that Celery's reports mask its password.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from celery import Celery
+
+from celery_process.exceptions import ConfigurationError, MissingBackend, UnknownSetting
+from celery_process.frequency import seconds
+from celery_process.model import Retention
+from celery_process.stores import open_store
+from celery_process.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The `process_*` settings, with their defaults."""
+
+    sweep_interval: timedelta = timedelta(seconds=10)
+    redispatch_after: timedelta = timedelta(seconds=60)
+    max_attempts: int = 3
+    page_size: int = 500
+    retention: Retention = Retention()
+    table_prefix: str = "cp_"
+    key_prefix: str = "cp:"
+
+
+_NAMES = ("backend", *(field.name for field in fields(Config)))
+_stores: WeakKeyDictionary[Celery, Store] = WeakKeyDictionary()
+
+
+def read_config(app: Celery) -> Config:
+    """Return the app's settings; raises `UnknownSetting` with the nearest known name, or `ConfigurationError`."""
+    prefix = f"{app.namespace}_PROCESS_".upper() if app.namespace else "process_"
+    for key in app.conf:
+        name = str(key).removeprefix(prefix).removeprefix("process_").lower()
+        if str(key).startswith((prefix, "process_")) and name not in _NAMES:
+            nearest = next(iter(difflib.get_close_matches(name, _NAMES, n=1, cutoff=0)))
+            nearest = str(key)[: -len(name)] + (nearest if str(key)[-1].islower() else nearest.upper())
+            raise UnknownSetting(
+                f"There is no setting {key!r}; did you mean {nearest!r}?", setting=str(key), nearest=nearest
+            )
+    given = {name: value for name in _NAMES[1:] if (value := app.conf.get(f"process_{name}")) is not None}
+    checked: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in ("sweep_interval", "redispatch_after"):
+            checked[name] = seconds(value, argument=f"process_{name}", above_zero=True)
+        elif name == "retention":
+            checked[name] = _retention(value)
+        elif name in ("max_attempts", "page_size"):
+            checked[name] = _count(value, f"process_{name}", 60_000 if name == "max_attempts" else 500)
+        else:
+            checked[name] = value
+    return Config(**checked)
+
+
+def _count(value: object, setting: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise ConfigurationError(f"{setting} is an int from 1 to {most}, not {value!r:.80}.", setting=setting, value=value)
+    return value
+
+
+def _retention(value: object) -> Retention:
+    known = {field.name for field in fields(Retention)}
+    if isinstance(value, Retention):
+        return value
+    if not isinstance(value, Mapping) or not set(value) <= known:
+        raise ConfigurationError(
+            f"process_retention is a dict of {', '.join(sorted(known))}, not {value!r:.120}.",
+            setting="process_retention",
+            value=value,
+        )
+    checked: dict[str, Any] = {
+        name: seconds(item, argument="process_retention['dropped_for']")
+        if name == "dropped_for"
+        else _count(item, f"process_retention[{name!r}]", 1_000_000)
+        for name, item in value.items()
+    }
+    return Retention(**checked)
+
+
+def store_of(app: Celery) -> Store:
+    """Return the app's store, opened from `process_backend` at the first call; the same one to every part of the app.
+
+    It is rebuilt from `app.conf` alone: in a spawned pool child nothing else of the app is left.
+    """
+    store = _stores.get(app)
+    if store is None:
+        config = read_config(app)
+        url = app.conf.get("process_backend")
+        if not url:
+            raise MissingBackend(
+                "No process_backend is configured; set app.conf.process_backend to the URL of a store, such as "
+                "'sqlite:///process.db' or 'postgresql+psycopg://user@host/name'.",
+                setting="process_backend",
+                value=None,
+            )
+        if not isinstance(url, str):
+            raise ConfigurationError(
+                f"process_backend is the URL of a store, not a {type(url).__name__}.", setting="process_backend", value=None
+            )
+        store = _stores[app] = open_store(url, table_prefix=config.table_prefix, key_prefix=config.key_prefix)
+    return store
+
+
+def use_store(app: Celery, store: Store) -> None:
+    """Make an open store the app's store: for tests and embeddings that bring their own clock."""
+    _stores[app] = store

@@ -1,0 +1,216 @@
+"""From a trigger to items on their way: decide about the slot, claim the run, open pages and hand their names to `send`.
+
+Celery is not known here: `send` publishes, `emit` tells, `defer` triggers once more later; all three are given.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from celery_process import slots
+from celery_process.config import Config
+from celery_process.definition import Definition
+from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen
+from celery_process.frequency import Frequency
+from celery_process.model import RunClaim, RunStatus, SlotRef
+from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
+from celery_process.stores.base import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Send(Protocol):
+    """Publish items of a run; `single` puts each into a message of its own."""
+
+    def __call__(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None: ...  # noqa: D102
+
+
+class Emit(Protocol):
+    """Tell an event, as a signal and to monitors."""
+
+    def __call__(self, event: Event, **payload: Any) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """The dispatching of one process. `inline`: `send` works the items before it returns, as in eager mode."""
+
+    definition: Definition
+    store: Store
+    config: Config
+    current: Callable[[], Frequency | None]
+    send: Send
+    emit: Emit
+    inline: bool = False
+
+    @property
+    def name(self) -> str:
+        """The process's name."""
+        return self.definition.name
+
+    def slot_of(self, now: datetime, current: Frequency | None) -> SlotRef:
+        """Return the slot of an instant, with its jitter and the occurrence before it."""
+        occurrences = self.definition.occurrences(current)
+        slot = occurrences.latest(now)
+        return SlotRef(
+            slot=slot,
+            due_at=slot + slots.jitter_of(self.name, slot, self.definition.jitter),
+            previous=occurrences.latest(slot - timedelta(microseconds=1)) if current is not None else None,
+            schedule=current.text if current is not None else "",
+        )
+
+    def trigger(self, *, by: str, defer: Callable[[timedelta], None] | None = None) -> RunClaim:
+        """Claim the present slot, if it is due and free, and start its run; the body of the scheduling task.
+
+        A trigger that comes a little before its slot is due calls `defer` with the time left, once.
+        """
+        now, current = self.store.now(), self.current()
+        slot = self.slot_of(now, current)
+        if not self._wait():
+            self._skip(slot, SlotEnd.DECLINED, by)
+            return RunClaim(RunAnswer.LOST)
+        claim = self._claim(slot, Again.IF_CHANGED if self.definition.rerun_on_change else Again.NEVER, by)
+        if claim.answer is RunAnswer.OVERLAPPED and claim.run is not None and self.definition.overlap == "replace":
+            self.stop(claim.run.id, StopReason.SUPERSEDED)
+            claim = self._claim(slot, Again.NEVER, by)
+        if claim.answer is RunAnswer.OVERLAPPED:
+            self._skip(slot, SlotEnd.OVERLAPPED, by)
+        elif claim.answer is RunAnswer.PAUSED:
+            self._skip(slot, SlotEnd.PAUSED, by)
+        elif claim.answer in (RunAnswer.NOT_DUE, RunAnswer.LOST) and defer is not None:
+            occurrences = self.definition.occurrences(current)
+            following = occurrences.following(slot.slot)
+            # A slot that ran already: this beat's clock may be ahead of the store's, and mean the next one.
+            due_in = claim.due_in if claim.answer is RunAnswer.NOT_DUE else following - now
+            if slots.comes_back(due_in, following - slot.slot):
+                defer(due_in)
+        self._start(claim)
+        return claim
+
+    def run_now(self, *, slot: datetime | None, by: str) -> RunStatus:
+        """Claim the present or a named slot, or its next generation, whatever the schedule says; start its run.
+
+        Raises `RunOpen`, `ProcessPaused`, or `InvalidValue` for a slot in the future.
+        """
+        now = self.store.now()
+        if slot is not None and slot > now:
+            raise InvalidValue(f"The slot {slot} is in the future; name a past one, or none.", argument="slot", value=slot)
+        found = self.slot_of(now, self.current()) if slot is None else SlotRef(slot, slot)
+        claim = self._claim(SlotRef(found.slot, found.slot, found.previous, found.schedule), Again.ALWAYS, by)
+        return self._started(claim)
+
+    def redrive(self, run_id: str, *, by: str) -> RunStatus:
+        """Start a run over the items of a closed run that did not complete. Raises as `run_now`."""
+        claim = self.store.redrive(self.name, run_id, uuid=uuid.uuid4().hex, spec=self.definition.spec(), by=by)
+        return self._started(claim)
+
+    def _started(self, claim: RunClaim) -> RunStatus:
+        if claim.answer is RunAnswer.PAUSED:
+            paused = self.store.process(self.name).paused
+            note, who = (paused.note, paused.by) if paused is not None else ("", "")
+            raise ProcessPaused(
+                f"{self.name!r} is paused by {who or 'somebody'} ({note or 'no note'}); resume it first.",
+                process=self.name,
+                note=note,
+                by=who,
+            )
+        if claim.run is None or claim.answer not in (RunAnswer.CLAIMED, RunAnswer.ALREADY):
+            which = claim.run.id if claim.run else "of this slot"
+            raise RunOpen(
+                f"{self.name!r} has an open run, {which}; wait for its end, or cancel it.",
+                process=self.name,
+                run=claim.run,
+            )
+        self._start(claim)
+        return self.store.run(self.name, claim.run.id)
+
+    def _wait(self) -> bool:
+        if self.definition.wait is None:
+            return True
+        try:
+            return bool(self.definition.wait())
+        except Exception:
+            logger.exception("wait() of %s failed; the trigger is declined.", self.name, extra=self._extra("wait_failed"))
+            return False
+
+    def _claim(self, slot: SlotRef, again: Again, by: str) -> RunClaim:
+        claim = self.store.claim_run(
+            self.name, uuid=uuid.uuid4().hex, slot=slot, spec=self.definition.spec(), again=again, by=by
+        )
+        run_id = claim.run.id if claim.run else ""
+        logger.info(
+            "Slot %s of %s: %s",
+            slot.slot,
+            self.name,
+            claim.answer.value,
+            extra=self._extra(f"slot_{claim.answer.name.lower()}", run_id),
+        )
+        return claim
+
+    def _skip(self, slot: SlotRef, end: SlotEnd, by: str) -> None:
+        if self.store.skip_slot(self.name, slot=slot, end=end, by=by):
+            logger.info("Slot %s of %s: %s", slot.slot, self.name, end.value, extra=self._extra("slot_skipped"))
+            self.emit(Event.SLOT_SKIPPED, slot=slot.slot, end=end)
+
+    def _start(self, claim: RunClaim) -> None:
+        if claim.run is not None and claim.answer is RunAnswer.CLAIMED:
+            self.emit(Event.RUN_STARTED, run=claim.run)
+            self.advance(claim.run.id)
+
+    def advance(self, run_id: str) -> None:
+        """Open pages and send their names until the window is full or the lists are at their end."""
+        while True:
+            page = self.store.open_page(
+                self.name, run_id, token=uuid.uuid4().hex, size=self.config.page_size, window=self.definition.max_in_flight
+            )
+            if page.run is not None:
+                self.finished(page.run)
+            if page.answer is not PageAnswer.OPENED:
+                return
+            self.publish(run_id, page.on, page.names)
+
+    def publish(self, run_id: str, on: WorkList, names: tuple[str, ...], *, single: bool = False) -> None:
+        """Send items and note that they were sent; what could not be sent stays unpublished, for the sweep."""
+        if self.inline:
+            self.store.mark_published(self.name, run_id, names)
+            self.send(on, names, run_id, single=single)
+            return
+        try:
+            self.send(on, names, run_id, single=single)
+        except Exception:
+            logger.exception(
+                "%d items of %s could not be published; the sweep will.",
+                len(names),
+                self.name,
+                extra=self._extra("publish_failed", run_id),
+            )
+            return
+        self.store.mark_published(self.name, run_id, names)
+
+    def stop(self, run_id: str, reason: StopReason) -> None:
+        """Stop an open run; see `Runs.stop_run`."""
+        run = self.store.stop_run(self.name, run_id, reason)
+        if run is not None:
+            self.finished(run)
+
+    def finished(self, run: RunStatus) -> None:
+        """Tell the end of a run, then note that it was told: at least once, with the run's id."""
+        logger.info(
+            "Run %s of %s: %s",
+            run.id,
+            self.name,
+            run.state.value,
+            extra=self._extra(f"run_{run.state.value.lower()}", run.id),
+        )
+        if run.state is RunState.ABORTED:
+            self.emit(Event.RUN_ABORTED, run=run)
+        self.emit(Event.RUN_FINISHED, run=run)
+        self.store.ack_finish(self.name, run.id)
+
+    def _extra(self, action: str, run_id: str = "") -> dict[str, str]:
+        return {"action": action, "process_name": self.name, "run_id": run_id}

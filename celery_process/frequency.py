@@ -1,0 +1,121 @@
+"""What the argument `schedule` may be, how the store writes it down, and which slots it gives.
+
+A schedule is seconds, a `timedelta`, or Celery's `schedule` or `crontab`. It becomes a `Frequency`: the value that people
+read, the occurrence rule of `slots`, and a JSON text that is the same wherever the same schedule is meant.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import tzlocal
+from celery import Celery
+from celery.schedules import BaseSchedule, crontab, schedule
+
+from celery_process import slots
+from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.slots import Calendar, Interval, Occurrences
+
+LONGEST = timedelta(days=36_525)
+_FIELDS = {
+    "minute": range(60),
+    "hour": range(24),
+    "day_of_week": range(7),
+    "day_of_month": range(1, 32),
+    "month_of_year": range(1, 13),
+}
+"""A crontab's fields and all that each may hold; Celery gives the parsed sets as attributes of these names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frequency:
+    """A schedule in its three forms."""
+
+    value: Any
+    occurrences: Occurrences
+    text: str
+
+    def celery_schedule(self) -> BaseSchedule:
+        """Return the schedule as Celery has it."""
+        return schedule(self.value) if isinstance(self.value, timedelta) else self.value
+
+
+def zone_of(app: Celery) -> str:
+    """Return the name of the time zone that the app's crontabs are meant in."""
+    if app.conf.timezone:
+        return str(app.conf.timezone)
+    return "UTC" if app.conf.enable_utc else str(tzlocal.get_localzone_name())
+
+
+def frequency(value: object, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
+    """Return the frequency that a schedule argument means; an interval is at least `minimum` (B2).
+
+    Raises `InvalidType` for what is not a schedule and `InvalidValue` for one that is not above 0 or too long.
+    """
+    if isinstance(value, crontab):
+        return _crontab(value, zone)
+    if isinstance(value, schedule):
+        value = value.run_every
+    every = slots.clamp(seconds(value, argument="schedule", above_zero=True), minimum)
+    return Frequency(every, Interval(every), json.dumps({"interval": every.total_seconds()}))
+
+
+def seconds(value: object, *, argument: str, above_zero: bool = False) -> timedelta:
+    """Return seconds or a timedelta as a timedelta; refuses negative ones, NaN, and more than a hundred years."""
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        wanted = (
+            "seconds, a timedelta, or celery.schedules.schedule or crontab"
+            if argument == "schedule"
+            else "seconds or a timedelta"
+        )
+        raise InvalidType(f"{argument} is {wanted}, not {value!r:.80}.", argument=argument, value=value)
+    total = value.total_seconds() if isinstance(value, timedelta) else value
+    if not math.isfinite(total) or total < 0 or (above_zero and total < 1e-6) or total > LONGEST.total_seconds():
+        least = "more than 0" if above_zero else "0 or more"
+        raise InvalidValue(
+            f"{argument} is {least} and at most a hundred years, not {value!r:.80}.", argument=argument, value=value
+        )
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+def from_text(text: str, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
+    """Return the frequency that `Frequency.text` wrote down."""
+    document = json.loads(text)
+    if "crontab" in document:
+        return _crontab(crontab(**document["crontab"]), zone)
+    return frequency(document["interval"], minimum=minimum, zone=zone)
+
+
+def _crontab(value: Any, zone: str) -> Frequency:
+    parsed = {name: frozenset(getattr(value, name)) for name in _FIELDS}
+    rule = Calendar(
+        minutes=parsed["minute"],
+        hours=parsed["hour"],
+        days=parsed["day_of_month"],
+        months=parsed["month_of_year"],
+        weekdays=parsed["day_of_week"],
+        zone=zone,
+    )
+    text = json.dumps({"crontab": {name: _spec(parsed[name], full) for name, full in _FIELDS.items()}})
+    return Frequency(value, rule, text)
+
+
+def _spec(chosen: frozenset[int], full: range) -> str:
+    if chosen == set(full):
+        return "*"
+    for step in range(2, len(full)):
+        if chosen == set(full[::step]) and len(chosen) > 1:
+            return f"*/{step}"
+    return ",".join(str(number) for number in sorted(chosen))
+
+
+def shown(value: object) -> str:
+    """Return a schedule as people read it: `1:00:00`, or a crontab's five fields in their usual order."""
+    if isinstance(value, crontab):
+        names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+        return "crontab " + " ".join(_spec(frozenset(getattr(value, name)), _FIELDS[name]) for name in names)
+    return "on demand" if value is None else str(value)

@@ -1,0 +1,276 @@
+"""`Process`, with its verbs: what people and programs do with a process from outside its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, overload
+
+from celery_process import definition as definitions
+from celery_process.definition import Definition, Handler
+from celery_process.dispatch import Dispatch
+from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
+from celery_process.frequency import Frequency, frequency
+from celery_process.model import ProcessState, RunStatus, SlotEntry, WorkInfo
+from celery_process.rules import effective
+from celery_process.states import StopReason, WorkList
+from celery_process.values import check_instant, check_work_name, decode, encode
+
+PAGE = 200
+
+
+class Process:
+    """A process of an app. Made by `Processes.process`; found as `processes["name"]`.
+
+    Reading never changes anything; each verb is one operation of the store and may raise `StoreUnavailable`.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        *,
+        connect: Callable[[Process], Dispatch],
+        zone: Callable[[], str],
+        owned_by: Callable[[Process], tuple[str, Any] | None],
+    ) -> None:
+        self.definition = definition
+        self._connect, self._zone, self._owned_by = connect, zone, owned_by
+        self._dispatch: Dispatch | None = None
+
+    @property
+    def name(self) -> str:
+        """The process's name."""
+        return self.definition.name
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """The dispatching of this process; from its first use on, flow control is fixed (B3)."""
+        if self._dispatch is None:
+            self._dispatch = self._connect(self)
+        return self._dispatch
+
+    def __call__(self, work: Any) -> object:
+        """Call the handler for active work, as a unit test does with a plain `Work`."""
+        return self.definition.handler(work)
+
+    def __repr__(self) -> str:
+        return f"<Process {self.name}>"
+
+    # -- handlers
+
+    @overload
+    def cleanup(self, handler: Handler, /) -> Handler: ...
+    @overload
+    def cleanup(
+        self, /, *, gone: tuple[type[BaseException], ...] | type[BaseException] = ()
+    ) -> Callable[[Handler], Handler]: ...
+
+    def cleanup(self, handler: Handler | None = None, /, *, gone: Any = ()) -> Any:
+        """Decorate the handler for items that were unregistered; exceptions of the classes `gone` mean "clean"."""
+        classes = (gone,) if isinstance(gone, type) else tuple(gone)
+        if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
+            raise InvalidType(f"gone= takes exception classes, not {gone!r:.80}.", argument="gone", value=gone)
+
+        def decorate(function: Handler) -> Handler:
+            self._redefine(replace(self.definition, cleanup=function, gone=classes))
+            return function
+
+        return decorate if handler is None else decorate(handler)
+
+    def wait(self, condition: Callable[[], object]) -> Callable[[], object]:
+        """Decorate the condition that is asked at each trigger before the claim; false declines the trigger."""
+        self._redefine(replace(self.definition, wait=condition))
+        return condition
+
+    def _redefine(self, definition: Definition) -> None:
+        self.definition = definition
+        self._dispatch = None if self._dispatch is None else self._connect(self)
+
+    # -- definitions
+
+    def register_work(self, name: str, params: Mapping[str, Any] | None = None, *, using: Any = None) -> bool:
+        """Put an item on the active list; return whether that changed anything (B8).
+
+        With `using`, a SQLAlchemy Session or Connection, the write joins that transaction: yours to commit.
+        """
+        return bool(self.register_works({name: params}, using=using))
+
+    def unregister_work(self, name: str, *, using: Any = None) -> bool:
+        """Put an item on the cleanup list, even one never registered (B9); return whether that changed anything."""
+        return bool(self.unregister_works([name], using=using))
+
+    def register_works(self, works: Mapping[str, Mapping[str, Any] | None], *, using: Any = None) -> tuple[str, ...]:
+        """Put items (name → params) on the active list; return the names that changed."""
+        if not isinstance(works, Mapping):
+            raise InvalidType(
+                f"works is a dict of name → params, not {type(works).__name__}.", argument="works", value=works
+            )
+        checked = {check_work_name(name): encode(params) for name, params in works.items()}
+        return self.dispatch.store.register(self.name, checked, using=using)
+
+    def unregister_works(self, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:
+        """Put items on the cleanup list; return the names that changed."""
+        if isinstance(names, str):
+            raise InvalidType("names is a list of names, not one str; use unregister_work.", argument="names", value=names)
+        checked = [check_work_name(name) for name in names]
+        return self.dispatch.store.unregister(self.name, checked, using=using)
+
+    def update_settings(
+        self,
+        settings: Mapping[str, Any] | None,
+        *,
+        schedule: Any = None,
+        expected_version: int | None = None,
+        by: str = "",
+        using: Any = None,
+    ) -> int:
+        """Replace the stored settings as a whole, and the schedule if one is given; return the new version (B4).
+
+        They win over the code's defaults, which fill what is missing (B5); `{}` goes back to the defaults, None keeps the
+        stored ones. A running beat follows a new schedule by itself. Raises `ScheduleOwned` where an entry of
+        `beat_schedule` is the schedule, `SettingsChanged` where the version is not the expected one.
+        """
+        encoded = None if settings is None else encode(settings, argument="settings")
+        text = None
+        if schedule is not None:
+            text = frequency(schedule, minimum=self.definition.min_schedule_frequency, zone=self._zone()).text
+            owner = self._owned_by(self)
+            if owner is not None:
+                raise ScheduleOwned(
+                    f"The schedule of {self.name!r} is the entry {owner[0]!r} of beat_schedule; change it there.",
+                    process=self.name,
+                    entry=owner[0],
+                )
+        return self.dispatch.store.update_settings(
+            self.name, settings=encoded, schedule=text, by=by, expected_version=expected_version, using=using
+        )
+
+    def update_flow_control(self, initial_wait: Any, min_schedule_frequency: Any, progress_frequency: Any) -> None:
+        """Set the original's flow control: the schedule becomes the minimum, progress is as given (B3).
+
+        Raises `AlreadyUsed` after this interpreter first used the process.
+        """
+        if self._dispatch is not None:
+            raise AlreadyUsed(
+                f"{self.name!r} was used here already; set its flow control where it is defined, before its first use.",
+                process=self.name,
+            )
+        self.definition = definitions.with_flow_control(
+            self.definition,
+            initial_wait=initial_wait,
+            min_schedule_frequency=min_schedule_frequency,
+            progress_frequency=progress_frequency,
+        )
+
+    @property
+    def default_settings(self) -> dict[str, Any]:
+        """The settings that the code gives."""
+        return decode(self.definition.settings)
+
+    @property
+    def schedule_frequency(self) -> Any:
+        """The schedule in force: a timedelta (clamped, B2), a crontab, or None where whoever triggers decides."""
+        current = self.dispatch.current()
+        return None if current is None else current.value
+
+    def default_frequency(self) -> Frequency | None:
+        """Return the schedule that the code gives: an own entry of `beat_schedule`, else the argument `schedule`."""
+        owner = self._owned_by(self)
+        value = self.definition.schedule if owner is None else owner[1]
+        if value is None:
+            return None
+        return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._zone())
+
+    # -- runs
+
+    def run_now(self, slot: datetime | None = None, *, by: str = "run_now") -> RunStatus:
+        """Run the present slot, or its next generation if it has run; schedule, jitter and `wait` are not asked.
+
+        A past `slot` may be named. Raises `RunOpen` and `ProcessPaused`. Under `task_always_eager` the run has closed when
+        this returns.
+        """
+        if slot is not None:
+            slot = check_instant(slot, argument="slot")
+        return self.dispatch.run_now(slot=slot, by=by)
+
+    def redrive(self, run_id: str, *, by: str = "redrive") -> RunStatus:
+        """Run those items of a closed run again that did not complete and are still registered.
+
+        Raises `RunNotFound`, `RunPurged`, `RunOpen` and `ProcessPaused`.
+        """
+        return self.dispatch.redrive(run_id, by=by)
+
+    def cancel_run(self) -> RunStatus | None:
+        """Stop the open run, if there is one: it ends INCOMPLETE once the items in flight have ended. Return it."""
+        found = self.dispatch.store.process(self.name).run
+        if found is None or not found.state.is_open:
+            return None
+        self.dispatch.stop(found.id, StopReason.CANCELLED)
+        return self.dispatch.store.run(self.name, found.id)
+
+    def pause(self, note: str = "", *, by: str = "") -> None:
+        """Let no slot, page or claim begin until `resume()`; items in flight finish."""
+        if not isinstance(note, str) or len(note) > 1000:
+            raise InvalidValue("note is a str of at most 1,000 characters; shorten it.", argument="note", value=note)
+        self.dispatch.store.pause(self.name, note=note, by=by)
+
+    def resume(self) -> None:
+        """End the pause; an open run goes on with the next sweep at the latest."""
+        self.dispatch.store.resume(self.name)
+        found = self.dispatch.store.process(self.name).run
+        if found is not None and found.state.is_open:
+            self.dispatch.advance(found.id)
+
+    # -- reading
+
+    def state(self) -> ProcessState:
+        """Return the process as it is now: schedule, settings, pause, the open or last run, aggregate stats."""
+        stored = self.dispatch.store.process(self.name)
+        current = self.dispatch.current()
+        return ProcessState(
+            name=self.name,
+            schedule_frequency=None if current is None else current.value,
+            settings=decode(effective(self.definition.settings, stored.overrides.settings)),
+            settings_version=stored.overrides.version,
+            paused=stored.paused,
+            run=stored.run,
+            aggregate_stats=stored.aggregate_stats,
+        )
+
+    def work_counts(self) -> Mapping[WorkList, int]:
+        """Return how many items each list has; not constant time on every store."""
+        return self.dispatch.store.work_counts(self.name)
+
+    def works(self, on: WorkList | str = WorkList.ACTIVE) -> Iterator[WorkInfo]:
+        """Iterate over the items of a list in name order, page by page."""
+        try:
+            chosen = WorkList(on)
+        except ValueError:
+            known = ", ".join(WorkList)
+            raise InvalidValue(f"on is one of {known}, not {on!r:.80}.", argument="on", value=on) from None
+        return self._works(chosen)
+
+    def _works(self, on: WorkList) -> Iterator[WorkInfo]:
+        after = ""
+        while found := self.dispatch.store.works(self.name, on=on, after=after, limit=PAGE):
+            yield from found
+            after = found[-1].name
+
+    def work(self, name: str) -> WorkInfo:
+        """Return one item, or raise `WorkNotFound`."""
+        return self.dispatch.store.work(self.name, check_work_name(name))
+
+    def runs(self) -> Iterator[RunStatus]:
+        """Iterate over the runs that are kept, newest first."""
+        before = None
+        while found := self.dispatch.store.runs(self.name, before=before, limit=PAGE):
+            yield from found
+            before = found[-1].epoch
+
+    def slots(self) -> Iterator[SlotEntry]:
+        """Iterate over the ledger of slots, newest first."""
+        before = None
+        while found := self.dispatch.store.slots(self.name, before=before, limit=PAGE):
+            yield from found
+            before = found[-1].slot

@@ -1,0 +1,172 @@
+"""The Celery tasks of the library: three for each process, and the sweep of the app; and the timer that publishes it.
+
+Items are published with the keyword arguments `process=`, `work=` (or `works=`) and `run=`, which is what Flower can
+search; no result, no trail, no shadow.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery, Task, bootsteps
+
+from celery_process.config import read_config, store_of
+from celery_process.definition import Definition
+from celery_process.exceptions import ConfigurationError
+from celery_process.runner import Ended
+from celery_process.states import WorkList
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+"""Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
+SWEEP_TASK = "celery_process.sweep"
+_PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mode", "compression")
+"""Options that belong to publishing: Celery 5.7 deprecates them as attributes of a task."""
+
+
+def task_names(process: str) -> dict[str, str]:
+    """Return the names of a process's tasks by what they do."""
+    return {kind: f"{process}.{kind}" for kind in ("schedule", "work", "cleanup")}
+
+
+def make_tasks(
+    app: Celery,
+    definition: Definition,
+    *,
+    trigger: Callable[..., object],
+    run_items: Callable[[str, list[str]], list[Ended]],
+) -> dict[str, Task]:
+    """Register the three tasks of a process and return them by kind."""
+    names = task_names(definition.name)
+    options = {key: value for key, value in definition.task_options.items() if key not in _PUBLISH_OPTIONS}
+    common = {"bind": True, "ignore_result": True, "trail": False, "serializer": "json", **options}
+    item = dict(common)
+    if definition.time_limit is not None:
+        # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
+        item.setdefault("time_limit", definition.time_limit.total_seconds() * definition.batch_size)
+
+    @app.task(name=names["schedule"], **common)
+    def schedule(self: Task, *, comeback: bool = False) -> None:
+        def defer(due_in: timedelta) -> None:
+            self.apply_async(
+                kwargs={"comeback": True}, countdown=due_in.total_seconds(), add_to_parent=False, **publishing(definition)
+            )
+
+        headers = self.request.headers or {}
+        trigger(by="beat" if headers.get("celery_beat_task") else "task", defer=None if comeback else defer)
+
+    @app.task(name=names["work"], **item)
+    def work(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> None:
+        _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
+
+    @app.task(name=names["cleanup"], **item)
+    def cleanup(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> None:
+        _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
+
+    return {"schedule": schedule, "work": work, "cleanup": cleanup}
+
+
+def _run(
+    task: Task, name: str, run_items: Callable[[str, list[str]], list[Ended]], *, process: object, run: object, works: object
+) -> None:
+    schema = (task.request.headers or {}).get("cp_schema", SCHEMA)
+    names_are_text = isinstance(works, list) and all(isinstance(item, str) for item in works)
+    if process != name or not isinstance(run, str) or not names_are_text or not isinstance(schema, int) or schema > SCHEMA:
+        extra = {"action": "message_refused", "process_name": name}
+        logger.error("A message to %s is not one of this version (schema %r); dropped.", task.name, schema, extra=extra)
+        return
+    assert isinstance(works, list)
+    ended = run_items(run, works)
+    if len(ended) == 1 and ended[0].error is not None:
+        # Recorded already; raised so that the task is a FAILURE in Flower, with its traceback in the worker's log.
+        raise ended[0].error
+
+
+def publishing(definition: Definition) -> dict[str, Any]:
+    """Return the options with which messages of a process are published."""
+    return {key: definition.task_options[key] for key in _PUBLISH_OPTIONS if key in definition.task_options}
+
+
+def publish_items(
+    app: Celery,
+    definition: Definition,
+    tasks: Mapping[str, Task],
+    on: WorkList,
+    names: tuple[str, ...],
+    run_id: str,
+    *,
+    size: int,
+) -> None:
+    """Publish items, `size` a message, through one producer; in eager mode, work them here."""
+    task = tasks["work" if on is WorkList.ACTIVE else "cleanup"]
+    batches = [names[start : start + size] for start in range(0, len(names), size)]
+    arguments = [
+        {"process": definition.name, "run": run_id, **({"work": batch[0]} if len(batch) == 1 else {"works": list(batch)})}
+        for batch in batches
+    ]
+    if app.conf.task_always_eager:
+        for kwargs in arguments:
+            task.apply(kwargs=kwargs, throw=False)
+        return
+    options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **publishing(definition)}
+    with app.producer_or_acquire() as producer:
+        for kwargs in arguments:
+            task.apply_async(kwargs=kwargs, producer=producer, **options)
+
+
+def make_sweep_task(app: Celery, sweep: Callable[[], object]) -> Task:
+    """Register the sweep of the app."""
+
+    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False)
+    def sweep_task() -> None:
+        sweep()
+
+    return sweep_task
+
+
+class SweepTimer(bootsteps.StartStopStep):
+    """Publishes the sweep from every worker, so that runs end without any beat; the store lets one through per interval.
+
+    It also refuses, before the first message, a store that this worker cannot use.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        self.entry: Any = None
+        super().__init__(parent, **kwargs)
+
+    def start(self, parent: Any) -> None:
+        """Check the store and begin to publish."""
+        store = store_of(parent.app)
+        if not store.shared and parent.pool is not None and getattr(parent.pool, "uses_semaphore", False):
+            raise ConfigurationError(
+                f"{store.url} is seen by one operating-system process, and this worker has several; name a shared store in "
+                "process_backend, or start the worker with --pool=threads or solo.",
+                setting="process_backend",
+                value=store.url,
+            )
+        try:
+            for warning in store.check():
+                logger.warning("%s", warning, extra={"action": "store_warning"})
+        finally:
+            store.close()
+        interval = read_config(parent.app).sweep_interval.total_seconds()
+        self.entry = parent.timer.call_repeatedly(interval, self._publish, (parent.app, interval))
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002
+        """Stop publishing."""
+        if self.entry is not None:
+            self.entry.cancel()
+            self.entry = None
+
+    def _publish(self, app: Celery, interval: float) -> None:
+        try:
+            # An expiry bounds what piles up before a queue that is longer than it; the store drops the rest.
+            app.send_task(SWEEP_TASK, expires=60 * interval, ignore_result=True, retry=False)
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises; the next interval tries again
+            logger.warning("The sweep could not be published: %s", error, extra={"action": "sweep_unpublished"})

@@ -1,0 +1,44 @@
+"""`Worker`, the original's interface as an optional base class: a process written as one class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery_process.exceptions import InvalidType
+from celery_process.work import Work
+
+
+class Worker:
+    """Subclass and decorate it: `process_active_work` is needed, the others are there to be overridden."""
+
+    def process_active_work(self, work: Work) -> object:
+        """Do the work of one active item."""
+        raise NotImplementedError(f"{type(self).__name__} has no process_active_work(self, work); write it.")
+
+    def cleanup_work(self, work: Work) -> object:
+        """Clean up after one item that was unregistered."""
+
+    def wait(self) -> object:
+        """Answer at each trigger, before the claim; false declines the trigger."""
+        return True
+
+
+def handlers_of(target: Any) -> dict[str, Callable[..., object]]:
+    """Return the handlers of a function, a class with the methods of `Worker`, or an instance of one."""
+    if isinstance(target, type):
+        target = target()
+    active = getattr(target, "process_active_work", None)
+    if active is None:
+        if not callable(target):
+            raise InvalidType(
+                f"A process is a function of one work, or a Worker with process_active_work, not {target!r:.80}.",
+                argument="handler",
+                value=target,
+            )
+        return {"handler": target}
+    found = {"handler": active}
+    for key, method in (("cleanup", "cleanup_work"), ("wait", "wait")):
+        if hasattr(target, method):
+            found[key] = getattr(target, method)
+    return found
