@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from celery import Celery
 from celery.signals import beat_init
@@ -26,6 +27,7 @@ from celery_process.tolerance import Tolerance
 from celery_process.worker import Worker, handlers_of
 
 _heartbeat = Heartbeat()
+_by_app: WeakKeyDictionary[Celery, Processes] = WeakKeyDictionary()
 
 
 class Processes:
@@ -50,7 +52,10 @@ class Processes:
             raise ConfigurationError("This Processes has an app already; make one for each app.")
         if not isinstance(app, Celery):
             raise InvalidType(f"Processes takes a Celery app, not {type(app).__name__}.", argument="app", value=app)
+        if app in _by_app:
+            raise ConfigurationError("This app has a Processes already; define all processes of an app with one.")
         self._app = app
+        _by_app[app] = self
         if isinstance(self._backend, Store):
             use_store(app, self._backend)
             app.conf.process_backend = self._backend.url
@@ -254,3 +259,8 @@ class Processes:
         """Check the settings and the store; return warnings. Raises `ConfigurationError` or `StoreUnavailable`."""
         read_config(self.app)
         return self.store.check()
+
+
+def registry_of(app: Celery) -> Processes | None:
+    """Return the registry of an app, or None where it has none."""
+    return _by_app.get(app)

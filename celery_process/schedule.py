@@ -51,7 +51,7 @@ class ProcessSchedule(schedule):
         self._read_at = -REFRESH
         self._current: Frequency | None = None
         self._born = time.monotonic()
-        self._fallback_every = run_every if run_every is not None else timedelta(seconds=60)
+        self._fallback_every = timedelta(seconds=60) if run_every is None else timedelta(seconds=run_every.total_seconds())
         super().__init__(self._fallback_every, relative, nowfun, app)
 
     @classmethod
@@ -81,8 +81,7 @@ class ProcessSchedule(schedule):
     def run_every(self) -> timedelta:
         """The present period, for those who print schedules."""
         known = self._current
-        every: timedelta = self._fallback_every if known is None else slots.period(known.occurrences, datetime.now(UTC))
-        return every
+        return self._fallback_every if known is None else slots.period(known.occurrences, datetime.now(UTC))
 
     @run_every.setter
     def run_every(self, value: Any) -> None:
