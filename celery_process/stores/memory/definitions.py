@@ -75,6 +75,8 @@ class MemoryDefinitions(MemoryBase, Definitions):
         with self._lock:
             row = self._of(process)
             old = row.overrides
+            if settings in (None, old.settings) and schedule in (None, old.schedule):
+                return old.version
             if expected_version is not None and expected_version != old.version:
                 raise SettingsChanged(
                     f"The settings of {process!r} are at version {old.version}, not {expected_version}; read them again.",

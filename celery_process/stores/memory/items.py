@@ -174,9 +174,10 @@ class MemoryItems(MemoryBase, Items):
             return ItemAnswer(report.name, Progress.CONFLICT), False
         if item.state is ItemState.DONE:
             return ItemAnswer(report.name, Progress.COMPLETED), False
-        if report.sequence > item.sequence:
-            self._count(run, item, report)
-            item.lease_until = now + lease
+        if report.sequence <= item.sequence:
+            return self._answer(row, run, item, report), False
+        self._count(run, item, report)
+        item.lease_until = now + lease
         if report.outcome is not None:
             item.move(ItemState.DONE)
             item.outcome, item.finished_at = report.outcome, now

@@ -48,6 +48,11 @@ def settle_page(process: Process, run: Run, number: int, now: datetime) -> bool:
     return True
 
 
+def _next_generation(same: Sequence[Run]) -> int:
+    """Return the generation of a slot that comes after `same`, its runs that are kept: older ones may be purged (I1)."""
+    return max((run.generation for run in same), default=-1) + 1
+
+
 class MemoryRuns(MemoryBase, Runs):
     """See `Runs`."""
 
@@ -73,7 +78,7 @@ class MemoryRuns(MemoryBase, Runs):
                 return refused
             self._account(row, slot)
             listed = sum(work.on is WorkList.ACTIVE for work in row.works.values()) if spec.percent is not None else 0
-            run = self._start(row, uuid, slot, len(same), spec, rules.spec_limit(spec, listed), by)
+            run = self._start(row, uuid, slot, _next_generation(same), spec, rules.spec_limit(spec, listed), by)
             return RunClaim(RunAnswer.CLAIMED, run.status())
 
     def _changed_since(self, row: Process, run: Run) -> bool:
@@ -144,7 +149,7 @@ class MemoryRuns(MemoryBase, Runs):
             same = [other for other in row.runs.values() if other.slot == old.slot]
             slot = SlotRef(old.slot, old.slot)
             listed = sum(work.on is WorkList.ACTIVE for work in row.works.values()) if spec.percent is not None else 0
-            new = self._start(row, uuid, slot, len(same), spec, rules.spec_limit(spec, listed), by)
+            new = self._start(row, uuid, slot, _next_generation(same), spec, rules.spec_limit(spec, listed), by)
             new.redrives, new.listed_before = chain, old.listed_before
             return RunClaim(RunAnswer.CLAIMED, new.status())
 
@@ -208,7 +213,10 @@ class MemoryRuns(MemoryBase, Runs):
         with self._lock:
             row, now, deleted = self._of(process), self.now(), 0
             closed = sorted((run for run in row.runs.values() if not run.state.is_open), key=lambda run: -run.epoch)
+            redriven = row.open_run.redrives if row.open_run else ()
             for index, run in enumerate(closed):
+                if run.epoch in redriven:
+                    continue
                 if index >= retention.runs:
                     del row.runs[run.epoch]
                     deleted += 1 + len(run.items)

@@ -1,0 +1,1 @@
+"""Examples of celery_process that run without any server."""
