@@ -15,13 +15,21 @@ from typing import Any, Protocol
 from celery_process import slots
 from celery_process.config import Config
 from celery_process.definition import Definition
-from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen
+from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreUnavailable
 from celery_process.frequency import Frequency
 from celery_process.model import RunClaim, RunStatus, SlotRef
 from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 
 logger = logging.getLogger(__name__)
+
+TRY_AGAIN = timedelta(seconds=10)
+"""After this long a trigger that met a store out of reach comes once more."""
+
+
+def _run_uuid() -> str:
+    # 64 random bits: enough to tell two runs of one epoch apart, and short enough to be typed.
+    return uuid.uuid4().hex[:16]
 
 
 class Send(Protocol):
@@ -67,9 +75,15 @@ class Dispatch:
     def trigger(self, *, by: str, defer: Callable[[timedelta], None] | None = None) -> RunClaim:
         """Claim the present slot, if it is due and free, and start its run; the body of the scheduling task.
 
-        A trigger that comes a little before its slot is due calls `defer` with the time left, once.
+        A trigger that comes a little before its slot is due, or meets a store out of reach, calls `defer` with the time
+        after which it should come once more.
         """
-        now, current = self.store.now(), self.current()
+        try:
+            now, current = self.store.now(), self.current()
+        except StoreUnavailable:
+            if defer is not None:  # else an outage of a second at the wrong time would cost an hourly slot
+                defer(TRY_AGAIN)
+            raise
         slot = self.slot_of(now, current)
         if not self._wait():
             self._skip(slot, SlotEnd.DECLINED, by)
@@ -82,7 +96,7 @@ class Dispatch:
             self._skip(slot, SlotEnd.OVERLAPPED, by)
         elif claim.answer is RunAnswer.PAUSED:
             self._skip(slot, SlotEnd.PAUSED, by)
-        elif claim.answer in (RunAnswer.NOT_DUE, RunAnswer.LOST) and defer is not None:
+        elif claim.answer in (RunAnswer.NOT_DUE, RunAnswer.LOST) and defer is not None and current is not None:
             occurrences = self.definition.occurrences(current)
             following = occurrences.following(slot.slot)
             # A slot that ran already: this beat's clock may be ahead of the store's, and mean the next one.
@@ -106,7 +120,7 @@ class Dispatch:
 
     def redrive(self, run_id: str, *, by: str) -> RunStatus:
         """Start a run over the items of a closed run that did not complete. Raises as `run_now`."""
-        claim = self.store.redrive(self.name, run_id, uuid=uuid.uuid4().hex, spec=self.definition.spec(), by=by)
+        claim = self.store.redrive(self.name, run_id, uuid=_run_uuid(), spec=self.definition.spec(), by=by)
         return self._started(claim)
 
     def _started(self, claim: RunClaim) -> RunStatus:
@@ -139,9 +153,7 @@ class Dispatch:
             return False
 
     def _claim(self, slot: SlotRef, again: Again, by: str) -> RunClaim:
-        claim = self.store.claim_run(
-            self.name, uuid=uuid.uuid4().hex, slot=slot, spec=self.definition.spec(), again=again, by=by
-        )
+        claim = self.store.claim_run(self.name, uuid=_run_uuid(), slot=slot, spec=self.definition.spec(), again=again, by=by)
         run_id = claim.run.id if claim.run else ""
         logger.info(
             "Slot %s of %s: %s",

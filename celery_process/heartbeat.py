@@ -6,6 +6,7 @@ It stops renewing an item at the process's `time_limit`, whatever the pool, so t
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -17,6 +18,9 @@ from celery_process.exceptions import StoreUnavailable
 from celery_process.work import Work
 
 logger = logging.getLogger(__name__)
+
+IDLE = 60.0
+"""Seconds without an item after which the thread ends."""
 
 
 class _Held:
@@ -40,6 +44,7 @@ class Heartbeat:
         self._condition = threading.Condition()
         self._held: set[_Held] = set()
         self._thread: threading.Thread | None = None
+        self._wakes_at = math.inf
         self._pid = 0
 
     @contextmanager
@@ -53,29 +58,32 @@ class Heartbeat:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="celery-process-heartbeat", daemon=True)
                 self._thread.start()
-            self._condition.notify()
+            if held.next_at < self._wakes_at:  # else short items would wake the thread for nothing, again and again
+                self._condition.notify()
         try:
             yield held
         finally:
             with self._condition:
                 self._held.discard(held)
-                self._condition.notify()
 
     def _run(self) -> None:
         while True:
             with self._condition:
                 if not self._held:
-                    self._condition.wait(timeout=60)
+                    self._wait_until(time.monotonic() + IDLE)
                 if not self._held:
                     self._thread = None
                     return
-                wait = min(held.next_at for held in self._held) - time.monotonic()
-                if wait > 0:
-                    self._condition.wait(timeout=wait)
+                self._wait_until(min(held.next_at for held in self._held))
                 now = time.monotonic()
                 due = [held for held in self._held if held.next_at <= now]
             for held in due:
                 self._beat(held)
+
+    def _wait_until(self, instant: float) -> None:
+        self._wakes_at = instant
+        self._condition.wait(timeout=max(instant - time.monotonic(), 0))
+        self._wakes_at = -math.inf  # awake: whoever comes now is seen before the next wait
 
     def _beat(self, held: _Held) -> None:
         extra = {"action": "heartbeat", "work_name": held.work.name, "run_id": held.work.run.id}

@@ -15,7 +15,7 @@ from celery import Celery, Task, bootsteps
 
 from celery_process.config import read_config, store_of
 from celery_process.definition import Definition
-from celery_process.exceptions import ConfigurationError
+from celery_process.exceptions import ConfigurationError, StoreUnavailable
 from celery_process.runner import Ended
 from celery_process.states import WorkList
 
@@ -153,6 +153,8 @@ class SweepTimer(bootsteps.StartStopStep):
         try:
             for warning in store.check():
                 logger.warning("%s", warning, extra={"action": "store_warning"})
+        except StoreUnavailable as error:  # it may be back before the first item; tables that do not fit will not be
+            logger.error("%s", error, extra={"action": "store_unavailable"})  # noqa: TRY400 - the message says it all
         finally:
             store.close()
         interval = read_config(parent.app).sweep_interval.total_seconds()

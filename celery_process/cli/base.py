@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from functools import wraps
@@ -44,7 +45,7 @@ def with_processes(command: Callable[..., Any]) -> Callable[..., Any]:
         except ProcessError as error:
             _refuse(str(error))
         finally:
-            if ctx.obj.app.conf.get("process_backend"):
+            with suppress(ProcessError):  # a store that could not be opened has been told of already
                 registry.store.close()
 
     return wrapped

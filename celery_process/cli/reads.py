@@ -136,18 +136,9 @@ def runs(processes: Processes, name: str, *, limit: int, json_: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("RUN", "SLOT", "GEN", "STATE", "ITEMS", "ERRORS", "FINISHED", "REASON"),
+        ("SLOT", "GEN", "STATE", "ITEMS", "ERRORS", "REASON", "RUN"),
         (
-            (
-                run.id,
-                when(run.slot),
-                run.generation,
-                run.state.value,
-                _progress(run),
-                run.total_errors,
-                when(run.finished_at),
-                run.reason,
-            )
+            (when(run.slot), run.generation, run.state.value, _progress(run), run.total_errors, run.reason or "-", run.id)
             for run in found
         ),
     )
