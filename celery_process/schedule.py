@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from celery import Celery
 from celery.schedules import schedstate, schedule
 from kombu.utils.imports import symbol_by_name
 
@@ -24,6 +26,21 @@ logger = logging.getLogger(__name__)
 
 REFRESH = 1.0
 """Seconds for which a schedule that was read from the store is taken as the present one."""
+
+
+_read: WeakKeyDictionary[Celery, tuple[float, Mapping[str, str]]] = WeakKeyDictionary()
+
+
+def _stored_schedules(app: Celery) -> Mapping[str, str]:
+    """Return the stored schedules of all processes: one read a `REFRESH`, however many processes beat has."""
+    read_at, known = _read.get(app, (-REFRESH, {}))
+    if time.monotonic() - read_at >= REFRESH:
+        try:
+            known = store_of(app).schedules()
+        except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises; with what it knew
+            logger.warning("The schedules could not be read: %s", error, extra={"action": "schedules_unread"})
+        _read[app] = (time.monotonic(), known)
+    return known
 
 
 class _SoftReference:
@@ -48,7 +65,7 @@ class ProcessSchedule(schedule):
     initial_wait = 0.0
 
     def __init__(self, run_every: Any = None, relative: bool = False, nowfun: Any = None, app: Any = None, **_: Any) -> None:  # noqa: FBT001, FBT002
-        self._read_at = -REFRESH
+        self._text = ""
         self._current: Frequency | None = None
         self._born = time.monotonic()
         self._fallback_every = timedelta(seconds=60) if run_every is None else timedelta(seconds=run_every.total_seconds())
@@ -64,17 +81,10 @@ class ProcessSchedule(schedule):
 
     def current(self) -> Frequency:
         """Return the schedule in force; the last known one while the store is out of reach."""
-        if time.monotonic() - self._read_at >= REFRESH or self._current is None:
-            text = self.default
-            try:
-                text = store_of(self.app).overrides(self.process).schedule or self.default
-            except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises
-                extra = {"action": "schedule_unread", "process_name": self.process}
-                logger.warning("The schedule of %s could not be read: %s", self.process, error, extra=extra)
-                text = self._current.text if self._current is not None else self.default
-            minimum = timedelta(seconds=self.minimum)
-            self._current = from_text(text, minimum=minimum, zone=zone_of(self.app))
-            self._read_at = time.monotonic()
+        text = _stored_schedules(self.app).get(self.process, self.default)
+        if self._current is None or text != self._text:
+            self._current = from_text(text, minimum=timedelta(seconds=self.minimum), zone=zone_of(self.app))
+            self._text = text
         return self._current
 
     @property
@@ -101,7 +111,9 @@ class ProcessSchedule(schedule):
     def remaining_estimate(self, last_run_at: datetime) -> timedelta:
         """Return the time to the slot after `last_run_at`."""
         now = self.maybe_make_aware(self.now()).astimezone(UTC)
-        return self.current().occurrences.following(self.maybe_make_aware(last_run_at).astimezone(UTC)) - now
+        following = self.current().occurrences.following(self.maybe_make_aware(last_run_at).astimezone(UTC))
+        remaining: timedelta = following - now
+        return remaining
 
     def __eq__(self, other: object) -> bool:
         # By what was asked for, not by the present period: beat compares its entries at every step.

@@ -1,4 +1,4 @@
-"""The process `verify-packages`: is what is installed what was shipped?
+"""The process `verify-packages`: it checks that what is installed is what was shipped.
 
 Each work item is a distribution on this machine. Its files are checked against the sha256 sums of its RECORD; each
 missing or altered file is an error of that item. `python -m example_project` runs it with a real worker and beat.

@@ -182,7 +182,11 @@ class Reads(ABC):
 
     @abstractmethod
     def overrides(self, process: str) -> Overrides:
-        """Return the stored overrides alone: what beat reads again and again."""
+        """Return the stored overrides alone."""
+
+    @abstractmethod
+    def schedules(self) -> Mapping[str, str]:
+        """Return the stored schedule of every process that has one: one read for a beat of any number of processes."""
 
     @abstractmethod
     def run(self, process: str, run: str) -> RunStatus:

@@ -34,6 +34,10 @@ class MemoryReads(MemoryBase, Reads):
         with self._lock:
             return self._of(process).overrides
 
+    def schedules(self) -> Mapping[str, str]:  # noqa: D102
+        with self._lock:
+            return {name: text for name, row in self._processes.items() if (text := row.overrides.schedule) is not None}
+
     def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
         with self._lock:
             row = self._of(process).runs.get(rules.epoch_of(run))
