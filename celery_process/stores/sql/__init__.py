@@ -1,0 +1,226 @@
+"""The SQL store: the contract over SQLAlchemy Core, for SQLite and PostgreSQL.
+
+Definitions are written by the caller's transaction or by one of the store's; everything else by short transactions of
+the store's, in one lock order: item → page → work → status → run → process. The methods here only say which kind of
+transaction an operation is; what it does stands in the module of its noun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery_process.exceptions import ConfigurationError
+from celery_process.model import (
+    ItemClaim,
+    ItemReport,
+    Overrides,
+    Page,
+    Reported,
+    Retention,
+    RunClaim,
+    RunSpec,
+    RunStatus,
+    SlotEntry,
+    SlotRef,
+    StoredProcess,
+    SweepTarget,
+    Swept,
+    WorkInfo,
+)
+from celery_process.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.stores.base import Store
+from celery_process.stores.sql import (
+    definitions,
+    items,
+    pages,
+    purge,
+    reads,
+    reporting,
+    runs,
+    stopping,
+    sweeps,
+)
+from celery_process.stores.sql.address import check_prefix, parse
+from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Given, Result, Step
+from celery_process.stores.sql.joining import connection_of
+from celery_process.stores.sql.keys import RunKey
+from celery_process.stores.sql.migrations import Schema
+from celery_process.stores.sql.tables import Tables
+from celery_process.stores.sql.transaction import Clock, Transaction
+
+
+class SqlStore(Store):
+    """`sqlite:///file.db` or `postgresql://…`; the tables' names begin with `table_prefix`.
+
+    `clock` gives the store's time; without it PostgreSQL's server does, and for SQLite this host. `synchronous` is
+    SQLite's: with "NORMAL" a power loss may take the last commits along.
+    """
+
+    shared = True
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        table_prefix: str = "cp_",
+        clock: Clock | None = None,
+        synchronous: str = "FULL",
+        **_: Any,
+    ) -> None:
+        if synchronous not in SYNCHRONOUS:
+            raise ConfigurationError(
+                f"synchronous={synchronous!r:.40} is not known; use one of {', '.join(SYNCHRONOUS)}.",
+                setting="synchronous",
+                value=synchronous,
+            )
+        address = parse(url)
+        self.url = address.shown
+        self._db = Database(address, Tables(check_prefix(table_prefix)), clock=clock, synchronous=synchronous)
+        self._schema = Schema(self._db)
+
+    def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
+        return self._define("register", using, definitions.register, process, works)
+
+    def unregister(self, process: str, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
+        return self._define("unregister", using, definitions.unregister, process, names)
+
+    def update_settings(  # noqa: D102
+        self,
+        process: str,
+        *,
+        settings: str | None,
+        schedule: str | None,
+        by: str = "",
+        expected_version: int | None = None,
+        using: Any = None,
+    ) -> int:
+        return self._define(
+            "update_settings",
+            using,
+            definitions.update_settings,
+            process,
+            settings=settings,
+            schedule=schedule,
+            by=by,
+            expected_version=expected_version,
+        )
+
+    def pause(self, process: str, *, note: str, by: str) -> None:  # noqa: D102
+        self._ready.write("pause", definitions.pause, process, note=note, by=by)
+
+    def resume(self, process: str) -> None:  # noqa: D102
+        self._ready.write("resume", definitions.resume, process)
+
+    def claim_run(  # noqa: D102
+        self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str
+    ) -> RunClaim:
+        return self._ready.write("claim_run", runs.claim_run, process, uuid=uuid, slot=slot, spec=spec, again=again, by=by)
+
+    def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:  # noqa: D102
+        return self._ready.write("redrive", runs.redrive, process, run, uuid=uuid, spec=spec, by=by)
+
+    def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:  # noqa: D102
+        return self._ready.write("skip_slot", runs.skip_slot, process, slot=slot, end=end, by=by)
+
+    def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
+        return stopping.stop_run(self._ready, RunKey.of(process, run), reason)
+
+    def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
+        return self._ready.write("ack_finish", stopping.ack_finish, RunKey.of(process, run))
+
+    def begin_sweep(  # noqa: D102
+        self, processes: Sequence[str], *, interval: timedelta, grace: timedelta
+    ) -> tuple[SweepTarget, ...]:
+        return self._ready.write("begin_sweep", sweeps.begin_sweep, processes, interval=interval, grace=grace)
+
+    def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
+        return purge.purge(self._ready, process, retention=retention, limit=limit)
+
+    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:  # noqa: D102
+        key = RunKey.of(process, run)
+        return self._ready.write("open_page", pages.open_page, key, token=token, size=size, window=window)
+
+    def mark_published(self, process: str, run: str, names: Collection[str]) -> None:  # noqa: D102
+        self._ready.write("mark_published", items.mark_published, RunKey.of(process, run), names)
+
+    def claim(  # noqa: D102
+        self, process: str, run: str, names: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
+    ) -> tuple[ItemClaim, ...]:
+        return items.claim(self._ready, RunKey.of(process, run), names, token=token, lease=lease, max_attempts=max_attempts)
+
+    def report(  # noqa: D102
+        self, process: str, run: str, reports: Sequence[ItemReport], *, token: str, lease: timedelta
+    ) -> Reported:
+        return reporting.report(self._ready, RunKey.of(process, run), reports, token=token, lease=lease)
+
+    def release(self, process: str, run: str, names: Sequence[str], *, token: str) -> Reported:  # noqa: D102
+        return items.release(self._ready, RunKey.of(process, run), names, token=token)
+
+    def sweep_run(  # noqa: D102
+        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+    ) -> Swept:
+        return sweeps.sweep_run(
+            self._ready,
+            RunKey.of(process, run),
+            redispatch_after=redispatch_after,
+            grace=grace,
+            max_attempts=max_attempts,
+            limit=limit,
+        )
+
+    def now(self) -> datetime:  # noqa: D102
+        return self._db.clock() if self._db.clock else self._ready.peek("now", reads.now)
+
+    def process(self, process: str) -> StoredProcess:  # noqa: D102
+        return self._ready.read("process", reads.process, process)
+
+    def overrides(self, process: str) -> Overrides:  # noqa: D102
+        return self._ready.peek("overrides", reads.overrides, process)
+
+    def schedules(self) -> Mapping[str, str]:  # noqa: D102
+        return self._ready.peek("schedules", reads.schedules)
+
+    def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
+        return self._ready.read("run", reads.run, process, run)
+
+    def runs(self, process: str, *, before: int | None, limit: int) -> tuple[RunStatus, ...]:  # noqa: D102
+        return self._ready.read("runs", reads.runs, process, before=before, limit=limit)
+
+    def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:  # noqa: D102
+        return self._ready.peek("slots", reads.slots, process, before=before, limit=limit)
+
+    def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
+        return self._ready.read("works", reads.works, process, on=on, after=after, limit=limit)
+
+    def work(self, process: str, name: str) -> WorkInfo:  # noqa: D102
+        return self._ready.read("work", reads.work, process, name)
+
+    def work_counts(self, process: str) -> Mapping[WorkList, int]:  # noqa: D102
+        return self._ready.peek("work_counts", reads.work_counts, process)
+
+    def check(self) -> tuple[str, ...]:
+        """Make a round trip and refuse tables of another version."""
+        return self._schema.check()
+
+    def migrate(self) -> tuple[str, ...]:  # noqa: D102
+        return self._schema.migrate()
+
+    def close(self) -> None:  # noqa: D102
+        self._db.close()
+
+    @property
+    def _ready(self) -> Database:
+        """The database, once its tables are known to fit."""
+        self._schema.ensure()
+        return self._db
+
+    def _define(
+        self, operation: str, using: Any, step: Step[Given, Result], *args: Given.args, **more: Given.kwargs
+    ) -> Result:
+        if using is None:
+            return self._ready.write(operation, step, *args, **more)
+        # The caller's transaction is theirs: nothing is committed, tried again or turned into an error of ours.
+        conn = connection_of(using, self._db.address)
+        return step(Transaction(conn, self._db.tables, self._ready.clock), *args, **more)

@@ -1,0 +1,118 @@
+"""Column types: what Python values stand for in the tables, so that no statement converts by hand.
+
+Instants are whole microseconds since 1970 (UTC) and packed values are JSON in text, since both read the same through
+every database and library. Names compare by code point on every database.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect
+
+from celery_process.model import ErrorEntry, Totals
+from celery_process.values import MAX_NAME, from_us, to_us
+
+
+def surrogate_id() -> sa.Column[int]:
+    """Return the key that Django's admin needs; SQLite counts up an INTEGER key only."""
+    kind = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    return sa.Column("id", kind, sa.Identity(always=False), primary_key=True)
+
+
+def code_points(length: int = MAX_NAME) -> sa.String:
+    """Return the type of a name: equality and order by code point, as Python has them."""
+    binary = mysql.VARCHAR(length, collation="utf8mb4_bin")
+    kind = sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+    return kind.with_variant(binary, "mysql").with_variant(binary, "mariadb")
+
+
+class Instant(sa.TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as microseconds."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002, D102
+        return None if value is None else to_us(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102
+        return None if value is None else from_us(value)
+
+
+class Word(sa.TypeDecorator[StrEnum]):
+    """A member of an enum, kept as its value."""
+
+    impl = sa.String(16)
+    cache_ok = True
+
+    def __init__(self, members: type[StrEnum]) -> None:
+        super().__init__()
+        self.members = members
+
+    def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002, D102
+        return None if value is None else self.members(value)
+
+
+class Packed(sa.TypeDecorator[Any]):
+    """A value that the database never looks into, kept as JSON text by a pair of functions."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.pack, self.unpack = pack, unpack
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002, D102
+        return None if value is None else json.dumps(self.pack(value), separators=(",", ":"))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002, D102
+        return None if value is None else self.unpack(json.loads(value))
+
+
+def pack_errors(errors: tuple[ErrorEntry, ...]) -> list[list[Any]]:
+    """Return errors as JSON can hold them."""
+    return [[error.text, to_us(error.at), error.work] for error in errors]
+
+
+def unpack_errors(packed: list[list[Any]]) -> tuple[ErrorEntry, ...]:
+    """Return what `pack_errors` was given."""
+    return tuple(ErrorEntry(text, from_us(at), work) for text, at, work in packed)
+
+
+def pack_totals(totals: Totals) -> list[Any]:
+    """Return the totals of an attempt as JSON can hold them; most items have none."""
+    if totals == Totals():
+        return []
+    return [
+        dict(totals.stats),
+        dict(totals.run_stats),
+        pack_errors(totals.errors),
+        totals.error_count,
+        pack_errors(totals.run_errors),
+        totals.run_error_count,
+    ]
+
+
+def unpack_totals(packed: list[Any]) -> Totals:
+    """Return what `pack_totals` was given."""
+    if not packed:
+        return Totals()
+    stats, run_stats, errors, error_count, run_errors, run_error_count = packed
+    return Totals(stats, run_stats, unpack_errors(errors), error_count, unpack_errors(run_errors), run_error_count)
+
+
+STATS = Packed(dict, dict)
+ERRORS = Packed(pack_errors, unpack_errors)
+TOTALS = Packed(pack_totals, unpack_totals)
+EPOCHS = Packed(list, tuple)

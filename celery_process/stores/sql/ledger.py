@@ -1,0 +1,58 @@
+"""The ledger: how every slot ended. Written under the lock of the process row, for a range depends on the last entry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from celery_process import rules
+from celery_process.model import SlotEntry, SlotRef
+from celery_process.states import SlotEnd
+from celery_process.stores.sql.transaction import Transaction
+
+
+def entry_of(row: Row[Any]) -> SlotEntry:
+    """Return the entry in a row."""
+    return SlotEntry(row.slot, row.slot_end, row.noted_at, row.noted_by, row.run, row.after_slot)
+
+
+def find(tx: Transaction, process: str, slot: datetime) -> SlotEntry | None:
+    """Return the entry of a slot."""
+    table = tx.t.slot
+    row = tx.first(sa.select(table).where(table.c.process == process, table.c.slot == slot))
+    return None if row is None else entry_of(row)
+
+
+def write(tx: Transaction, process: str, entry: SlotEntry) -> None:
+    """Write an entry in the place of what the slot has."""
+    row = {
+        "process": process,
+        "slot": entry.slot,
+        "after_slot": entry.after,
+        "slot_end": entry.end,
+        "noted_at": entry.at,
+        "noted_by": entry.by,
+        "run": entry.run_id,
+    }
+    replaced = [column for column in row if column not in ("process", "slot")]
+    tx.put(tx.t.slot, [row], lambda new: {column: new[column] for column in replaced})
+
+
+def account(tx: Transaction, process: Row[Any], slot: SlotRef) -> None:
+    """Enter the slots that nobody took since the last one in the ledger, as one entry, and note the rule they follow."""
+    table = tx.t.slot
+    last = tx.value(
+        sa.select(table.c.slot)
+        .where(table.c.process == process.name, table.c.slot < slot.slot)
+        .order_by(table.c.slot.desc())
+        .limit(1)
+    )
+    after = rules.missed_before(slot, last, same_rule=process.schedule_rule == slot.schedule)
+    if after is not None and slot.previous is not None:
+        write(tx, process.name, SlotEntry(slot.previous, SlotEnd.MISSED, tx.now, "", after=after))
+    if slot.schedule and slot.schedule != process.schedule_rule:
+        rows = tx.t.process
+        tx.change(sa.update(rows).where(rows.c.name == process.name).values(schedule_rule=slot.schedule))

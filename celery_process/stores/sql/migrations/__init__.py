@@ -1,0 +1,106 @@
+"""Versioned migrations, and the check that refuses tables which do not fit the code.
+
+Each migration is frozen DDL with a MetaData of its own; `tables.py` may change, a released migration may not. The
+version stands in the table `meta`, whose row is locked by whoever migrates, so that several may try at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from celery_process.exceptions import SchemaMismatch
+from celery_process.stores.sql.engine import Database
+from celery_process.stores.sql.migrations import v0001
+from celery_process.stores.sql.transaction import Transaction
+
+MIGRATIONS: tuple[tuple[str, Callable[[Connection, str], None]], ...] = (("create the tables", v0001.upgrade),)
+"""What each version does, in order; the number of a version is its place, from 1."""
+VERSION = len(MIGRATIONS)
+COMMAND = "celery -A proj process migrate"
+
+_KEY = "schema_version"
+
+
+class Schema:
+    """The tables' version: checked once in each operating-system process, before its first operation."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self._checked = 0
+
+    def ensure(self) -> None:
+        """Refuse tables of another version. SQLite has nobody else to create them, so it does so itself."""
+        if self._checked == os.getpid():
+            return
+        found = self.version()
+        if found == 0 and self._db.is_sqlite:
+            self.migrate()
+            found = self.version()
+        if found != VERSION:
+            raise _mismatch(self._db.address.shown, found)
+        self._checked = os.getpid()
+
+    def check(self) -> tuple[str, ...]:
+        """Look again, over a connection that answers; return warnings."""
+        self._checked = 0
+        self.ensure()
+        return self._db.peek("check", _warnings)
+
+    def version(self) -> int:
+        """Return the version of the tables; 0 where there are none."""
+        return self._db.read("check", _version)
+
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the tables up to `VERSION`, each step a transaction; return a line for each that this call did."""
+        done = []
+        if self.version() > VERSION:
+            raise _mismatch(self._db.address.shown, self.version())
+        self._db.write("migrate", _begin)
+        for number, (title, upgrade) in enumerate(MIGRATIONS, start=1):
+            if self._db.write("migrate", _step, number, upgrade):
+                done.append(f"{self._db.tables.prefix}*: version {number}, {title}")
+        return tuple(done)
+
+
+def _warnings(tx: Transaction) -> tuple[str, ...]:
+    if tx.conn.dialect.name != "postgresql":
+        return ()
+    encoding = tx.conn.execute(sa.text("SHOW server_encoding")).scalar()
+    if encoding == "UTF8":
+        return ()
+    return (f"The database's encoding is {encoding}, which lacks many names; create it with ENCODING 'UTF8'.",)
+
+
+def _version(tx: Transaction) -> int:
+    meta = tx.t.meta
+    if not sa.inspect(tx.conn).has_table(meta.name):
+        return 0
+    return int(tx.value(sa.select(meta.c.number).where(meta.c.name == _KEY)) or 0)
+
+
+def _begin(tx: Transaction) -> None:
+    v0001.meta(tx.t.prefix).create(tx.conn, checkfirst=True)
+    tx.add_missing(tx.t.meta, {"name": _KEY, "number": 0})
+
+
+def _step(tx: Transaction, number: int, upgrade: Callable[[Connection, str], None]) -> bool:
+    meta = tx.t.meta
+    locked = sa.select(meta.c.number).where(meta.c.name == _KEY).with_for_update()
+    if tx.value(locked) != number - 1:
+        return False
+    upgrade(tx.conn, tx.t.prefix)
+    tx.compare_and_set(sa.update(meta).where(meta.c.name == _KEY).values(number=number))
+    return True
+
+
+def _mismatch(url: str, found: int) -> SchemaMismatch:
+    if found > VERSION:
+        text = f"are of version {found}, newer than the {VERSION} of this code; update celery-process here, which then has"
+    else:
+        state = f"are of version {found}, older than the {VERSION} of this code" if found else "do not exist yet"
+        text = f"{state}; run"
+    return SchemaMismatch(f"The tables of {url} {text}: {COMMAND}", found=found, wanted=VERSION, command=COMMAND)

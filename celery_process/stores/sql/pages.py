@@ -1,0 +1,210 @@
+"""Pages: opened with the next names of a run, folded into it once nothing of them is open, and the close of the run.
+
+A page closes in a transaction after the one that ended its last item. So of two last finishers, the later sees the
+page empty, and the compare-and-set on the page lets one of them fold it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from celery_process import rules
+from celery_process.model import Page, RunStatus
+from celery_process.states import ItemState, PageAnswer, RunState, WorkList
+from celery_process.stores.sql.engine import Database
+from celery_process.stores.sql.keys import RunKey
+from celery_process.stores.sql.status import status_of
+from celery_process.stores.sql.tables import Tables
+from celery_process.stores.sql.transaction import Transaction
+from celery_process.stores.sql.walk import next_names
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Whether a call closed a page, and the run if it closed that."""
+
+    page_closed: bool = False
+    run: RunStatus | None = None
+
+    def __or__(self, other: Settled) -> Settled:
+        return Settled(self.page_closed or other.page_closed, self.run or other.run)
+
+
+def locked_run(tx: Transaction, key: RunKey) -> Row[Any] | None:
+    """Lock and return the row of a run."""
+    return tx.first(sa.select(tx.t.run).where(key.row(tx.t.run)).with_for_update())
+
+
+def open_pages(tables: Tables, key: RunKey) -> sa.Select[Any]:
+    """Select the ids of the run's open pages; they rise as pages are opened."""
+    page = tables.page
+    return sa.select(page.c.id).where(key.rows(page), page.c.is_open.is_(True))
+
+
+def list_open_pages(tx: Transaction, key: RunKey) -> list[int]:
+    """Return the ids that `open_pages` selects."""
+    return list(tx.column(open_pages(tx.t, key).order_by(tx.t.page.c.id)))
+
+
+def settle(db: Database, operation: str, key: RunKey, page: int) -> Settled:
+    """Fold a page that has nothing open any more, and close the run if it is due. No transaction may be open here."""
+    if not db.peek(operation, _is_due, page):
+        return Settled()
+    return db.write(operation, _fold, key, page)
+
+
+def _nothing_open(tx: Transaction, page: int) -> sa.ColumnElement[bool]:
+    item = tx.t.item
+    return ~sa.exists().where(item.c.page_id == page, tx.t.item_is_open)
+
+
+def _is_open(tx: Transaction, page: int) -> sa.ColumnElement[bool]:
+    table = tx.t.page
+    return sa.and_(table.c.id == page, table.c.is_open.is_(True))
+
+
+def _is_due(tx: Transaction, page: int) -> bool:
+    due = sa.select(tx.t.page.c.id).where(_is_open(tx, page), _nothing_open(tx, page))
+    return tx.value(due) is not None
+
+
+def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
+    item, run = tx.t.item, tx.t.run
+    closed = sa.update(tx.t.page).where(_is_open(tx, page), _nothing_open(tx, page)).values(is_open=False)
+    if not tx.change(closed):
+        return Settled()
+    items = tx.rows(sa.select(item).where(item.c.page_id == page).order_by(item.c.name))
+    _keep_statuses(tx, items)
+    row = locked_run(tx, key)
+    if row is None:
+        return Settled()
+    stats = [rules.item_stats(found.state, found.outcome, found.on_list, found.totals) for found in items]
+    counts = Counter(row.counts)
+    counts.update(rules.count_name(found.state, found.outcome) for found in items)
+    tx.change(
+        sa.update(run)
+        .where(run.c.id == row.id)
+        .values(
+            counts=dict(counts),
+            stats=rules.sum_stats([row.stats, *stats]),
+            pages_open=row.pages_open - 1,
+            progress_at=tx.now,
+        )
+    )
+    return Settled(page_closed=True, run=close_if_due(tx, key))
+
+
+def _keep_statuses(tx: Transaction, items: Any) -> None:
+    table = tx.t.status
+    rows = [
+        {
+            "process": item.process,
+            "name": item.name,
+            "params_version": item.params_version,
+            "epoch": item.epoch,
+            "state": rules.work_state(item.state, item.outcome),
+            "stats": item.totals.stats,
+            "errors": item.errors,
+            "error_count": item.error_count,
+            "last_error_at": item.last_error_at,
+            "started_at": item.started_at,
+            "finished_at": item.finished_at,
+            "attempt": item.attempt,
+        }
+        for item in items
+        if item.state is not ItemState.REMOVED
+    ]
+    if rows:
+        replaced = [column.name for column in table.c if column.name not in ("id", "process", "name")]
+        tx.put(
+            table,
+            rows,
+            lambda new: {column: new[column] for column in replaced},
+            where=lambda new: table.c.epoch <= new.epoch,
+        )
+
+
+def close_if_due(tx: Transaction, key: RunKey) -> RunStatus | None:
+    """Close a run whose row is locked, if its cursor is at its end and no page is open; return it if this call did."""
+    run, process = tx.t.run, tx.t.process
+    row = tx.first(sa.select(run).where(key.row(run)))
+    if row is None or not row.state.is_open or row.cursor_list is not None or row.pages_open:
+        return None
+    aggregate = tx.value(sa.select(process.c.aggregate_stats).where(process.c.name == key.process).with_for_update())
+    state, reason = rules.closing(row.state, row.reason, row.counts.get("lost", 0))
+    duration = tx.now - row.started_at
+    stats = rules.finish_stats(row.stats, state=state, total_errors=row.total_errors, duration=duration)
+    tx.compare_and_set(
+        sa.update(run)
+        .where(run.c.id == row.id, run.c.state == row.state)
+        .values(state=state, reason=reason, finished_at=tx.now, progress_at=tx.now, stats=stats)
+    )
+    tx.change(
+        sa.update(process)
+        .where(process.c.name == key.process)
+        .values(aggregate_stats=rules.sum_stats([aggregate or {}, stats]), purge_due=True)
+    )
+    closed = tx.first(sa.select(run).where(run.c.id == row.id))
+    return None if closed is None else status_of(tx, closed)
+
+
+def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: int) -> Page:
+    """Enlist the next names under the lock of the run's row; a page is never empty."""
+    run, process = tx.t.run, tx.t.process
+    row = locked_run(tx, key)
+    if row is None:
+        return Page(PageAnswer.CLOSED)
+    mine = _page_of(tx, key, token)
+    if mine is not None:
+        return mine
+    if row.state is not RunState.ACTIVE or row.cursor_list is None:
+        return Page(PageAnswer.CLOSED, run=close_if_due(tx, key))
+    if tx.value(sa.select(process.c.paused_at).where(process.c.name == key.process)) is not None:
+        return Page(PageAnswer.PAUSED)
+    in_hand = tx.value(sa.select(sa.func.count()).where(tx.t.item.c.page_id.in_(open_pages(tx.t, key)), tx.t.item_is_open))
+    size = rules.room(size=size, window=window, open_items=in_hand)
+    if not size:
+        return Page(PageAnswer.FULL)
+    on, after = row.cursor_list, row.cursor_name
+    while on is not None:
+        found = next_names(tx, row, on, after, size)
+        if found:
+            return _enlist(tx, row, on, found, token)
+        if on is WorkList.ACTIVE and row.pages_open:
+            return Page(PageAnswer.WAITING)
+        on, after = (WorkList.CLEANUP if on is WorkList.ACTIVE else None), ""
+    tx.compare_and_set(_moved(run, row).values(cursor_list=None, cursor_name=""))
+    return Page(PageAnswer.CLOSED, run=close_if_due(tx, key))
+
+
+def _moved(run: sa.Table, row: Row[Any]) -> sa.Update:
+    same = (run.c.cursor_list == row.cursor_list, run.c.cursor_name == row.cursor_name)
+    return sa.update(run).where(run.c.id == row.id, run.c.state == RunState.ACTIVE, *same)
+
+
+def _page_of(tx: Transaction, key: RunKey, token: str) -> Page | None:
+    page, item = tx.t.page, tx.t.item
+    found = tx.first(sa.select(page).where(key.rows(page), page.c.token == token))
+    if found is None:
+        return None
+    names = sa.select(item.c.name).where(item.c.page_id == found.id).order_by(item.c.name)
+    return Page(PageAnswer.OPENED, found.on_list, tuple(tx.column(names)))
+
+
+def _enlist(tx: Transaction, row: Row[Any], on: WorkList, found: Any, token: str) -> Page:
+    names = tuple(work.name for work in found)
+    both = {"process": row.process, "epoch": row.epoch, "on_list": on}
+    tx.compare_and_set(
+        _moved(tx.t.run, row).values(
+            cursor_list=on, cursor_name=names[-1], pages_made=row.pages_made + 1, pages_open=row.pages_open + 1
+        )
+    )
+    page = {**both, "page": row.pages_made, "token": token, "opened_at": tx.now}
+    of_page = {**both, "page_id": tx.add_one(tx.t.page, page)}
+    tx.add(tx.t.item, [{**of_page, "name": work.name, "params_version": work.params_version} for work in found])
+    return Page(PageAnswer.OPENED, on, names)

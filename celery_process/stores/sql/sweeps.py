@@ -1,0 +1,165 @@
+"""The repair of what crashes left: expired leases, pages that nobody closed, items that nobody published or claimed.
+
+Each step is a transaction of its own, so that a sweep that dies leaves nothing for the next one to undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from celery_process import rules
+from celery_process.model import ErrorEntry, RunStatus, SweepTarget, Swept
+from celery_process.states import ItemState, RunState, WorkList
+from celery_process.stores.sql.engine import Database
+from celery_process.stores.sql.errors import Fault, charge
+from celery_process.stores.sql.keys import RunKey
+from celery_process.stores.sql.pages import Settled, close_if_due, list_open_pages, locked_run, settle
+from celery_process.stores.sql.stopping import cancel
+from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
+from celery_process.stores.sql.transaction import Transaction
+from celery_process.values import MAX_WORK_ERRORS
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What became of the items whose lease ran out; `last` is the name whose loss made the run ABORTING."""
+
+    count: int
+    lost: tuple[str, ...]
+    last: str | None
+
+
+def begin_sweep(
+    tx: Transaction, processes: Sequence[str], *, interval: timedelta, grace: timedelta
+) -> tuple[SweepTarget, ...]:
+    """Return the processes that need a look and had none for the interval, each to one caller only."""
+    process, run, now = tx.t.process, tx.t.run, tx.now
+    due = sa.or_(process.c.swept_at.is_(None), process.c.swept_at <= now - interval)
+    rows = {row.name: row for row in tx.rows(sa.select(process).where(process.c.name.in_(processes), due))}
+    untold = sa.and_(run.c.notified_at.is_(None), run.c.finished_at <= now - grace)
+    runs = sa.select(run.c.process, run.c.epoch, run.c.run_uuid, run.c.state).where(
+        run.c.process.in_(rows), sa.or_(one_of(run.c.state, OPEN_RUNS), untold)
+    )
+    found = tx.rows(runs.order_by(run.c.epoch))
+    targets = {name: _target(row, [run for run in found if run.process == name]) for name, row in rows.items()}
+    mine = set()
+    for name in sorted(targets):
+        if targets[name].open_run or targets[name].unnotified or targets[name].purge_due:
+            unswept = sa.update(process).where(process.c.name == name, _same(process.c.swept_at, rows[name].swept_at))
+            if tx.change(unswept.values(swept_at=now)) == 1:
+                mine.add(name)
+    return tuple(targets[name] for name in dict.fromkeys(processes) if name in mine)
+
+
+def _same(column: sa.Column[Any], value: datetime | None) -> sa.ColumnElement[bool]:
+    return column.is_(None) if value is None else column == value
+
+
+def _target(process: Row[Any], runs: Sequence[Row[Any]]) -> SweepTarget:
+    open_run = next((run for run in runs if run.state.is_open), None)
+    return SweepTarget(
+        process.name,
+        rules.run_id(open_run.epoch, open_run.run_uuid) if open_run is not None else None,
+        tuple(rules.run_id(run.epoch, run.run_uuid) for run in runs if not run.state.is_open),
+        process.purge_due,
+    )
+
+
+def sweep_run(
+    db: Database, key: RunKey, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+) -> Swept:
+    """Repair an open run, step by step."""
+    state = db.peek("sweep_run", _state, key)
+    if state is None or not state.is_open:
+        return Swept()
+    expired = db.write("sweep_run", _expire, key, max_attempts)
+    cut = "" if state is RunState.ABORTING else expired.last
+    pages = db.peek("sweep_run", list_open_pages, key)
+    if cut is not None:
+        db.write("sweep_run", cancel, pages, {ItemState.PENDING}, cut)
+    settled = Settled()
+    for page in pages:
+        settled |= settle(db, "sweep_run", key, page)
+    closed = settled.run or db.write("sweep_run", _close, key)
+    chosen = db.read("sweep_run", _to_publish, key, redispatch_after, grace)[:limit]
+    publish = ((on, tuple(row.name for row in chosen if row.on_list is on)) for on in WorkList)
+    return Swept(
+        publish=tuple((on, names) for on, names in publish if names),
+        expired=expired.count,
+        lost=expired.lost,
+        stopping=expired.last is not None and closed is None,
+        run=closed,
+    )
+
+
+def _state(tx: Transaction, key: RunKey) -> RunState | None:
+    state: RunState | None = tx.value(sa.select(tx.t.run.c.state).where(key.row(tx.t.run)))
+    return state
+
+
+def _close(tx: Transaction, key: RunKey) -> RunStatus | None:
+    run = tx.t.run
+    due = (key.row(run), one_of(run.c.state, OPEN_RUNS), run.c.cursor_list.is_(None), run.c.pages_open == 0)
+    if tx.value(sa.select(run.c.id).where(*due)) is None or locked_run(tx, key) is None:
+        return None
+    return close_if_due(tx, key)
+
+
+def _expire(tx: Transaction, key: RunKey, max_attempts: int) -> Expired:
+    item, now = tx.t.item, tx.now
+    over = (key.rows(item), one_of(item.c.state, (ItemState.CLAIMED,)), item.c.lease_until <= now)
+    rows = tx.rows(sa.select(item).where(*over).order_by(item.c.page_id, item.c.name).with_for_update(skip_locked=True))
+    lost, faults = [], []
+    for row in rows:
+        values: dict[str, Any] = {"state": ItemState.PENDING}
+        if row.attempt >= max_attempts:
+            entry = ErrorEntry(rules.lost_text(row.attempt), now, row.name)
+            values = _lost(row, entry)
+            lost.append(row.name)
+            faults.append(Fault(1, (entry,), row.error_count + 1))
+        tx.change(sa.update(item).where(item.c.id == row.id).values(**values, **FREED))
+    last = charge(tx, key, faults).fatal if faults else None
+    return Expired(len(rows), tuple(lost), None if last is None else lost[last])
+
+
+def _lost(row: Row[Any], entry: ErrorEntry) -> dict[str, Any]:
+    return {
+        "state": ItemState.LOST,
+        "last_error_at": entry.at,
+        "errors": (*row.errors, entry)[:MAX_WORK_ERRORS],
+        "error_count": row.error_count + 1,
+        "totals": replace(row.totals, stats={}, run_stats={}),
+    }
+
+
+def _to_publish(tx: Transaction, key: RunKey, redispatch_after: timedelta, grace: timedelta) -> list[Row[Any]]:
+    item, page, run, process = tx.t.item, tx.t.page, tx.t.run, tx.t.process
+    of_run = sa.select(run.c.progress_at, run.c.state, process.c.paused_at, tx.clock.label("now"))
+    row = tx.first(of_run.select_from(run.join(process, process.c.name == run.c.process)).where(key.row(run)))
+    if row is None or row.state is not RunState.ACTIVE or row.paused_at is not None:
+        return []
+    pages = page.join(item, item.c.page_id == page.c.id)
+    # Claims of closed pages came before the fold that is the run's progress.
+    open_page = (key.rows(page), page.c.is_open.is_(True))
+    last_claim = tx.value(sa.select(sa.func.max(item.c.started_at)).select_from(pages).where(*open_page))
+    quiet = row.now - max(row.progress_at, last_claim or row.progress_at) >= redispatch_after
+    pending = (
+        sa.select(item.c.name, item.c.on_list, item.c.attempt, item.c.dispatched_at, item.c.dispatches, page.c.opened_at)
+        .select_from(pages)
+        .where(*open_page, one_of(item.c.state, (ItemState.PENDING,)), tx.t.item_is_open)
+        .order_by(item.c.page_id, item.c.name)
+    )
+
+    def due(found: Row[Any]) -> bool:
+        if found.dispatched_at is None:
+            return bool(found.attempt > 0 or row.now - found.opened_at >= grace)
+        again = rules.published_again(row.now, found.dispatched_at, found.dispatches, redispatch_after)
+        return bool(quiet and again)
+
+    return [found for found in tx.rows(pending) if due(found)]

@@ -1,0 +1,56 @@
+"""The walk over the lists: which names a run enlists next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from celery_process.states import ItemState, WorkList, WorkState
+from celery_process.stores.sql.keys import CHUNK, among
+from celery_process.stores.sql.transaction import Transaction
+
+REDRIVE_CHUNK = 10 * CHUNK
+"""Names that a redrive looks at a time: it leaves out most of them."""
+
+
+def next_names(tx: Transaction, run: Row[Any], on: WorkList, after: str, size: int) -> list[Row[Any]]:
+    """Return up to `size` names with their versions, in name order, that the run has not enlisted and should.
+
+    Names listed after the run began are left to the next. One with a status of this run was folded already, even where
+    its item is gone. A redrive leaves out what completed in the runs before it.
+    """
+    most = REDRIVE_CHUNK if run.redrives else CHUNK
+    chosen: list[Row[Any]] = []
+    while len(chosen) < size:
+        found = _listed(tx, run, on, after, most)
+        taken = _taken(tx, run, on, [row.name for row in found]) if found else set()
+        chosen.extend(row for row in found if row.name not in taken)
+        if len(found) < most:
+            break
+        after = found[-1].name
+    return chosen[:size]
+
+
+def _listed(tx: Transaction, run: Row[Any], on: WorkList, after: str, most: int) -> Sequence[Row[Any]]:
+    work = tx.t.work
+    on_list = (work.c.process == run.process, work.c.on_list == on, work.c.name > after)
+    query = sa.select(work.c.name, work.c.params_version).where(*on_list, work.c.listed_at <= run.listed_before)
+    return tx.rows(query.order_by(work.c.name).limit(most))
+
+
+def _taken(tx: Transaction, run: Row[Any], on: WorkList, names: list[str]) -> set[str]:
+    """Return those of the names that the run has, had, or need not have."""
+    item, status = tx.t.item, tx.t.status
+    had = sa.select(status.c.name).where(
+        status.c.process == run.process, status.c.epoch == run.epoch, among(status.c.name, names)
+    )
+    of_names = (item.c.process == run.process, among(item.c.name, names))
+    taken = {*tx.column(sa.select(item.c.name).where(*of_names, item.c.epoch == run.epoch)), *tx.column(had)}
+    if run.redrives:
+        done = (item.c.on_list == on, item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
+        before = sa.select(item.c.name).where(*of_names, item.c.epoch.in_(run.redrives), *done)
+        taken.update(tx.column(before))
+    return taken

@@ -1,0 +1,246 @@
+"""Joining a caller's transaction with `using=`: part of it in every way, and in no run's way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from celery_process.exceptions import CannotJoin, SettingsChanged, WorkNotFound
+from celery_process.model import ItemReport, Retention, RunSpec, SlotRef, Totals
+from celery_process.states import Again, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
+from celery_process.stores.sql import SqlStore
+
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SqlStore]:
+    if request.param == "sqlite":
+        store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    else:
+        store = SqlStore(request.getfixturevalue("postgresql_url"), table_prefix="join_")
+    store.migrate()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def postgresql(postgresql_url: str) -> Iterator[SqlStore]:
+    store = SqlStore(postgresql_url, table_prefix="join_")
+    store.migrate()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
+    """Give an engine of the caller's own to the store's database."""
+    name = "store" if "store" in request.fixturenames else "postgresql"
+    url = request.getfixturevalue(name)._db.address.url
+    engine = sa.create_engine(url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def process() -> str:
+    return f"p-{uuid4().hex}"
+
+
+def begin(store: SqlStore, process: str) -> str:
+    now = store.now()
+    claim = store.claim_run(process, uuid=uuid4().hex, slot=SlotRef(now, now), spec=RunSpec(), again=Again.ALWAYS, by="")
+    assert claim.answer is RunAnswer.CLAIMED
+    assert claim.run is not None
+    return claim.run.id
+
+
+def page(store: SqlStore, process: str, run: str) -> Any:
+    return store.open_page(process, run, token=uuid4().hex, size=500, window=1000)
+
+
+def finish(store: SqlStore, process: str, run: str, name: str) -> Any:
+    (claim,) = store.claim(process, run, [name], token=name, lease=LEASE, max_attempts=3)
+    report = ItemReport(name, 1, Totals(), claim.params_version, claim.settings_version, WorkState.COMPLETED)
+    return store.report(process, run, [report], token=name, lease=LEASE)
+
+
+class TestTransaction:
+    def test_commit(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """What was written is seen by others with the caller's commit, and not before."""
+        with engine.begin() as conn:
+            assert store.register(process, {"a": "{}", "b": "{}"}, using=conn) == ("a", "b")
+            assert store.unregister(process, ["b"], using=conn) == ("b",)
+            assert store.update_settings(process, settings='{"x":1}', schedule=None, using=conn) == 1
+            assert store.work_counts(process) == dict.fromkeys(WorkList, 0)
+            assert store.overrides(process).version == 0
+        assert store.work_counts(process) == {WorkList.ACTIVE: 1, WorkList.CLEANUP: 1, WorkList.DROPPED: 0}
+        assert store.overrides(process).settings == '{"x":1}'
+
+    def test_rollback(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """The caller's rollback takes the write along."""
+        with engine.connect() as conn:
+            store.register(process, {"a": "{}"}, using=conn)
+            conn.rollback()
+        with pytest.raises(WorkNotFound):
+            store.work(process, "a")
+
+    def test_session(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """A session's transaction is joined, and is still open afterwards."""
+        with Session(engine) as session:
+            store.register(process, {"a": "{}"}, using=session)
+            assert session.in_transaction()
+            session.commit()
+        assert store.work(process, "a").name == "a"
+
+    def test_savepoint(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """Inside a savepoint the write goes with the savepoint."""
+        with engine.begin() as conn:
+            store.register(process, {"kept": "{}"}, using=conn)
+            savepoint = conn.begin_nested()
+            store.register(process, {"gone": "{}"}, using=conn)
+            savepoint.rollback()
+        assert [work.name for work in store.works(process, on=WorkList.ACTIVE, after="", limit=9)] == ["kept"]
+
+    def test_settings_changed(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """Our refusal leaves the caller's transaction usable."""
+        with engine.begin() as conn:
+            store.register(process, {"a": "{}"}, using=conn)
+            with pytest.raises(SettingsChanged):
+                store.update_settings(process, settings="{}", schedule=None, expected_version=7, using=conn)
+        assert store.work(process, "a").name == "a"
+
+    def test_many(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """A list of more names than one statement takes is one write all the same."""
+        names = [f"{number:05}" for number in range(1234)]
+        with engine.begin() as conn:
+            assert store.register(process, dict.fromkeys(names, "{}"), using=conn) == tuple(names)
+            assert store.register(process, dict.fromkeys(names, "{}"), using=conn) == ()
+        assert store.work_counts(process)[WorkList.ACTIVE] == 1234
+
+    def test_failure_is_not_repeated(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
+        """A failed statement is raised to the caller as it is, after one try."""
+        tried: list[str] = []
+        with engine.connect() as conn:
+
+            def fail(*args: Any) -> Any:
+                tried.append(args[2])
+                raise sa.exc.OperationalError("s", {}, Exception("locked"))
+
+            sa.event.listen(conn, "before_cursor_execute", fail, retval=True)
+            with pytest.raises(sa.exc.OperationalError):
+                store.register(process, {"a": "{}"}, using=conn)
+        assert len(tried) == 1
+
+
+class TestCannotJoin:
+    @pytest.mark.parametrize("using", [object(), "default", 1, False])
+    def test_not_a_transaction(self, store: SqlStore, using: Any) -> None:
+        """Anything but SQLAlchemy's is refused with a typed error that says what to pass."""
+        with pytest.raises(CannotJoin, match="Connection or Session"):
+            store.register("p", {"a": "{}"}, using=using)
+
+    def test_engine(self, store: SqlStore, engine: sa.Engine) -> None:
+        """An engine is no transaction."""
+        with pytest.raises(CannotJoin):
+            store.register("p", {"a": "{}"}, using=engine)
+
+    def test_other_dialect(self, postgresql: SqlStore, tmp_path: Any) -> None:
+        """A transaction on another kind of database is refused."""
+        with sa.create_engine(f"sqlite:///{tmp_path}/x.db").connect() as conn, pytest.raises(CannotJoin, match="sqlite"):
+            postgresql.unregister("p", ["a"], using=conn)
+
+    def test_other_database(self, store: SqlStore, tmp_path: Any) -> None:
+        """A transaction on another database of the same kind is refused."""
+        url = store._db.address.url
+        other = f"{tmp_path}/other.db" if store._db.is_sqlite else "template1"
+        engine = sa.create_engine(url.set(database=other))
+        with engine.connect() as conn, pytest.raises(CannotJoin, match=r"other\.db|template1"):
+            store.update_settings("p", settings="{}", schedule=None, using=conn)
+        engine.dispose()
+
+
+@pytest.mark.server("postgresql")
+class TestInNobodysWay:
+    """What a caller writes and leaves uncommitted holds up nothing that a run does."""
+
+    def test_whole_run(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+        """A run begins, works, folds and closes beside an open transaction that changed all its names and its settings."""
+        postgresql.register(process, {"a": "{}", "b": "{}", "c": "{}"})
+        postgresql.unregister(process, ["c"])
+        with engine.connect() as conn:
+            conn.execute(sa.text("SET lock_timeout = '2s'"))
+            postgresql.register(process, {"a": '{"x":1}', "new": "{}"}, using=conn)
+            postgresql.unregister(process, ["b"], using=conn)
+            postgresql.update_settings(process, settings='{"s":1}', schedule=None, using=conn)
+            run = begin(postgresql, process)
+            assert page(postgresql, process, run).names == ("a", "b")
+            assert not finish(postgresql, process, run, "a").page_closed
+            assert finish(postgresql, process, run, "b").page_closed
+            assert page(postgresql, process, run).names == ("c",)
+            assert finish(postgresql, process, run, "c").page_closed
+            closed = page(postgresql, process, run)
+            assert closed.answer is PageAnswer.CLOSED
+            assert closed.run.state is RunState.COMPLETED
+            conn.commit()
+        assert postgresql.work(process, "b").on is WorkList.CLEANUP
+        assert postgresql.work(process, "a").status.state is WorkState.NEW
+        assert postgresql.work(process, "c").on is WorkList.DROPPED
+
+    def test_drop_of_a_locked_registration(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+        """A clean cleanup whose registration a caller holds ends at once; the registration stays for the next run."""
+        postgresql.unregister(process, ["c"])
+        run = begin(postgresql, process)
+        assert page(postgresql, process, run).names == ("c",)
+        with engine.connect() as conn:
+            postgresql.register(process, {"c": "{}"}, using=conn)
+            answer = finish(postgresql, process, run, "c")
+            assert answer.items[0].progress is Progress.COMPLETED
+            conn.rollback()
+        assert postgresql.work(process, "c").on is WorkList.CLEANUP
+        page(postgresql, process, run)
+        again = begin(postgresql, process)
+        assert page(postgresql, process, again).names == ("c",)
+        finish(postgresql, process, again, "c")
+        assert postgresql.work(process, "c").on is WorkList.DROPPED
+
+    def test_purge_passes_by(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+        """A dropped registration that a caller is bringing back is not waited for, nor deleted."""
+        postgresql.unregister(process, ["c"])
+        run = begin(postgresql, process)
+        page(postgresql, process, run)
+        finish(postgresql, process, run, "c")
+        with engine.connect() as conn:
+            postgresql.register(process, {"c": "{}"}, using=conn)
+            postgresql.purge(process, retention=Retention(dropped=0), limit=100)
+            conn.commit()
+        assert postgresql.work(process, "c").on is WorkList.ACTIVE
+
+    def test_crossing_lists(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+        """Callers that write the same names in whatever order wait for each other, and never in a circle."""
+        names = [f"{number:03}" for number in range(200)]
+        failed: list[BaseException] = []
+
+        def write(order: list[str]) -> None:
+            try:
+                for turn in range(10):
+                    with engine.begin() as conn:
+                        postgresql.register(process, dict.fromkeys(order, f'{{"n":{turn}}}'), using=conn)
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [
+            threading.Thread(target=write, args=(order,)) for order in (names, names[::-1], names[100:] + names[:100])
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failed == []

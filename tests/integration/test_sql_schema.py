@@ -1,0 +1,188 @@
+"""Migrations, and the check that refuses tables which do not fit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from celery_process.exceptions import SchemaMismatch
+from celery_process.states import WorkList
+from celery_process.stores.sql import SqlStore
+from celery_process.stores.sql.migrations import COMMAND, VERSION
+from celery_process.stores.sql.tables import Tables
+
+NOUNS = ("meta", "process", "settings", "work", "status", "run", "page", "item", "slot")
+PASTE = "celery -A proj process migrate"
+
+
+def shape(conn: sa.Connection, metadata: sa.MetaData) -> set[Any]:
+    """Return columns, keys, uniques and indexes of the tables, so that two schemas compare as sets."""
+    inspector, found = sa.inspect(conn), set()
+    for table in metadata.tables:
+        for column in inspector.get_columns(table):
+            kind, collation = column["type"], getattr(column["type"], "collation", None)
+            identity = bool(column.get("identity"))
+            kind = str(kind.compile(dialect=conn.dialect))
+            found.add(
+                (table, "column", column["name"], kind, collation, column["nullable"], column.get("default"), identity)
+            )
+        found.add((table, "key", *inspector.get_pk_constraint(table)["constrained_columns"]))
+        found |= {(table, "unique", each["name"], *each["column_names"]) for each in inspector.get_unique_constraints(table)}
+        for index in inspector.get_indexes(table):
+            where = [text for option, text in (index.get("dialect_options") or {}).items() if option.endswith("_where")]
+            condition = re.sub(r"\s+", " ", str([str(text) for text in where]))
+            found.add((table, "index", index["name"], bool(index["unique"]), *index["column_names"], condition))
+        if conn.dialect.name == "postgresql":
+            catalog = sa.table("pg_class", sa.column("relname"), sa.column("reloptions"))
+            options = conn.execute(sa.select(catalog.c.reloptions).where(catalog.c.relname == table)).scalar()
+            found.add((table, "options", str(options)))
+    return found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[tuple[str, str]]:
+    """Give a URL, and a prefix under which there are no tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/store.db", "cp_"
+        return
+    url, prefix = request.getfixturevalue("postgresql_url"), f"t{uuid4().hex[:8]}_"
+    yield url, prefix
+    engine = sa.create_engine(url)
+    with engine.begin() as conn:
+        Tables(prefix).metadata.drop_all(conn)
+    engine.dispose()
+
+
+def opened(database: tuple[str, str]) -> SqlStore:
+    return SqlStore(database[0], table_prefix=database[1])
+
+
+def version(database: tuple[str, str], number: int) -> None:
+    """Write a version into the tables."""
+    engine = sa.create_engine(database[0])
+    meta = Tables(database[1]).meta
+    with engine.begin() as conn:
+        conn.execute(sa.update(meta).values(number=number))
+    engine.dispose()
+
+
+class TestMigrate:
+    def test_equals_the_tables(self, database: tuple[str, str]) -> None:
+        """The migrations, replayed, give exactly the tables that the statements are written for."""
+        store = opened(database)
+        store.migrate()
+        store.close()
+        engine, live = sa.create_engine(database[0]), Tables(database[1]).metadata
+        with engine.begin() as conn:
+            migrated = shape(conn, live)
+            live.drop_all(conn)
+            live.create_all(conn)
+            created = shape(conn, live)
+        engine.dispose()
+        assert migrated == created
+        assert {entry[0] for entry in migrated} == {f"{database[1]}{noun}" for noun in NOUNS}
+
+    def test_says_what_it_did(self, database: tuple[str, str]) -> None:
+        """The first call tells a line for each version, the second has nothing to do."""
+        store = opened(database)
+        assert store.migrate() == (f"{database[1]}*: version 1, create the tables",)
+        assert store.migrate() == ()
+        assert store.check() == ()
+        store.close()
+
+    def test_several_at_once(self, database: tuple[str, str]) -> None:
+        """Of callers at once one migrates, and none fails."""
+        stores = [opened(database) for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            done = list(pool.map(lambda store: store.migrate(), stores))
+        assert sorted(map(len, done)) == [0, 0, 0, 0, 0, VERSION]
+        for store in stores:
+            store.close()
+
+    def test_names_compare_by_code_point(self, database: tuple[str, str]) -> None:
+        """Order and equality of names are Python's, whatever the database's locale is."""
+        names = ["a", "B", "b", "é", "e\u0301", "Z", "\uff5a", "\U0001f600", "a b", "_"]
+        store = opened(database)
+        store.migrate()
+        assert store.register("p", dict.fromkeys(names, "{}")) == tuple(sorted(names))
+        assert [work.name for work in store.works("p", on=WorkList.ACTIVE, after="", limit=99)] == sorted(names)
+        store.close()
+
+
+class TestCheck:
+    def test_postgresql_creates_nothing(self, postgresql_url: str) -> None:
+        """Without tables PostgreSQL is refused with the command to paste: a worker has no business with DDL."""
+        store = SqlStore(postgresql_url, table_prefix="nothing_")
+        for call in (store.check, lambda: store.register("p", {"a": "{}"})):
+            with pytest.raises(SchemaMismatch, match="do not exist yet") as refused:
+                call()
+            assert str(refused.value).endswith(PASTE)
+            assert (refused.value.found, refused.value.wanted, refused.value.command) == (0, VERSION, COMMAND)
+        store.close()
+
+    def test_older(self, postgresql_url: str) -> None:
+        """Tables that wait for a migration are refused before the first operation, with the command at the end."""
+        database = (postgresql_url, "older_")
+        opened(database).migrate()
+        version(database, VERSION - 1)
+        with pytest.raises(SchemaMismatch) as refused:
+            opened(database).overrides("p")
+        assert str(refused.value).endswith(PASTE)
+        assert refused.value.found == VERSION - 1
+
+    def test_newer(self, database: tuple[str, str]) -> None:
+        """Tables of newer code are refused as well."""
+        opened(database).migrate()
+        version(database, VERSION + 1)
+        with pytest.raises(SchemaMismatch, match="newer") as refused:
+            opened(database).overrides("p")
+        assert str(refused.value).endswith(PASTE)
+        assert refused.value.found == VERSION + 1
+
+    def test_newer_is_not_migrated(self, database: tuple[str, str]) -> None:
+        """Older code takes nothing back."""
+        store = opened(database)
+        store.migrate()
+        version(database, VERSION + 1)
+        with pytest.raises(SchemaMismatch, match="newer"):
+            store.migrate()
+        store.close()
+
+    def test_once(self, database: tuple[str, str]) -> None:
+        """After its first operation a store looks at the version no more."""
+        store = opened(database)
+        store.migrate()
+        assert store.overrides("p").version == 0
+        version(database, VERSION + 1)
+        assert store.overrides("p").version == 0
+        with pytest.raises(SchemaMismatch):
+            store.check()
+        store.close()
+
+
+def _first_use(url: str, barrier: Any, answers: Any) -> None:
+    store = SqlStore(url)
+    barrier.wait()
+    answers.put(store.register("p", {"a": "{}"}))
+    store.close()
+
+
+def test_sqlite_creates_its_tables_once(tmp_path: Any) -> None:
+    """Several operating-system processes that use a new file at once all succeed, and one registration is new."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(4), context.Queue()
+    url = f"sqlite:///{tmp_path}/new.db"
+    children = [context.Process(target=_first_use, args=(url, barrier, answers)) for _ in range(4)]
+    for child in children:
+        child.start()
+    found = sorted(answers.get(timeout=60) for _ in children)
+    for child in children:
+        child.join(60)
+    assert found == [(), (), (), ("a",)]
