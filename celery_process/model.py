@@ -79,6 +79,7 @@ class RunStatus:
     stats: Stats
     total_errors: int
     errors: tuple[ErrorEntry, ...]
+    last_error_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,16 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class WorkStatus:
-    """How the last run of an item went; NEW where its registration changed since."""
+    """How the last run of an item went; NEW where its registration changed since.
+
+    `finished_at` is when it finished its work: an INCOMPLETE item has none (B22).
+    """
 
     state: WorkState = WorkState.NEW
     stats: Stats = field(default_factory=dict)
     errors: tuple[ErrorEntry, ...] = ()
     total_errors: int = 0
+    last_error_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0

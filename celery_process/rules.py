@@ -6,6 +6,7 @@ A store reads rows, asks here, and writes with a compare-and-set; so two stores 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process.model import REASON_LOST, ErrorEntry, RunSpec, SlotEntry, SlotRef, Stats, Totals
@@ -80,7 +81,11 @@ def claim_answer(
     attempts_left: bool,
     listed: bool,
 ) -> ClaimAnswer:
-    """Return whether a delivery may work on an item. `listed`: its name is still on the list it was enlisted from."""
+    """Return whether a delivery may work on an item. `listed`: its name is still on the list it was enlisted from.
+
+    The cap on attempts binds where a lease ran out, as the sweep then gives the item up. A pending item may always be
+    claimed: were the cap lowered in mid-run, nobody else would ever end it (I14).
+    """
     if item is ItemState.CLAIMED and mine:
         return ClaimAnswer.CLAIMED
     if item is ItemState.CANCELLED:
@@ -93,7 +98,7 @@ def claim_answer(
         return ClaimAnswer.ABORTED
     if paused:
         return ClaimAnswer.PAUSED
-    if (item is ItemState.CLAIMED and not expired) or not attempts_left:
+    if item is ItemState.CLAIMED and not (expired and attempts_left):
         return ClaimAnswer.BUSY
     return ClaimAnswer.CLAIMED if listed else ClaimAnswer.REMOVED
 
@@ -103,9 +108,15 @@ def new_errors(before: Totals, after: Totals) -> tuple[int, int]:
     return max(after.error_count - before.error_count, 0), max(after.run_error_count - before.run_error_count, 0)
 
 
-def new_texts(before: Totals, after: Totals) -> tuple[tuple[ErrorEntry, ...], tuple[ErrorEntry, ...]]:
-    """Return the texts of the item and of the run that a report brings for the first time."""
-    return after.errors[len(before.errors) :], after.run_errors[len(before.run_errors) :]
+def new_texts(before: Totals, after: Totals, now: datetime) -> tuple[tuple[ErrorEntry, ...], tuple[ErrorEntry, ...]]:
+    """Return the texts of the item and of the run that a report brings for the first time, under the store's time (W5)."""
+    of_work, of_run = after.errors[len(before.errors) :], after.run_errors[len(before.run_errors) :]
+    return tuple(replace(entry, at=now) for entry in of_work), tuple(replace(entry, at=now) for entry in of_run)
+
+
+def finish_time(outcome: WorkState, now: datetime) -> datetime | None:
+    """Return when an item that ends finished its work; one that ends INCOMPLETE did not (B22)."""
+    return None if outcome is WorkState.INCOMPLETE else now
 
 
 def is_clean(on: WorkList, outcome: WorkState, totals: Totals) -> bool:

@@ -18,8 +18,8 @@ from celery_process.values import from_us, to_us
 SECOND = timedelta(seconds=1)
 REPUBLISH_WITHIN = timedelta(seconds=30)
 """A trigger that comes early comes back by itself only within this time: longer countdowns bring duplicates on Redis."""
-_MAX_DAYS = 366 * 8
-"""Farthest search of a calendar: 29 February on a fixed weekday can be 28 years apart, on any weekday 8."""
+_MAX_DAYS = 366 * 41
+"""Farthest search of a calendar: 29 February on a fixed weekday is 28 years apart, and 40 around 2100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ class Calendar:
             try:
                 day = start + timedelta(days=offset * step)
             except OverflowError:
+                if offset < 0:  # there is no other side on the last day of all
+                    continue
                 return
             if day.month in self.months and day.day in self.days and day.isoweekday() % 7 in self.weekdays:
                 yield day

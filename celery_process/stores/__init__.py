@@ -38,7 +38,7 @@ def open_store(url: str, **options: Any) -> Store:
         extra = point.extras[0] if point.extras else str(error.name)
         command = f"pip install 'celery-process[{extra}]'"
         raise MissingDriver(
-            f"process_backend {shown!r} needs the package {error.name!r}, which is not installed; run: {command}",
+            f"process_backend {shown!r} needs the package {error.name!r}; run {command} first.",
             url=shown,
             package=error.name,
             command=command,

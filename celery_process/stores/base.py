@@ -65,6 +65,7 @@ class Definitions(ABC):
     ) -> int:
         """Replace the overrides and return the new version; None keeps what is stored (B4).
 
+        The same again keeps the version and moves `changed_at` alone, so a repeat is answered as the first call was.
         Raises `SettingsChanged` where the version is not the expected one.
         """
 

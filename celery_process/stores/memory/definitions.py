@@ -76,6 +76,8 @@ class MemoryDefinitions(MemoryBase, Definitions):
             row = self._of(process)
             old = row.overrides
             if settings in (None, old.settings) and schedule in (None, old.schedule):
+                if settings is not None or schedule is not None:
+                    row.overrides = replace(old, changed_at=self.now(), by=by)
                 return old.version
             if expected_version is not None and expected_version != old.version:
                 raise SettingsChanged(

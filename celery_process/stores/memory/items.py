@@ -180,20 +180,23 @@ class MemoryItems(MemoryBase, Items):
         item.lease_until = now + lease
         if report.outcome is not None:
             item.move(ItemState.DONE)
-            item.outcome, item.finished_at = report.outcome, now
+            item.outcome, item.finished_at = report.outcome, rules.finish_time(report.outcome, now)
             self._drop(row, item)
             return ItemAnswer(report.name, Progress.COMPLETED), settle_page(row, run, item.page, now)
         return self._answer(row, run, item, report), False
 
     def _count(self, run: rows.Run, item: rows.Item, report: ItemReport) -> None:
         of_work, of_run = rules.new_errors(item.totals, report.totals)
-        work_texts, run_texts = rules.new_texts(item.totals, report.totals)
+        work_texts, run_texts = rules.new_texts(item.totals, report.totals, self.now())
         item.totals, item.sequence = report.totals, report.sequence
         item.errors = (item.errors + work_texts)[:MAX_WORK_ERRORS]
         item.error_count += of_work
         run.errors = (run.errors + work_texts + run_texts)[:MAX_RUN_ERRORS]
         run.total_errors += of_work + of_run
+        if of_work:
+            item.last_error_at = self.now()
         if of_work or of_run:
+            run.last_error_at = self.now()
             self._check_tolerance(run, item)
 
     def _check_tolerance(self, run: rows.Run, item: rows.Item) -> None:
@@ -278,13 +281,13 @@ class MemoryItems(MemoryBase, Items):
     def _lose(self, run: rows.Run, item: rows.Item, now: datetime) -> None:
         item.move(ItemState.LOST)
         item.free()
-        item.finished_at = now
         entry = ErrorEntry(rules.lost_text(item.attempt), now, item.name)
         item.errors = (*item.errors, entry)[:MAX_WORK_ERRORS]
         item.error_count += 1
         item.totals = replace(item.totals, stats={}, run_stats={})
         run.errors = (*run.errors, entry)[:MAX_RUN_ERRORS]
         run.total_errors += 1
+        item.last_error_at = run.last_error_at = now
         self._check_tolerance(run, item)
 
     def _to_publish(self, run: rows.Run, redispatch_after: timedelta, grace: timedelta) -> list[rows.Item]:

@@ -63,6 +63,7 @@ class Item:
     totals: Totals = Totals()
     error_count: int = 0
     errors: tuple[ErrorEntry, ...] = ()
+    last_error_at: datetime | None = None
 
     def move(self, to: ItemState) -> None:
         """Change the state along the table of transitions."""
@@ -84,6 +85,7 @@ class Item:
             state=state or WorkState.NEW,
             stats=dict(self.totals.stats),
             errors=self.errors,
+            last_error_at=self.last_error_at,
             total_errors=self.error_count,
             started_at=self.started_at,
             finished_at=self.finished_at,
@@ -130,6 +132,7 @@ class Run:
     stats: dict[str, Number] = field(default_factory=dict)
     total_errors: int = 0
     errors: tuple[ErrorEntry, ...] = ()
+    last_error_at: datetime | None = None
     items_purged: bool = False
 
     @property
@@ -167,6 +170,7 @@ class Run:
             stats=rules.sum_stats([self.stats, *ended]),
             total_errors=self.total_errors,
             errors=self.errors,
+            last_error_at=self.last_error_at,
         )
 
 

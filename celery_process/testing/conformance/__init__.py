@@ -1,0 +1,57 @@
+"""The conformance suite: what every store of `celery_process` does, as tests. See `celery_process.testing` for its use."""
+
+from __future__ import annotations
+
+from celery_process.testing.conformance.claims import TestItemClaims
+from celery_process.testing.conformance.cleanup import TestCleanup
+from celery_process.testing.conformance.definitions import TestJoining, TestOverrides, TestRegistering, TestUnregistering
+from celery_process.testing.conformance.fixtures import clock, drive, process
+from celery_process.testing.conformance.ledger import TestLedger
+from celery_process.testing.conformance.merging import TestMerging
+from celery_process.testing.conformance.names import TestNames, TestTexts
+from celery_process.testing.conformance.pages import TestPages, TestPublishing
+from celery_process.testing.conformance.purges import TestPurge
+from celery_process.testing.conformance.reads import TestReads, TestUpkeep
+from celery_process.testing.conformance.redrives import TestRedrive
+from celery_process.testing.conformance.release import TestRelease
+from celery_process.testing.conformance.reports import TestOutcomes, TestReports
+from celery_process.testing.conformance.runs import TestClaimingRuns, TestClosing, TestGenerations
+from celery_process.testing.conformance.stops import TestPausing, TestStopping
+from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestNotices, TestSweep
+from celery_process.testing.conformance.tolerance import TestTolerance
+from celery_process.testing.conformance.walk import TestWalk
+
+__all__ = [
+    "TestBeginningSweeps",
+    "TestClaimingRuns",
+    "TestCleanup",
+    "TestClosing",
+    "TestGenerations",
+    "TestItemClaims",
+    "TestJoining",
+    "TestLedger",
+    "TestMerging",
+    "TestNames",
+    "TestNotices",
+    "TestOutcomes",
+    "TestOverrides",
+    "TestPages",
+    "TestPausing",
+    "TestPublishing",
+    "TestPurge",
+    "TestReads",
+    "TestRedrive",
+    "TestRegistering",
+    "TestRelease",
+    "TestReports",
+    "TestStopping",
+    "TestSweep",
+    "TestTexts",
+    "TestTolerance",
+    "TestUnregistering",
+    "TestUpkeep",
+    "TestWalk",
+    "clock",
+    "drive",
+    "process",
+]

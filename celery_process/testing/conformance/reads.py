@@ -1,0 +1,149 @@
+"""Reads: what people and schedules see, page by page."""
+
+from __future__ import annotations
+
+import pytest
+
+from celery_process.exceptions import RunNotFound, WorkNotFound
+from celery_process.model import StoredProcess
+from celery_process.states import WorkList
+from celery_process.stores.base import END
+from celery_process.testing.conformance.driver import MINUTE, Driver, at_once, new_id
+
+
+class TestReads:
+    """`process`, `run`, `runs`, `works`, `work`, `work_counts`."""
+
+    def test_clock(self, drive: Driver) -> None:
+        """The store's now is its clock's, an aware UTC instant."""
+        assert drive.store.now() == drive.clock()
+        drive.clock.advance(MINUTE)
+        assert drive.store.now() == drive.clock()
+        assert str(drive.store.now().tzinfo) == "UTC"
+
+    def test_never_heard_of(self, drive: Driver) -> None:
+        """A process never heard of has an empty state."""
+        assert drive.store.process(drive.process) == StoredProcess(drive.process)
+        assert drive.store.runs(drive.process, before=None, limit=9) == ()
+        assert drive.store.slots(drive.process, before=None, limit=9) == ()
+        assert drive.store.works(drive.process, on=WorkList.ACTIVE, after="", limit=9) == ()
+        assert drive.store.work_counts(drive.process) == dict.fromkeys(WorkList, 0)
+
+    def test_reading_writes_nothing(self, drive: Driver) -> None:
+        """To be read changes nothing."""
+        run = drive.begin("a")
+        before = drive.store.process(drive.process)
+        drive.clock.advance(MINUTE)
+        drive.work("a")
+        drive.status(run)
+        assert drive.store.process(drive.process) == before
+
+    def test_unknown_run(self, drive: Driver) -> None:
+        """A run that is not kept is not found, with its facts, nor is one of the same epoch and another uuid."""
+        drive.start()
+        for run in (f"9-{new_id()}", f"1-{new_id()}", "", "1", "nonsense", "99999999999999999999-x"):
+            with pytest.raises(RunNotFound) as caught:
+                drive.status(run)
+            assert (caught.value.process, caught.value.run) == (drive.process, run)
+
+    def test_unknown_work(self, drive: Driver) -> None:
+        """An item that is not registered is not found, with its facts."""
+        drive.register("a")
+        with pytest.raises(WorkNotFound) as caught:
+            drive.work("b")
+        assert (caught.value.process, caught.value.work) == (drive.process, "b")
+
+    def test_runs(self, drive: Driver) -> None:
+        """Runs are read page by page, newest first, open ones too."""
+        closed = [drive.run_through() for _ in range(4)]
+        opened = drive.status(drive.start())
+        whole = drive.store.runs(drive.process, before=None, limit=99)
+        assert list(whole) == [opened, *reversed(closed)]
+        first = drive.store.runs(drive.process, before=None, limit=2)
+        assert first + drive.store.runs(drive.process, before=first[-1].epoch, limit=99) == whole
+        assert drive.store.runs(drive.process, before=1, limit=9) == ()
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+    def test_works(self, drive: Driver, limit: int) -> None:
+        """Items of a list are read page by page, in order, each once."""
+        drive.register(*"hgfedcba")
+        drive.unregister("c", "x")
+        seen: list[str] = []
+        while page := drive.store.works(drive.process, on=WorkList.ACTIVE, after=seen[-1] if seen else "", limit=limit):
+            assert len(page) <= limit
+            seen += [work.name for work in page]
+        assert seen == list("abdefgh")
+
+    def test_works_after_a_name_that_is_gone(self, drive: Driver) -> None:
+        """A page begins after a name, whether it is there or not."""
+        drive.register("a", "c")
+        assert [work.name for work in drive.store.works(drive.process, on=WorkList.ACTIVE, after="b", limit=9)] == ["c"]
+        assert drive.store.works(drive.process, on=WorkList.ACTIVE, after=END, limit=9) == ()
+
+    def test_works_are_what_work_says(self, drive: Driver) -> None:
+        """A list shows of each item what reading it alone shows, during a run and after."""
+        run = drive.begin("a", "b", cleanup=("c",))
+        drive.take(run, "a").finish(errors=1, stats={"x": 1})
+        drive.take(run, "b")
+        listed = drive.store.works(drive.process, on=WorkList.ACTIVE, after="", limit=9)
+        assert listed == (drive.work("a"), drive.work("b"))
+        drive.stop(run)
+        assert drive.store.works(drive.process, on=WorkList.ACTIVE, after="", limit=9) == (drive.work("a"), drive.work("b"))
+
+    def test_work_counts(self, drive: Driver) -> None:
+        """Each list counts its items."""
+        drive.run_through("a", "b", "c", cleanup=("x",))
+        drive.unregister("y", "z")
+        counts = drive.store.work_counts(drive.process)
+        assert counts == {WorkList.ACTIVE: 3, WorkList.CLEANUP: 2, WorkList.DROPPED: 1}
+
+    def test_same_names_in_other_processes(self, drive: Driver) -> None:
+        """Process names that begin alike or differ in case are apart."""
+        for other in (drive.process.upper(), drive.process + "x", drive.process[:-1], drive.process.replace("-", "_")):
+            drive.store.register(other, {"a": '{"x":1}'})
+        with pytest.raises(WorkNotFound):
+            drive.work("a")
+
+    def test_longest_process_name(self, drive: Driver) -> None:
+        """A process name of a hundred characters works."""
+        other = Driver(drive.store, (drive.process + "_.-" * 99)[:100], drive.clock)
+        assert other.run_through("a").counts.completed == 1
+
+    def test_race_of_reads(self, drive: Driver) -> None:
+        """What is read while a run is worked holds together: never more ended than enlisted, never less than before."""
+        names = [f"n{number}" for number in range(4)]
+        run = drive.begin(*names)
+
+        def act(number: int) -> list[int]:
+            if number < 4:
+                drive.take(run, names[number]).finish(stats={"x": 1})
+                return []
+            seen = []
+            for _ in range(10):
+                status = drive.status(run)
+                assert status.counts.enlisted == 4
+                assert status.stats.get("work.x", 0) == status.counts.completed
+                seen.append(status.counts.completed)
+            return seen
+
+        for seen in at_once(act):
+            assert seen == sorted(seen)
+
+
+class TestUpkeep:
+    """`check`, `migrate`, `close`, `url`."""
+
+    def test_check(self, drive: Driver) -> None:
+        """A store that can serve says so, with warnings in sentences."""
+        assert all(isinstance(warning, str) and warning for warning in drive.store.check())
+
+    def test_migrate_again(self, drive: Driver) -> None:
+        """A store that is up to date stays as it is."""
+        drive.register("a")
+        drive.store.migrate()
+        assert drive.store.migrate() == ()
+        assert drive.work("a").on is WorkList.ACTIVE
+
+    def test_url(self, drive: Driver) -> None:
+        """The address of a store is a URL."""
+        assert "://" in drive.store.url

@@ -1,0 +1,320 @@
+"""The sweep: what it finds and repairs, and the notices of ended runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery_process.model import Retention, RunSpec, Swept
+from celery_process.states import Progress, RunState, StopReason, WorkList, WorkState
+from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, SECOND, Driver, at_once, new_id
+from celery_process.testing.invariants import check_invariants
+
+
+class TestSweep:
+    """`sweep_run`."""
+
+    def test_nothing_to_do(self, drive: Driver) -> None:
+        """A run that goes well is left alone."""
+        run = drive.begin("a", "b")
+        drive.store.mark_published(drive.process, run, ["a", "b"])
+        held = drive.take(run, "a")
+        drive.clock.advance(LEASE - SECOND)
+        assert drive.sweep(run) == Swept()
+        assert held.answer().progress is Progress.UPDATED
+
+    def test_expired(self, drive: Driver) -> None:
+        """An item whose lease ran out is pending again, and is to be published at once."""
+        run = drive.begin("a")
+        drive.store.mark_published(drive.process, run, ["a"])
+        drive.take(run, "a")
+        drive.clock.advance(LEASE)
+        swept = drive.sweep(run)
+        assert (swept.expired, swept.lost, swept.publish) == (1, (), ((WorkList.ACTIVE, ("a",)),))
+        assert drive.status(run).counts.pending == 1
+        assert drive.take(run, "a").claim.attempt == 2
+
+    def test_repeated(self, drive: Driver) -> None:
+        """A sweep whose answer was lost is made up for by the next: what is unpublished is returned again."""
+        run = drive.begin("a")
+        drive.take(run, "a")
+        drive.clock.advance(LEASE)
+        first, second = drive.sweep(run), drive.sweep(run)
+        assert first.publish == second.publish
+        assert (first.expired, second.expired) == (1, 0)
+
+    def test_lost(self, drive: Driver) -> None:
+        """An item whose last attempt ran out is lost: INCOMPLETE, with one error that says so."""
+        run = drive.begin("a", "b")
+        drive.take(run, "a").report(errors=1, stats={"x": 5})
+        drive.clock.advance(LEASE)
+        swept = drive.sweep(run, max_attempts=1)
+        assert (swept.expired, swept.lost) == (1, ("a",))
+        status = drive.work("a").status
+        assert (status.state, status.total_errors, status.stats) == (WorkState.INCOMPLETE, 2, {})
+        assert (status.finished_at, status.last_error_at) == (None, drive.clock())
+        assert "1 attempts" in status.errors[-1].text
+        assert drive.status(run).total_errors == 2
+
+    def test_lost_ends_the_run(self, drive: Driver) -> None:
+        """A run with a lost item ends INCOMPLETE, and the item's stats do not count."""
+        run = drive.begin(cleanup=("a",))
+        drive.page(run)
+        drive.take(run, "a").report(stats={"x": 5})
+        drive.clock.advance(LEASE)
+        closed = drive.sweep(run, max_attempts=1).run
+        assert closed == drive.status(run)
+        assert (closed.state, closed.reason, closed.counts.lost) == (RunState.INCOMPLETE, "lost", 1)
+        assert "work.x" not in closed.stats
+        assert closed.stats["workItemsDirty"] == 1
+
+    def test_lost_counts_toward_the_tolerance(self, drive: Driver) -> None:
+        """The error of a lost item may be the one too many."""
+        run = drive.begin("a", "b", spec=RunSpec(work_limit=0))
+        drive.take(run, "a")
+        drive.clock.advance(LEASE)
+        held = drive.take(run, "b")
+        assert drive.sweep(run, max_attempts=1).stopping
+        assert drive.status(run).state is RunState.ABORTING
+        closed = held.finish().run
+        assert closed is not None
+        assert closed.state is RunState.ABORTED
+
+    def test_old_holder_of_a_lost_item(self, drive: Driver) -> None:
+        """Who held a lost item is answered Conflict."""
+        run = drive.begin("a", "b")
+        held = drive.take(run, "a")
+        drive.clock.advance(LEASE)
+        drive.sweep(run, max_attempts=1)
+        assert held.finish().items[0].progress is Progress.CONFLICT
+        assert drive.work("a").status.state is WorkState.INCOMPLETE
+
+    def test_never_published(self, drive: Driver) -> None:
+        """Items that nobody published are returned once they are older than the grace, not before."""
+        run = drive.begin("a", "b")
+        drive.clock.advance(9 * SECOND)
+        assert drive.sweep(run).publish == ()
+        drive.clock.advance(2 * SECOND)
+        assert drive.sweep(run).publish == ((WorkList.ACTIVE, ("a", "b")),)
+
+    def test_message_lost(self, drive: Driver) -> None:
+        """A published item that nobody claimed is published again once its run stood still for long enough."""
+        run = drive.begin("a")
+        drive.store.mark_published(drive.process, run, ["a"])
+        drive.clock.advance(MINUTE - SECOND)
+        assert drive.sweep(run).publish == ()
+        drive.clock.advance(2 * SECOND)
+        assert drive.sweep(run).publish == ((WorkList.ACTIVE, ("a",)),)
+
+    def test_long_queue(self, drive: Driver) -> None:
+        """While items of the run are claimed none is published again: the queue is long, not lost."""
+        run = drive.begin("a", "b")
+        drive.store.mark_published(drive.process, run, ["a", "b"])
+        drive.clock.advance(HOUR)
+        drive.take(run, "a")
+        drive.clock.advance(SECOND)
+        assert drive.sweep(run).publish == ()
+
+    def test_doubling(self, drive: Driver) -> None:
+        """Published again and again, the intervals double."""
+        run = drive.begin("a")
+        drive.store.mark_published(drive.process, run, ["a"])
+        waits = []
+        for _ in range(3):
+            waited = timedelta(0)
+            while not drive.sweep(run).publish:
+                waited += 10 * SECOND
+                drive.clock.advance(10 * SECOND)
+            drive.store.mark_published(drive.process, run, ["a"])
+            waits.append(waited)
+        assert waits == [MINUTE, 2 * MINUTE, 4 * MINUTE]
+
+    def test_limit(self, drive: Driver) -> None:
+        """About as many items as asked for are returned to publish."""
+        run = drive.begin(*(f"n{number:02}" for number in range(50)))
+        drive.clock.advance(MINUTE)
+        names = [name for _, names in drive.sweep(run, limit=10).publish for name in names]
+        assert 10 <= len(names) <= 20
+
+    def test_both_lists(self, drive: Driver) -> None:
+        """Items to publish come by list."""
+        run = drive.begin(cleanup=("b",))
+        drive.clock.advance(MINUTE)
+        assert drive.sweep(run).publish == ((WorkList.CLEANUP, ("b",)),)
+
+    def test_aborting(self, drive: Driver) -> None:
+        """In a run that is ABORTING what is pending is cancelled, and nothing is published."""
+        run = drive.begin("a", "b")
+        drive.take(run, "a").finish(WorkState.ABORTED, errors=11)
+        drive.clock.advance(MINUTE)
+        swept = drive.sweep(run)
+        assert swept.publish == ()
+        assert swept.run == drive.status(run)
+        assert (swept.run.state, swept.run.counts.cancelled) == (RunState.ABORTED, 1)
+
+    def test_aborting_with_a_dead_holder(self, drive: Driver) -> None:
+        """In a run that is ABORTING an item whose lease ran out is cancelled, so that the run ends (I14)."""
+        run = drive.begin("a", "b")
+        drive.take(run, "b")
+        drive.take(run, "a").finish(WorkState.ABORTED, errors=11)
+        drive.clock.advance(LEASE)
+        closed = drive.sweep(run).run
+        assert closed is not None
+        assert (closed.state, closed.counts.cancelled) == (RunState.ABORTED, 1)
+
+    def test_dead_worker(self, drive: Driver) -> None:
+        """A run whose workers all died ends by sweeps alone (I14)."""
+        run = drive.begin("a", "b")
+        for _ in range(3):
+            for name in ("a", "b"):
+                drive.take(run, name)
+            drive.clock.advance(LEASE)
+            drive.sweep(run)
+        drive.page(run)
+        closed = drive.status(run)
+        assert (closed.state, closed.counts.lost) == (RunState.INCOMPLETE, 2)
+
+    def test_closed(self, drive: Driver) -> None:
+        """A closed run, and one that is not kept, need nothing."""
+        run = drive.run_through("a").id
+        drive.clock.advance(HOUR)
+        assert drive.sweep(run) == Swept()
+        assert drive.sweep(f"9-{new_id()}") == Swept()
+        assert drive.sweep(f"1-{new_id()}") == Swept()
+
+    def test_race(self, drive: Driver) -> None:
+        """Of sweeps at once each expired lease is found by one, and each item is lost once."""
+        names = [f"n{number}" for number in range(6)]
+        run = drive.begin(cleanup=tuple(names))
+        drive.page(run)
+        for name in names:
+            drive.take(run, name)
+        drive.clock.advance(LEASE)
+        swept = at_once(lambda _: drive.sweep(run, max_attempts=1))
+        for _ in range(2):  # a store may pass by what another sweep has locked
+            swept.append(drive.sweep(run, max_attempts=1))
+        assert sorted(name for one in swept for name in one.lost) == names
+        assert sum(one.expired for one in swept) == 6
+        assert [one.run for one in swept if one.run] == [drive.status(run)]
+        assert drive.status(run).total_errors == 6
+        check_invariants(drive.store, drive.process)
+
+    def test_race_with_holders(self, drive: Driver) -> None:
+        """A late end and a sweep at once: the item either completed or is pending again, as its holder was answered."""
+        run = drive.begin("a", "b")
+        held = drive.take(run, "a")
+        drive.clock.advance(LEASE)
+        report = held.next(WorkState.COMPLETED)
+
+        def act(number: int) -> Progress | None:
+            if number:
+                drive.sweep(run)
+                return None
+            return held.send(report).items[0].progress
+
+        progress = at_once(act)[0]
+        completed = drive.status(run).counts.completed
+        assert completed == (progress is Progress.COMPLETED)
+
+
+class TestBeginningSweeps:
+    """`begin_sweep`."""
+
+    def test_open_run(self, drive: Driver) -> None:
+        """A process with an open run needs a look."""
+        run = drive.start("a")
+        targets = drive.targets()
+        assert [(target.process, target.open_run) for target in targets] == [(drive.process, run)]
+
+    def test_once_in_an_interval(self, drive: Driver) -> None:
+        """A process goes to one caller in an interval; a lost answer is made up for after it."""
+        drive.start("a")
+        assert len(drive.targets()) == 1
+        assert drive.targets() == ()
+        drive.clock.advance(10 * SECOND)
+        assert len(drive.targets()) == 1
+
+    def test_unknown(self, drive: Driver) -> None:
+        """A process never heard of needs none, nor does one that is at rest."""
+        assert drive.targets() == ()
+        drive.register("a")
+        assert drive.targets(drive.process, drive.process + ".other") == ()
+
+    def test_only_those_asked_for(self, drive: Driver) -> None:
+        """Only the processes that are named are looked at."""
+        drive.start("a")
+        assert drive.targets(drive.process + ".other") == ()
+        assert len(drive.targets(drive.process + ".other", drive.process)) == 1
+
+    def test_purge_due(self, drive: Driver) -> None:
+        """After the end of a run a purge is due, until it is done."""
+        drive.store.ack_finish(drive.process, drive.run_through("a").id)
+        assert [target.purge_due for target in drive.targets()] == [True]
+        drive.store.purge(drive.process, retention=Retention(), limit=100)
+        drive.clock.advance(MINUTE)
+        assert drive.targets() == ()
+
+    def test_race(self, drive: Driver) -> None:
+        """Of callers who begin a sweep at once each process goes to one."""
+        others = [Driver(drive.store, f"{drive.process}.{number}", drive.clock) for number in range(5)]
+        for other in others:
+            other.start("a")
+        names = [other.process for other in others]
+        answers = at_once(lambda number: drive.targets(*(names if number % 2 else reversed(names))))
+        assert sorted(target.process for targets in answers for target in targets) == names
+
+
+class TestNotices:
+    """`ack_finish`, and the ends that nobody told."""
+
+    def test_first(self, drive: Driver) -> None:
+        """The end of a run is told first once."""
+        run = drive.run_through("a").id
+        assert [drive.store.ack_finish(drive.process, run) for _ in range(3)] == [True, False, False]
+
+    def test_open(self, drive: Driver) -> None:
+        """An open run has no end to tell."""
+        run = drive.start("a")
+        assert drive.store.ack_finish(drive.process, run) is False
+        drive.work_off(run)
+        assert drive.store.ack_finish(drive.process, run) is True
+
+    def test_unknown(self, drive: Driver) -> None:
+        """A run that is not kept has no end to tell."""
+        drive.run_through("a")
+        assert drive.store.ack_finish(drive.process, f"9-{new_id()}") is False
+        assert drive.store.ack_finish(drive.process, f"1-{new_id()}") is False
+
+    def test_untold(self, drive: Driver) -> None:
+        """An end that was untold for the grace is a reason to look, and comes with the sweep."""
+        run = drive.run_through("a").id
+        drive.purge(Retention())
+        drive.clock.advance(29 * SECOND)
+        assert drive.targets() == ()
+        drive.clock.advance(2 * SECOND)
+        assert [target.unnotified for target in drive.targets()] == [(run,)]
+
+    def test_told(self, drive: Driver) -> None:
+        """An end that was told is no reason to look."""
+        run = drive.run_through("a").id
+        drive.purge(Retention())
+        drive.store.ack_finish(drive.process, run)
+        drive.clock.advance(HOUR)
+        assert drive.targets() == ()
+
+    def test_several(self, drive: Driver) -> None:
+        """All ends that are untold come with the sweep, with the open run."""
+        runs = {drive.run_through("a").id for _ in range(3)}
+        open_run = drive.start()
+        (target,) = drive.targets()
+        assert (set(target.unnotified), target.open_run) == (runs, open_run)
+
+    def test_stopped(self, drive: Driver) -> None:
+        """The end of a stopped run is told like any other."""
+        run = drive.begin("a")
+        drive.stop(run, StopReason.SUPERSEDED)
+        assert drive.store.ack_finish(drive.process, run) is True
+
+    def test_race(self, drive: Driver) -> None:
+        """Of callers who tell an end at once one is the first."""
+        run = drive.run_through("a").id
+        assert at_once(lambda _: drive.store.ack_finish(drive.process, run)).count(True) == 1
