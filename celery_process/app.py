@@ -38,6 +38,12 @@ class Processes:
     """
 
     def __init__(self, app: Celery | None = None, *, backend: str | Store | None = None) -> None:
+        if backend is not None and not isinstance(backend, str | Store):
+            raise InvalidType(
+                f"backend is the URL of a store or an open Store, not {type(backend).__name__}.",
+                argument="backend",
+                value=backend,
+            )
         self._processes: dict[str, Process] = {}
         self._tasks: dict[str, Mapping[str, Any]] = {}
         self._backend = backend
@@ -122,7 +128,13 @@ class Processes:
         definition = define(name, handlers["handler"], options)
         if definition.name in self._processes:
             raise DuplicateProcess(f"The process {name!r} is defined already; give this one another name.", process=name)
-        process = Process(definition, connect=self._connect, zone=lambda: zone_of(self.app), owned_by=self._owner)
+        process = Process(
+            definition,
+            connect=self._connect,
+            zone=lambda: zone_of(self.app),
+            owned_by=self._owner,
+            rescheduled=self._add_entries,
+        )
         if "cleanup" in handlers:
             process.cleanup(handlers["cleanup"])
         if "wait" in handlers:
@@ -139,8 +151,7 @@ class Processes:
             trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
             run_items=lambda run_id, names: self._run_items(process, run_id, names),
         )
-        if self.app.finalized:
-            self._add_entries()
+        self._add_entries()
 
     def define_shared(self, pending: shared.SharedProcess) -> None:
         """Define a process of a reusable app here; called by `shared_process`."""
@@ -210,9 +221,17 @@ class Processes:
         return entries
 
     def _add_entries(self) -> None:
+        """Add the entries of this registry, or make them anew; before the app is finalized, leave that to then."""
+        if self._app is None or not self._app.finalized:
+            return
         # A new dict: the default of `beat_schedule` is one object for all apps.
         known = self.app.conf.beat_schedule or {}
-        self.app.conf.beat_schedule = {**known, **{key: entry for key, entry in self._entries().items() if key not in known}}
+        entries = {
+            key: entry
+            for key, entry in self._entries().items()
+            if key not in known or isinstance(known[key].get("schedule"), ProcessSchedule)
+        }
+        self.app.conf.beat_schedule = {**known, **entries}
 
     def _on_finalized(self, **_: Any) -> None:
         self._add_entries()
@@ -221,6 +240,8 @@ class Processes:
         """Add entries to a beat that was set up from a `beat_schedule` assigned after the app was finalized."""
         if sender.app is not self._app:
             return
+        # As a worker does: what beat unpickles from its file knows no app and takes the current one.
+        self.app.set_current()
         missing = {key: entry for key, entry in self._entries().items() if key not in sender.scheduler.schedule}
         if missing:
             sender.scheduler.update_from_dict(missing)

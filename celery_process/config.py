@@ -47,7 +47,9 @@ def read_config(app: Celery) -> Config:
             nearest = next(iter(difflib.get_close_matches(name, _NAMES, n=1, cutoff=0)))
             nearest = str(key)[: -len(name)] + (nearest if str(key)[-1].islower() else nearest.upper())
             raise UnknownSetting(
-                f"There is no setting {key!r}; did you mean {nearest!r}?", setting=str(key), nearest=nearest
+                f"There is no setting {key!r}; correct it, the nearest one is {nearest!r}.",
+                setting=str(key),
+                nearest=nearest,
             )
     given = {name: value for name in _NAMES[1:] if (value := app.conf.get(f"process_{name}")) is not None}
     checked: dict[str, Any] = {}
@@ -59,13 +61,21 @@ def read_config(app: Celery) -> Config:
         elif name in ("max_attempts", "page_size"):
             checked[name] = _count(value, f"process_{name}", 60_000 if name == "max_attempts" else 500)
         else:
-            checked[name] = value
+            checked[name] = _prefix(value, f"process_{name}")
     return Config(**checked)
 
 
 def _count(value: object, setting: str, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise ConfigurationError(f"{setting} is an int from 1 to {most}, not {value!r:.80}.", setting=setting, value=value)
+    return value
+
+
+def _prefix(value: object, setting: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 31 or not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(
+            f"{setting} is a str of 1 to 31 printable ASCII characters, not {value!r:.80}.", setting=setting, value=value
+        )
     return value
 
 

@@ -18,7 +18,26 @@ from celery_process.values import check_process_name, decode, encode
 Handler = Callable[[Any], object]
 
 OVERLAPS = ("skip", "replace")
-_OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "trail")
+_OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "shared", "trail")
+
+_OPTIONS = frozenset(
+    {
+        "schedule",
+        "settings",
+        "tolerance",
+        "overlap",
+        "batch_size",
+        "max_in_flight",
+        "lease",
+        "time_limit",
+        "progress_frequency",
+        "min_schedule_frequency",
+        "initial_wait",
+        "jitter",
+        "rerun_on_change",
+        "task_options",
+    }
+)
 
 
 def nothing_to_clean(work: object) -> None:
@@ -76,6 +95,13 @@ class Definition:
 def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Definition:
     """Return the definition that `Processes.process` was asked for; raises `InvalidType` or `InvalidValue`."""
     checked: dict[str, Any] = {"name": check_process_name(name), "handler": handler}
+    unknown = sorted(set(options) - _OPTIONS)
+    if unknown:
+        raise InvalidType(
+            f"A process has no option {unknown[0]!r}; its options are {', '.join(sorted(_OPTIONS))}.",
+            argument=unknown[0],
+            value=options[unknown[0]],
+        )
     given = {key: value for key, value in options.items() if value is not None}
     checked["settings"] = encode(options.get("settings"), argument="settings")
     if "min_schedule_frequency" in given:
@@ -99,7 +125,7 @@ def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Defini
         checked["overlap"] = _one_of(given["overlap"], "overlap", OVERLAPS)
     if "tolerance" in given:
         checked["tolerance"] = _tolerance(given["tolerance"])
-    checked["rerun_on_change"] = bool(given.get("rerun_on_change", False))
+    checked["rerun_on_change"] = _flag(given.get("rerun_on_change", False), "rerun_on_change")
     checked["task_options"] = _task_options(given.get("task_options", {}))
     return Definition(**checked)
 
@@ -128,9 +154,23 @@ def _count(value: object, argument: str, most: int) -> int:
 
 
 def _one_of(value: object, argument: str, known: tuple[str, ...]) -> str:
+    if not isinstance(value, str):
+        raise InvalidType(f"{argument} is one of {', '.join(known)}, not {value!r:.80}.", argument=argument, value=value)
     if value not in known:
         raise InvalidValue(f"{argument} is one of {', '.join(known)}, not {value!r:.80}.", argument=argument, value=value)
-    return str(value)
+    return value
+
+
+def check_callable(value: object, *, argument: str) -> None:
+    """Refuse what cannot be a handler."""
+    if not callable(value):
+        raise InvalidType(f"{argument} is a function, not {value!r:.80}; decorate one.", argument=argument, value=value)
+
+
+def _flag(value: object, argument: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidType(f"{argument} is True or False, not {value!r:.80}.", argument=argument, value=value)
+    return value
 
 
 def _tolerance(value: object) -> Tolerance:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -57,6 +58,12 @@ def frequency(value: object, *, minimum: timedelta, zone: str = "UTC") -> Freque
     Raises `InvalidType` for what is not a schedule and `InvalidValue` for one that is not above 0 or too long.
     """
     if isinstance(value, crontab):
+        if not any(day <= monthrange(2000, month)[1] for month in value.month_of_year for day in value.day_of_month):
+            raise InvalidValue(
+                f"schedule names a day that never comes, {shown(value)}; correct its day_of_month and month_of_year.",
+                argument="schedule",
+                value=value,
+            )
         return _crontab(value, zone)
     if isinstance(value, schedule):
         value = value.run_every

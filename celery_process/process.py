@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, overload
 
 from celery_process import definition as definitions
-from celery_process.definition import Definition, Handler
+from celery_process.definition import Definition, Handler, check_callable
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.frequency import Frequency, frequency
 from celery_process.model import ProcessState, RunStatus, SlotEntry, WorkInfo
 from celery_process.rules import effective
 from celery_process.states import StopReason, WorkList
-from celery_process.values import check_instant, check_work_name, decode, encode
+from celery_process.tolerance import exception_classes
+from celery_process.values import check_instant, check_text, check_work_name, decode, encode
 
 PAGE = 200
 
@@ -33,9 +34,10 @@ class Process:
         connect: Callable[[Process], Dispatch],
         zone: Callable[[], str],
         owned_by: Callable[[Process], tuple[str, Any] | None],
+        rescheduled: Callable[[], None],
     ) -> None:
         self.definition = definition
-        self._connect, self._zone, self._owned_by = connect, zone, owned_by
+        self._connect, self._zone, self._owned_by, self._rescheduled = connect, zone, owned_by, rescheduled
         self._dispatch: Dispatch | None = None
 
     @property
@@ -68,11 +70,10 @@ class Process:
 
     def cleanup(self, handler: Handler | None = None, /, *, gone: Any = ()) -> Any:
         """Decorate the handler for items that were unregistered; exceptions of the classes `gone` mean "clean"."""
-        classes = (gone,) if isinstance(gone, type) else tuple(gone)
-        if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
-            raise InvalidType(f"gone= takes exception classes, not {gone!r:.80}.", argument="gone", value=gone)
+        classes = exception_classes(gone, argument="gone")
 
         def decorate(function: Handler) -> Handler:
+            check_callable(function, argument="cleanup")
             self._redefine(replace(self.definition, cleanup=function, gone=classes))
             return function
 
@@ -80,6 +81,7 @@ class Process:
 
     def wait(self, condition: Callable[[], object]) -> Callable[[], object]:
         """Decorate the condition that is asked at each trigger before the claim; false declines the trigger."""
+        check_callable(condition, argument="wait")
         self._redefine(replace(self.definition, wait=condition))
         return condition
 
@@ -94,7 +96,7 @@ class Process:
 
         With `using`, a SQLAlchemy Session or Connection, the write joins that transaction: yours to commit.
         """
-        return bool(self.register_works({name: params}, using=using))
+        return bool(self.register_works({check_work_name(name): params}, using=using))
 
     def unregister_work(self, name: str, *, using: Any = None) -> bool:
         """Put an item on the cleanup list, even one never registered (B9); return whether that changed anything."""
@@ -111,8 +113,12 @@ class Process:
 
     def unregister_works(self, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:
         """Put items on the cleanup list; return the names that changed."""
-        if isinstance(names, str):
-            raise InvalidType("names is a list of names, not one str; use unregister_work.", argument="names", value=names)
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise InvalidType(
+                f"names is a list of names, not {names!r:.80}; for one name use unregister_work.",
+                argument="names",
+                value=names,
+            )
         checked = [check_work_name(name) for name in names]
         return self.dispatch.store.unregister(self.name, checked, using=using)
 
@@ -132,6 +138,13 @@ class Process:
         `beat_schedule` is the schedule, `SettingsChanged` where the version is not the expected one.
         """
         encoded = None if settings is None else encode(settings, argument="settings")
+        check_text(by, argument="by")
+        if expected_version is not None and (isinstance(expected_version, bool) or not isinstance(expected_version, int)):
+            raise InvalidType(
+                f"expected_version is an int or None, not {expected_version!r:.80}; pass a state's settings_version.",
+                argument="expected_version",
+                value=expected_version,
+            )
         text = None
         if schedule is not None:
             text = frequency(schedule, minimum=self.definition.min_schedule_frequency, zone=self._zone()).text
@@ -162,6 +175,7 @@ class Process:
             min_schedule_frequency=min_schedule_frequency,
             progress_frequency=progress_frequency,
         )
+        self._rescheduled()
 
     @property
     def default_settings(self) -> dict[str, Any]:
@@ -192,14 +206,20 @@ class Process:
         """
         if slot is not None:
             slot = check_instant(slot, argument="slot")
-        return self.dispatch.run_now(slot=slot, by=by)
+        return self.dispatch.run_now(slot=slot, by=check_text(by, argument="by"))
 
     def redrive(self, run_id: str, *, by: str = "redrive") -> RunStatus:
         """Run those items of a closed run again that did not complete and are still registered.
 
         Raises `RunNotFound`, `RunPurged`, `RunOpen` and `ProcessPaused`.
         """
-        return self.dispatch.redrive(run_id, by=by)
+        if not isinstance(run_id, str):
+            raise InvalidType(
+                f"run_id is the id of a run, a str, not {type(run_id).__name__}; pass one of runs().",
+                argument="run_id",
+                value=run_id,
+            )
+        return self.dispatch.redrive(run_id, by=check_text(by, argument="by"))
 
     def cancel_run(self) -> RunStatus | None:
         """Stop the open run, if there is one: it ends INCOMPLETE once the items in flight have ended. Return it."""
@@ -211,8 +231,7 @@ class Process:
 
     def pause(self, note: str = "", *, by: str = "") -> None:
         """Let no slot, page or claim begin until `resume()`; items in flight finish."""
-        if not isinstance(note, str) or len(note) > 1000:
-            raise InvalidValue("note is a str of at most 1,000 characters; shorten it.", argument="note", value=note)
+        note, by = check_text(note, argument="note"), check_text(by, argument="by")
         self.dispatch.store.pause(self.name, note=note, by=by)
 
     def resume(self) -> None:

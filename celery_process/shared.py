@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakSet
 
-from celery_process.definition import Handler
+from celery_process.definition import Handler, define
 from celery_process.exceptions import InvalidValue
 from celery_process.process import Process
 from celery_process.worker import handlers_of
@@ -67,9 +67,10 @@ def adopt_all(registry: Registry) -> None:
 def shared_process(name: str, **options: Any) -> Callable[[Any], SharedProcess]:
     """Define a process for every app, as `shared_task` does a task; takes the options of `Processes.process`."""
     if "schedule" not in options:
-        raise InvalidValue("shared_process needs schedule=, which may be None.", argument="schedule", value=None)
+        raise InvalidValue("shared_process needs schedule=, which may be None; pass it.", argument="schedule", value=None)
 
     def decorate(target: Any) -> SharedProcess:
+        define(name, handlers_of(target)["handler"], options)  # so that a mistake is told where it was made
         made = SharedProcess(name, options, target)
         for registry in list(_registries):
             registry.define_shared(made)

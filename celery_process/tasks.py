@@ -43,7 +43,10 @@ def make_tasks(
     """Register the three tasks of a process and return them by kind."""
     names = task_names(definition.name)
     options = {key: value for key, value in definition.task_options.items() if key not in _PUBLISH_OPTIONS}
-    common = {"bind": True, "ignore_result": True, "trail": False, "serializer": "json", **options}
+    # Celery shares the tasks of one app with all others unless told not to; these belong to the registry of this app.
+    common = {"bind": True, "ignore_result": True, "trail": False, "serializer": "json", "shared": False, **options}
+    # A spawned pool child imports the modules of the tasks, to have them: that is where the process is defined, not here.
+    common["__module__"] = getattr(definition.handler, "__module__", None) or __name__
     item = dict(common)
     if definition.time_limit is not None:
         # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
@@ -121,7 +124,7 @@ def publish_items(
 def make_sweep_task(app: Celery, sweep: Callable[[], object]) -> Task:
     """Register the sweep of the app."""
 
-    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False)
+    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False, shared=False)
     def sweep_task() -> None:
         sweep()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from celery_process.exceptions import InvalidType, InvalidValue
 
@@ -47,17 +49,7 @@ class Tolerance:
                     f"Tolerance(percent={self.percent}) is not between 0 and 100.", argument="percent", value=self.percent
                 )
         for argument in ("ignore", "fail"):
-            classes = getattr(self, argument)
-            if isinstance(classes, type):
-                classes = (classes,)
-            classes = tuple(classes)
-            if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
-                raise InvalidType(
-                    f"Tolerance({argument}=…) takes exception classes, not {classes!r:.80}.",
-                    argument=argument,
-                    value=classes,
-                )
-            object.__setattr__(self, argument, classes)
+            object.__setattr__(self, argument, exception_classes(getattr(self, argument), argument=argument))
 
     def run_limit(self, listed: int) -> int | None:
         """Return how many errors a run over `listed` items tolerates; None is any number."""
@@ -65,6 +57,14 @@ class Tolerance:
         if self.percent is not None:
             limits.append(int(listed * self.percent / 100))
         return min(limits, default=None)
+
+
+def exception_classes(value: Any, *, argument: str) -> tuple[type[BaseException], ...]:
+    """Return one exception class, or several, as a tuple."""
+    classes = (value,) if isinstance(value, type) or not isinstance(value, Iterable) else tuple(value)
+    if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
+        raise InvalidType(f"{argument} takes exception classes, not {value!r:.80}.", argument=argument, value=value)
+    return classes
 
 
 def exceeded(errors: int, limit: int | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,12 +24,19 @@ MAX_NAME = 191
 MAX_PARAMS = 64 * 1024
 """Longest params or settings in bytes of JSON (I13)."""
 MAX_DEPTH = 64
+MAX_INT_BITS = 14_000
+"""Largest integer in params: Python writes and reads no more than 4,300 digits."""
 MAX_STATS = 100
 MAX_STAT_NAME = 100
+MAX_TEXT = 1000
+"""Longest note, and longest name of who did something, in characters."""
 MAX_ERROR = 1024
 """Longest error text in characters (I13)."""
 MAX_WORK_ERRORS = 10
 MAX_RUN_ERRORS = 25
+
+LARGEST = sys.float_info.max
+"""Where a sum of stats stays that would overflow. Compared with, since `math.isfinite` raises for large integers."""
 
 _PROCESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 _RESERVED_STATS = frozenset(
@@ -75,6 +83,23 @@ def check_work_name(name: object) -> str:
     return name
 
 
+def check_text(value: object, *, argument: str) -> str:
+    """Return `value` if it may be kept as a note or as who did something: at most 1,000 characters."""
+    if not isinstance(value, str):
+        raise InvalidType(f"{argument} is a str, not {type(value).__name__}; pass one.", argument=argument, value=value)
+    if len(value) > MAX_TEXT:
+        raise InvalidValue(
+            f"{argument} has at most {MAX_TEXT} characters, not {len(value)}; shorten it.",
+            argument=argument,
+            value=value[:80],
+        )
+    if "\0" in value or (not value.isascii() and any(unicodedata.category(character) == "Cs" for character in value)):
+        raise InvalidValue(
+            f"{argument} has a NUL or a lone surrogate, which no database keeps; remove it.", argument=argument, value=value
+        )
+    return value
+
+
 def encode(value: object, *, argument: str = "params") -> str:
     """Return `value` (a mapping with str keys, or None for an empty one) as canonical ASCII JSON.
 
@@ -108,6 +133,10 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int):
+        if value.bit_length() > MAX_INT_BITS:
+            raise InvalidValue(
+                f"{where} is an int of more than {MAX_INT_BITS} bits; use a str.", argument=argument, value=where[:80]
+            )
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -157,7 +186,10 @@ def check_stat(name: object, count: object, known: Mapping[str, Number]) -> Numb
         raise InvalidType(
             f"The stat {name!r} counts an int or float, not {type(count).__name__}.", argument="count", value=count
         )
-    total = float(count) + float(known.get(name, 0)) if abs(count) < 2**1023 else math.inf
+    try:
+        total = float(count) + float(known.get(name, 0))
+    except OverflowError:  # an int beyond the range of floats
+        total = math.inf
     if not math.isfinite(total):
         raise InvalidValue(
             f"The stat {name!r} would become {total}; stats are finite: add less.", argument="count", value=count
@@ -175,7 +207,7 @@ def add_stats(into: dict[str, Number], more: Mapping[str, Number]) -> None:
     """Add `more` to `into` name by name; a sum that would overflow stays at the largest float (T7)."""
     for name, count in more.items():
         total = into.get(name, 0) + count
-        into[name] = total if math.isfinite(total) else math.copysign(1.7976931348623157e308, total)
+        into[name] = total if -LARGEST <= total <= LARGEST else math.copysign(LARGEST, 1 if total > 0 else -1)
 
 
 def error_text(error: object) -> str:
@@ -209,4 +241,9 @@ def check_instant(value: object, *, argument: str) -> datetime:
             argument=argument,
             value=value,
         )
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidValue(
+            f"{argument} lies outside of the years 1 to 9999 in UTC; pass another.", argument=argument, value=value
+        ) from error

@@ -13,11 +13,20 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
+from celery_process.exceptions import InvalidType, InvalidValue, OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.model import ErrorEntry, ItemAnswer, ItemClaim, ItemReport, Totals
 from celery_process.states import ClaimAnswer, ErrorAction, Progress, WorkList, WorkState
 from celery_process.tolerance import Tolerance, exceeded
-from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS, Number, check_stat, decode, encode, error_text
+from celery_process.values import (
+    MAX_RUN_ERRORS,
+    MAX_WORK_ERRORS,
+    Number,
+    check_stat,
+    check_work_name,
+    decode,
+    encode,
+    error_text,
+)
 
 Report = Callable[[ItemReport], ItemAnswer]
 
@@ -65,8 +74,14 @@ class Work:
         attempt: int = 1,
         tolerance: Tolerance = Tolerance(),  # noqa: B008 - frozen
     ) -> None:
+        if isinstance(attempt, bool) or not isinstance(attempt, int):
+            raise InvalidType(f"attempt is an int, not {attempt!r:.80}.", argument="attempt", value=attempt)
+        if attempt < 1:
+            raise InvalidValue(f"attempt counts from 1, so it cannot be {attempt}.", argument="attempt", value=attempt)
+        if not isinstance(tolerance, Tolerance):
+            raise InvalidType(f"tolerance is a Tolerance, not {tolerance!r:.80}.", argument="tolerance", value=tolerance)
         claim = ItemClaim(
-            name=name,
+            name=check_work_name(name),
             answer=ClaimAnswer.CLAIMED,
             attempt=attempt,
             params=encode(params),
@@ -98,7 +113,7 @@ class Work:
         self._error_count = self._run_error_count = self._sequence = 0
         self._last_progress: float | None = None
         self._word: Progress | None = None
-        self._aborted_here = False
+        self._aborted_here = self._outage = False
         self._adopt(claim.params, claim.params_version, claim.settings, claim.settings_version)
 
     def _adopt(self, params: str, params_version: int, settings: str, settings_version: int) -> None:
@@ -113,11 +128,13 @@ class Work:
         Raises `InvalidValue` for reserved names and numbers that are not finite.
         """
         with self._lock:
-            self._stats[name] = self._stats.get(name, 0) + check_stat(name, count, self._stats)
+            count = check_stat(name, count, self._stats)
+            self._stats[name] = self._stats.get(name, 0) + count
 
     def _add_run_stats(self, name: str, count: Number) -> None:
         with self._lock:
-            self._run_stats[name] = self._run_stats.get(name, 0) + check_stat(name, count, self._run_stats)
+            count = check_stat(name, count, self._run_stats)
+            self._run_stats[name] = self._run_stats.get(name, 0) + count
 
     def add_error(self, error: BaseException | str) -> ErrorAction:
         """Record an error of the item, at once, and answer whether the tolerance still holds (B28).
@@ -129,16 +146,16 @@ class Work:
         return self._record(error, of_run=False)
 
     def _record(self, error: BaseException | str, *, of_run: bool) -> ErrorAction:
+        if not isinstance(error, BaseException | str):
+            raise InvalidType(
+                f"An error is an exception or a str, not {type(error).__name__}; pass the exception or its text.",
+                argument="error",
+                value=error,
+            )
         if isinstance(error, BaseException) and (isinstance(error, self._tolerance.ignore) or self._is_recorded(error)):
             return self._action()
         with self._lock:
-            entry = ErrorEntry(error_text(error), datetime.now(UTC), None if of_run else self.name)
-            if of_run:
-                self._run_error_count += 1
-                self._run_errors = [*self._run_errors, entry][:MAX_RUN_ERRORS]
-            else:
-                self._error_count += 1
-                self._errors = [*self._errors, entry][:MAX_WORK_ERRORS]
+            self._keep(error, of_run=of_run)
             if isinstance(error, BaseException):
                 self._mark(error)
             with suppress(StoreUnavailable):  # kept in the totals: the next report, or the heartbeat's, brings it
@@ -147,6 +164,16 @@ class Work:
         if isinstance(error, self._tolerance.fail):
             raise error
         return self._action()
+
+    def _keep(self, error: BaseException | str, *, of_run: bool) -> None:
+        # The time is this host's only until the store puts its own on it.
+        entry = ErrorEntry(error_text(error), datetime.now(UTC), None if of_run else self.name)
+        if of_run:
+            self._run_error_count += 1
+            self._run_errors = [*self._run_errors, entry][:MAX_RUN_ERRORS]
+        else:
+            self._error_count += 1
+            self._errors = [*self._errors, entry][:MAX_WORK_ERRORS]
 
     def _is_recorded(self, error: BaseException) -> bool:
         return getattr(error, _MARK, None) is self._lock
@@ -175,9 +202,10 @@ class Work:
                     return Progress.NONE
                 try:
                     answer = self._flush()
-                except StoreUnavailable:
+                except StoreUnavailable as error:
+                    self._note_outage(error)
                     return Progress.NONE
-                self._last_progress = now
+                self._last_progress, self._outage = now, False
                 word = answer.progress
                 if word is Progress.MERGED:
                     self._adopt(answer.params, answer.params_version, answer.settings, answer.settings_version)
@@ -189,6 +217,12 @@ class Work:
                 progress=word,
             )
         return word
+
+    def _note_outage(self, error: StoreUnavailable) -> None:
+        """Count an error of the run (B33): one an outage, however often progress is asked for in it."""
+        if not self._outage:
+            self._outage = True
+            self._keep(error, of_run=True)
 
     def beat(self) -> bool:
         """Renew the lease, from the heartbeat's thread; return whether there is anything left to renew."""

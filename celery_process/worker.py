@@ -27,7 +27,14 @@ class Worker:
 def handlers_of(target: Any) -> dict[str, Callable[..., object]]:
     """Return the handlers of a function, a class with the methods of `Worker`, or an instance of one."""
     if isinstance(target, type):
-        target = target()
+        try:
+            target = target()
+        except TypeError as error:
+            raise InvalidType(
+                f"{target.__name__} cannot be made without arguments ({error}); decorate an instance of it.",
+                argument="handler",
+                value=target,
+            ) from error
     active = getattr(target, "process_active_work", None)
     if active is None:
         if not callable(target):

@@ -208,7 +208,9 @@ def _object(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise InvalidValue(
-            f"--set takes a JSON object, such as '{{\"key_ttl\": 60}}': {error}", argument="set", value=text
+            f"--set takes a JSON object, such as '{{\"key_ttl\": 60}}', and this is none: {error}.",
+            argument="set",
+            value=text,
         ) from None
 
 
@@ -220,7 +222,7 @@ def _schedule(text: str) -> Any:
             return crontab(**dict(zip(names, fields, strict=True)))
         except Exception as error:
             raise InvalidValue(
-                f"{text!r} is no crontab: {error}; five fields, m h dom mon dow.", argument="schedule", value=text
+                f"{text!r} is no crontab: {error}; give five fields, m h dom mon dow.", argument="schedule", value=text
             ) from error
     try:
         return float(text)

@@ -1,0 +1,292 @@
+"""The command line, `celery -A app process …`, on an eager app."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+
+import pytest
+from celery import Celery, current_app
+from celery.bin.celery import celery
+from click.testing import CliRunner, Result
+
+from celery_process import Process, Processes, RunState, Work
+from celery_process.cli import process as group
+from celery_process.stores.memory import MemoryStore
+from celery_process.testing.clock import MovableClock
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+MODULE = "celery_process_command_line"
+
+
+class Terminal:
+    """An app in an importable module, and what it prints."""
+
+    def __init__(self) -> None:
+        self.clock = MovableClock(NOON)
+        self.app = Celery("shop", broker="memory://", set_as_current=False)
+        self.app.conf.task_always_eager = True
+        self.processes = Processes(self.app, backend=MemoryStore(clock=self.clock))
+        self.module = ModuleType(MODULE)
+        self.module.app = self.app  # type: ignore[attr-defined]
+
+    def call(self, *arguments: str) -> Result:
+        """Call `celery -A app process` with arguments."""
+        return CliRunner().invoke(celery, ["-A", f"{MODULE}:app", "process", *arguments])
+
+    def printed(self, *arguments: str) -> str:
+        """Call, and return what a command printed that went well."""
+        result = self.call(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    def json(self, *arguments: str) -> Any:
+        """Call with --json, and return the one document that was printed."""
+        return json.loads(self.printed(*arguments, "--json"))
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    """Give a terminal at which ada sits; the current app is as before afterwards."""
+    before = current_app._get_current_object()
+    made = Terminal()
+    monkeypatch.setitem(sys.modules, MODULE, made.module)
+    monkeypatch.setenv("USER", "ada")
+    yield made
+    before.set_current()
+
+
+@pytest.fixture
+def process(terminal: Terminal) -> Process:
+    """Give a process of two items, one of which fails while its params say so."""
+
+    @terminal.processes.process("key-gc", schedule=3600, settings={"ttl": 60})
+    def handler(work: Work) -> None:
+        work.add_stats("keys", 1_234)
+        if work.params.get("bad"):
+            raise ValueError("broken")
+
+    handler.register_works({"a": {"x": 1}, "b": {"bad": True}})
+    return handler
+
+
+READS = {
+    "list": ["list"],
+    "show": ["show", "key-gc"],
+    "show --on": ["show", "key-gc", "--on", "active"],
+    "show --work": ["show", "key-gc", "--work", "b"],
+    "runs": ["runs", "key-gc"],
+    "slots": ["slots", "key-gc"],
+    "settings": ["settings", "key-gc"],
+    "doctor": ["doctor"],
+}
+
+
+@pytest.mark.parametrize("command", READS)
+@pytest.mark.parametrize("ran", [False, True])
+def test_what_reads_prints_text_and_json(terminal: Terminal, process: Process, command: str, ran: bool) -> None:
+    """Each reading command prints lines for people and one JSON document with --json, before a run and after one."""
+    if ran:
+        terminal.clock.set(datetime.now(UTC))
+        process.run_now()
+    assert terminal.printed(*READS[command]).strip()
+    assert terminal.json(*READS[command]) is not None
+
+
+def test_list(terminal: Terminal, process: Process) -> None:
+    """`list` shows each process with its schedule and its run."""
+    assert "never ran" in terminal.printed("list")
+    run = process.run_now()
+    printed = terminal.printed("list")
+    assert "key-gc" in printed
+    assert "1:00:00" in printed
+    assert "COMPLETED" in printed
+    (state,) = terminal.json("list")
+    assert (state["name"], state["schedule_frequency"], state["run"]["id"]) == ("key-gc", 3600, run.id)
+    assert state["run"]["slot"] == "2026-03-02T12:00:00+00:00"
+
+
+def test_show(terminal: Terminal, process: Process) -> None:
+    """`show` tells the run, its errors, settings and totals, and how many items are on each list."""
+    process.run_now()
+    process.unregister_work("a")
+    process.pause("lunch", by="bob")
+    printed = terminal.printed("show", "key-gc")
+    for words in ("by bob: lunch", '{"ttl": 60}', "1 active, 1 cleanup", "work.keys 2,468", "b: ValueError: broken"):
+        assert words in printed
+    document = terminal.json("show", "key-gc")
+    assert document["work_counts"] == {"active": 1, "cleanup": 1, "dropped": 0}
+    assert document["state"]["paused"]["note"] == "lunch"
+
+
+def test_show_items(terminal: Terminal, process: Process) -> None:
+    """`show --on` lists items up to a limit, `show --work` tells one with its errors."""
+    process.run_now()
+    assert [info["name"] for info in terminal.json("show", "key-gc", "--on", "active")] == ["a", "b"]
+    assert [info["name"] for info in terminal.json("show", "key-gc", "--on", "active", "-n", "1")] == ["a"]
+    assert "INCOMPLETE" in terminal.printed("show", "key-gc", "--on", "active")
+    assert "ValueError: broken" in terminal.printed("show", "key-gc", "--work", "b")
+    info = terminal.json("show", "key-gc", "--work", "b")
+    assert (info["on"], info["params"], info["status"]["state"]) == ("active", {"bad": True}, "INCOMPLETE")
+
+
+def test_runs_and_slots(terminal: Terminal, process: Process) -> None:
+    """`runs` and `slots` are newest first, up to a limit, and say who began it."""
+    for _ in range(3):
+        process.run_now()
+        terminal.clock.advance(timedelta(hours=1))
+    terminal.printed("run", "key-gc")
+    runs = terminal.json("runs", "key-gc")
+    assert [run["epoch"] for run in runs] == [4, 3, 2, 1]
+    assert [run["epoch"] for run in terminal.json("runs", "key-gc", "-n", "2")] == [4, 3]
+    slots = terminal.json("slots", "key-gc")
+    assert [(slot["end"], slot["by"]) for slot in slots] == [("ran", "cli:ada")] + [("ran", "run_now")] * 3
+    assert "cli:ada" in terminal.printed("slots", "key-gc", "-n", "1")
+
+
+def test_run(terminal: Terminal, process: Process) -> None:
+    """`run` runs the present slot, or a past one that is named."""
+    assert "COMPLETED" in terminal.printed("run", "key-gc")
+    assert "generation 1" in terminal.printed("run", "key-gc")
+    terminal.printed("run", "key-gc", "--slot", "2026-01-31T12:00:00Z")
+    terminal.printed("run", "key-gc", "--slot", "2026-01-30T12:00:00")
+    slots = [run.slot for run in process.runs()]
+    assert slots[:2] == [datetime(2026, 1, 30, 12, tzinfo=UTC), datetime(2026, 1, 31, 12, tzinfo=UTC)]
+
+
+def test_pause_and_resume(terminal: Terminal, process: Process) -> None:
+    """`pause` notes why and who; `resume` ends it."""
+    assert terminal.printed("pause", "key-gc", "--note", "lunch") == "key-gc: paused\n"
+    paused = process.state().paused
+    assert paused is not None
+    assert (paused.note, paused.by) == ("lunch", "cli:ada")
+    assert terminal.printed("resume", "key-gc") == "key-gc: resumed\n"
+    assert process.state().paused is None
+
+
+def test_cancel(terminal: Terminal) -> None:
+    """`cancel` stops the open run; without one it says so."""
+    printed: list[str] = []
+
+    @terminal.processes.process("slow", schedule=None)
+    def handler(work: Work) -> None:
+        printed.append(terminal.printed("cancel", "slow"))
+
+    assert terminal.printed("cancel", "slow") == "slow: no run is open\n"
+    handler.register_works(dict.fromkeys("ab"))
+    run = handler.run_now()
+    assert (run.state, len(printed)) == (RunState.INCOMPLETE, 1)
+    assert run.id in printed[0]
+
+
+def test_redrive(terminal: Terminal, process: Process) -> None:
+    """`redrive` runs what did not complete, and that only."""
+    run = process.run_now()
+    terminal.printed("register", "key-gc", "b", "--params", '{"bad": false}')
+    terminal.printed("redrive", "key-gc", run.id)
+    newest = next(process.runs())
+    assert (newest.slot, newest.generation, newest.counts.completed) == (run.slot, 1, 1)
+
+
+def test_register_and_unregister(terminal: Terminal, process: Process) -> None:
+    """`register` and `unregister` take several items, and count those that changed."""
+    assert terminal.printed("register", "key-gc", "c", "d", "--params", '{"y": 2}').startswith("key-gc: 2 of 2")
+    assert terminal.printed("register", "key-gc", "c", "--params", '{"y": 2}').startswith("key-gc: 0 of 1")
+    assert process.work("d").params == {"y": 2}
+    assert terminal.printed("unregister", "key-gc", "c", "d", "never").startswith("key-gc: 3 of 3")
+    assert [work.name for work in process.works("cleanup")] == ["c", "d", "never"]
+
+
+def test_settings(terminal: Terminal, process: Process) -> None:
+    """`settings` shows what is in force, and stores settings and schedule, seconds or five fields."""
+    assert terminal.json("settings", "key-gc") == {"settings": {"ttl": 60}, "schedule": 3600, "version": 0}
+    stored = terminal.json("settings", "key-gc", "--set", '{"ttl": 5}', "--schedule", "90", "--expected-version", "0")
+    assert stored == {"settings": {"ttl": 5}, "schedule": 90, "version": 1}
+    printed = terminal.printed("settings", "key-gc", "--schedule", "*/10 2 * * *")
+    assert "schedule crontab */10 2 * * *" in printed
+    assert "ttl = 5" in printed
+    assert terminal.json("settings", "key-gc", "--set", "{}")["settings"] == {"ttl": 60}
+    assert terminal.processes.store.overrides("key-gc").by == "cli:ada"
+
+
+def test_sweep_and_migrate(terminal: Terminal, process: Process) -> None:
+    """`sweep` names what it looked at, `migrate` what it did."""
+    assert terminal.printed("sweep") == "nothing to repair, or a sweep has just passed\n"
+    process.run_now()
+    assert terminal.printed("sweep", "--force") == "swept key-gc\n"
+    assert terminal.printed("migrate") == "nothing to do\n"
+
+
+def test_doctor(terminal: Terminal, process: Process) -> None:
+    """`doctor` finds a beat that brings no slots, by their age, and its exit status says so."""
+    terminal.clock.set(datetime.now(UTC) - timedelta(days=1))
+    process.run_now()
+    result = terminal.call("doctor", "--json")
+    assert result.exit_code == 1
+    findings = {finding["what"]: finding["level"] for finding in json.loads(result.output)}
+    assert (findings["key-gc"], findings["broker"]) == ("error", "ok")
+    terminal.clock.set(datetime.now(UTC))
+    process.run_now()
+    assert {finding["level"] for finding in terminal.json("doctor")} == {"ok", "warning"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "key-cg"],
+        ["show", "key-gc", "--work", "nobody"],
+        ["run", "key-cg"],
+        ["run", "key-gc", "--slot", "noon"],
+        ["run", "key-gc", "--slot", "2999-01-01"],
+        ["pause", "key-gc", "--note", "x" * 1_001],
+        ["redrive", "key-gc", "1-nope"],
+        ["register", "key-gc", "a\nb"],
+        ["register", "key-gc", "a", "--params", "{"],
+        ["register", "key-gc", "a", "--params", "[1]"],
+        ["unregister", "key-gc", ""],
+        ["settings", "key-gc", "--set", "ttl=5"],
+        ["settings", "key-gc", "--set", "[1]"],
+        ["settings", "key-gc", "--schedule", "often"],
+        ["settings", "key-gc", "--schedule", "0"],
+        ["settings", "key-gc", "--schedule", "61 * * * *"],
+        ["settings", "key-gc", "--set", "{}", "--schedule", "60", "--expected-version", "9"],
+    ],
+)
+def test_errors_are_one_line(terminal: Terminal, process: Process, arguments: list[str]) -> None:
+    """What is wrong is told in one line on standard error that ends with what to do; the exit status is 1."""
+    result = terminal.call(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.endswith(".\n")
+    assert result.stderr.count("\n") == 1
+    assert process.state().settings_version == 0
+
+
+def test_an_app_without_processes(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
+    """An app that has no registry is told how to get one."""
+    terminal.module.app = Celery("plain", set_as_current=False)  # type: ignore[attr-defined]
+    result = terminal.call("list")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "Processes(app)" in result.stderr
+
+
+def test_a_store_that_is_not_there(terminal: Terminal) -> None:
+    """A URL that leads nowhere is one line as well."""
+    app = Celery("lost", set_as_current=False)
+    processes = Processes(app, backend="nope://ada:s3cr3t@host")
+    processes.process("key-gc", schedule=60)(lambda work: None)
+    terminal.module.app = app  # type: ignore[attr-defined]
+    result = terminal.call("list")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "s3cr3t" not in result.output
+
+
+@pytest.mark.parametrize("command", sorted(group.commands))
+def test_each_command_has_help(terminal: Terminal, command: str) -> None:
+    """Each command says in its help what it does."""
+    assert terminal.printed(command, "--help").startswith("Usage: ")
+    assert group.commands[command].help
