@@ -23,12 +23,12 @@ LEASE = timedelta(seconds=30)
 RACERS = 8
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SqlStore]:
     if request.param == "sqlite":
         store = SqlStore(f"sqlite:///{tmp_path}/store.db", synchronous="NORMAL")
     else:
-        store = SqlStore(request.getfixturevalue("postgresql_url"), table_prefix="race_")
+        store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="race_")
     store.migrate()
     yield store
     store.close()
@@ -211,7 +211,7 @@ def test_workers_in_processes(store: SqlStore, process: str) -> None:
         page(store, process, run, 30)
     assert page(store, process, run).answer is PageAnswer.CLOSED
     url, prefix = store._db.address.url.render_as_string(hide_password=False), store._db.tables.prefix
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     answers = context.Queue()
     given = [(url, prefix, process, run, list(names), seed, answers) for seed in range(4)]
     children = [context.Process(target=_work, args=each) for each in given]

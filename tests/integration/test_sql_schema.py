@@ -46,13 +46,13 @@ def shape(conn: sa.Connection, metadata: sa.MetaData) -> set[Any]:
     return found
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[tuple[str, str]]:
     """Give a URL, and a prefix under which there are no tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/store.db", "cp_"
         return
-    url, prefix = request.getfixturevalue("postgresql_url"), f"t{uuid4().hex[:8]}_"
+    url, prefix = request.getfixturevalue(f"{request.param}_url"), f"t{uuid4().hex[:8]}_"
     yield url, prefix
     engine = sa.create_engine(url)
     with engine.begin() as conn:
@@ -176,7 +176,7 @@ def _first_use(url: str, barrier: Any, answers: Any) -> None:
 
 def test_sqlite_creates_its_tables_once(tmp_path: Any) -> None:
     """Several operating-system processes that use a new file at once all succeed, and one registration is new."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(4), context.Queue()
     url = f"sqlite:///{tmp_path}/new.db"
     children = [context.Process(target=_first_use, args=(url, barrier, answers)) for _ in range(4)]
