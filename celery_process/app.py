@@ -70,7 +70,8 @@ class Processes:
         app.steps["consumer"].add(tasks.SweepTimer)
         tasks.make_sweep_task(app, self.sweep)
         app.on_after_finalize.connect(self._on_finalized, weak=False)
-        beat_init.connect(self._on_beat, weak=False)
+        # By an id of its own: before 5.7 Celery tells methods apart by their function alone, and keeps the first.
+        beat_init.connect(self._on_beat, weak=False, dispatch_uid=f"celery_process.{id(self)}")
         for process in list(self._processes.values()):
             self._adopt(process)
         shared.adopt_all(self)
