@@ -1,0 +1,100 @@
+"""A message may carry several items; each keeps its own claim, errors, stats and outcome."""
+
+from __future__ import annotations
+
+import pytest
+from celery import Celery
+
+from celery_process import Processes, RunState, Tolerance, WorkState
+from celery_process.states import WorkList
+from celery_process.stores.memory import MemoryStore
+
+NAMES = [f"item-{number:02}" for number in range(25)]
+
+
+@pytest.fixture
+def processes():
+    app = Celery("batches", set_as_current=False)
+    app.conf.task_always_eager = True
+    return Processes(app, backend=MemoryStore())
+
+
+def define(processes, handler, **options):
+    process = processes.process("batched", schedule=60, batch_size=10, **options)(handler)
+    process.register_works(dict.fromkeys(NAMES))
+    return process
+
+
+def messages_of(processes, monkeypatch):
+    sent = []
+    task = processes.app.tasks["batched.work"]
+    apply = task.apply
+    monkeypatch.setattr(task, "apply", lambda kwargs, **options: (sent.append(kwargs), apply(kwargs=kwargs, **options))[1])
+    return sent
+
+
+def test_items_travel_together(processes, monkeypatch):
+    """Twenty-five items of a batch size of 10 are three messages, with the names under `works`."""
+    process = define(processes, lambda work: None)
+    sent = messages_of(processes, monkeypatch)
+    assert process.run_now().state is RunState.COMPLETED
+    assert [message["works"] for message in sent] == [NAMES[:10], NAMES[10:20], NAMES[20:]]
+    assert {message["process"] for message in sent} == {"batched"}
+
+
+def test_each_item_has_its_own_outcome(processes):
+    """One that raises is INCOMPLETE with its error; its neighbours in the message are COMPLETED with their stats."""
+
+    def handler(work):
+        work.add_stats("seen")
+        if work.name == "item-04":
+            raise ValueError("broken")
+
+    process = define(processes, handler)
+    run = process.run_now()
+    states = {work.name: work.status.state for work in process.works()}
+    assert [name for name, state in states.items() if state is not WorkState.COMPLETED] == ["item-04"]
+    assert states["item-04"] is WorkState.INCOMPLETE
+    assert (run.counts.completed, run.counts.incomplete, run.total_errors) == (24, 1, 1)
+    assert run.stats["work.seen"] == 25
+
+
+def test_after_an_abort_the_rest_of_the_batch_is_not_started(processes):
+    """The item beyond the tolerance is ABORTED; those behind it in its message are given back unstarted and cancelled."""
+    started = []
+
+    def handler(work):
+        started.append(work.name)
+        if work.name == "item-02":
+            raise ValueError("one too many")
+
+    process = define(processes, handler, tolerance=Tolerance(0, 0))
+    run = process.run_now()
+    assert run.state is RunState.ABORTED
+    assert started == NAMES[:3]
+    assert (run.counts.completed, run.counts.aborted, run.counts.cancelled) == (2, 1, 22)
+    assert process.work("item-03").status.attempt == 0
+
+
+def test_items_given_up_are_published_one_by_one(processes, monkeypatch):
+    """What a dead batch left is published singly, so that one poison item cannot take its batch along again."""
+    process = define(processes, lambda work: None)
+    sent = messages_of(processes, monkeypatch)
+    process.dispatch.send(WorkList.ACTIVE, tuple(NAMES[:3]), "1-none", single=True)
+    assert [message["work"] for message in sent] == NAMES[:3]
+
+
+def test_a_cleanup_batch_is_as_exact(processes):
+    """Of several items cleaned in one message the one that fails stays on cleanup, the others are dropped."""
+    process = define(processes, lambda work: None)
+
+    @process.cleanup
+    def clean(work):
+        if work.name == "item-07":
+            raise OSError("busy")
+
+    process.unregister_works(NAMES)
+    run = process.run_now()
+    assert [work.name for work in process.works("cleanup")] == ["item-07"]
+    assert len(list(process.works("dropped"))) == 24
+    assert (run.stats["workItemsCleaned"], run.stats["workItemsDirty"]) == (24, 1)
