@@ -1,0 +1,162 @@
+"""The mutation check: each condition of a write is removed in turn, and the tests have to notice.
+
+    python tests/mutation/check.py            every mutant, one after the other; some minutes
+    python tests/mutation/check.py --list     what would be removed
+
+A mutant is a copy of the package in which one argument of a `where(…)`, one element of a tuple of conditions that such a
+call is given, or one branch of a shared rule is gone. The suites run on the copy until the first failure; a mutant that
+passes all of them has survived. Exit status 1 if fewer than 95 % are caught.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "celery_process"
+SQL = PACKAGE / "stores" / "sql"
+WRITES = [
+    SQL / f"{noun}.py" for noun in ("items", "reporting", "pages", "runs", "stopping", "errors", "sweeps", "definitions")
+]
+RULES = PACKAGE / "rules.py"
+SUITES = (
+    ["tests/conformance/test_memory.py", "tests/conformance/test_sqlite.py"],
+    ["tests/conformance/test_postgresql.py"],
+    ["tests/interleavings"],
+    ["tests/integration/test_sql_races.py", "tests/integration/test_sql_joining.py"],
+)
+"""Run in this order, the quickest first."""
+GOAL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change: the text from `start` to `end` of a file becomes `new`."""
+
+    path: Path
+    start: int
+    end: int
+    new: str
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line} without {self.what}"
+
+
+class Conditions(ast.NodeVisitor):
+    """Finds the conditions of one module, each with what it is replaced by."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self.text = path, text
+        lines = text.splitlines(keepends=True)
+        self._offsets = [0]
+        for line in lines:
+            self._offsets.append(self._offsets[-1] + len(line.encode()))
+        self.found: list[Mutant] = []
+
+    def add(self, node: ast.expr, new: str) -> None:
+        start = self._offsets[node.lineno - 1] + node.col_offset
+        end = self._offsets[node.end_lineno - 1] + node.end_col_offset  # type: ignore[operator]
+        what = " ".join(ast.unparse(node).split())
+        self.found.append(Mutant(self.path, start, end, new, node.lineno, what))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        named = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if named in ("where", "and_"):
+            for argument in node.args:
+                if not isinstance(argument, ast.Starred):
+                    self.add(argument, "sa.true()")
+        self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        # `same = (a == 1, b == 2)`, handed to a `where(*same)`.
+        if isinstance(node.value, ast.Tuple) and any(isinstance(item, ast.Compare) for item in node.value.elts):
+            for item in node.value.elts:
+                self.add(item, "sa.true()")
+        self.generic_visit(node)
+
+
+def sql_mutants() -> Iterator[Mutant]:
+    """Return the mutants of the statements."""
+    for path in WRITES:
+        text = path.read_text(encoding="utf-8")
+        conditions = Conditions(path, text)
+        conditions.visit(ast.parse(text))
+        yield from conditions.found
+
+
+def rule_mutants() -> Iterator[Mutant]:
+    """Return the mutants of the shared rules: each `if` of who may claim and what takes a slot never holds."""
+    text = RULES.read_text(encoding="utf-8")
+    conditions = Conditions(RULES, text)
+    for function in ast.parse(text).body:
+        if isinstance(function, ast.FunctionDef) and function.name in ("claim_answer", "takes_slot", "is_clean", "closing"):
+            for node in ast.walk(function):
+                if isinstance(node, ast.If):
+                    conditions.add(node.test, "False")
+                elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
+                    for value in node.values:
+                        conditions.add(value, "True")
+    yield from conditions.found
+
+
+def caught_by(mutant: Mutant, copy: Path) -> str:
+    """Run the suites on a copy with the mutant; return the first test that failed, or nothing."""
+    target = copy / mutant.path.relative_to(ROOT)
+    whole = mutant.path.read_bytes()
+    target.write_bytes(whole[: mutant.start] + mutant.new.encode() + whole[mutant.end :])
+    try:
+        for suite in SUITES:
+            present = [test for test in suite if (copy / test).exists()]
+            command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=60", *present]
+            environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+            done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+                return failed[0].split(" - ")[0] if failed else f"status {done.returncode}"
+    finally:
+        target.write_bytes(whole)
+    return ""
+
+
+def main() -> int:
+    """Check every mutant, or those whose description contains a word."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="list the mutants and stop")
+    parser.add_argument("--only", default="", help="only mutants whose description contains this")
+    parser.add_argument("--part", default="1/1", help="the k-th of n parts, such as 2/4, to spread the check over machines")
+    options = parser.parse_args()
+    part, parts = (int(number) for number in options.part.split("/"))
+    mutants = [mutant for mutant in (*sql_mutants(), *rule_mutants()) if options.only in str(mutant)][part - 1 :: parts]
+    if options.list:
+        print("\n".join(str(mutant) for mutant in mutants))
+        return 0
+    began, survivors = time.monotonic(), []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".tox", ".venv", ".quickstart", "__pycache__"))
+        for number, mutant in enumerate(mutants, 1):
+            test = caught_by(mutant, copy)
+            print(f"{number}/{len(mutants)} {'caught' if test else 'SURVIVED'}: {mutant}   {test}", flush=True)
+            if not test:
+                survivors.append(mutant)
+    caught = len(mutants) - len(survivors)
+    print(
+        f"mutants: {caught} of {len(mutants)} caught ({caught / max(len(mutants), 1):.1%}) in {time.monotonic() - began:.0f} s"
+    )
+    return 0 if caught >= GOAL * len(mutants) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
