@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -25,6 +26,7 @@ def _sibling(name: str) -> ModuleType:
 
 
 servers = _sibling("servers")
+redis_servers = _sibling("redis_servers")
 
 
 def _offered(server: AbstractContextManager[str]) -> Iterator[str]:
@@ -47,9 +49,52 @@ def postgresql_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mysql_url() -> Iterator[str]:
+    """Give the URL of an empty MySQL or MariaDB database."""
+    yield from _offered(servers.mysql())
+
+
+@pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Give the URL of a Redis or Valkey database; only keys that the test made are the test's to delete."""
     yield from _offered(servers.redis())
+
+
+@pytest.fixture(scope="session")
+def machine_redis_url() -> Iterator[str]:
+    """Give the URL of an own server of the machine's `redis-server`, where there is one."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("There is no redis-server on the machine's path.")
+    yield from _offered(redis_servers.redis())
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """Give the URL of an own cluster of three servers."""
+    yield from _offered(redis_servers.cluster())
+
+
+@pytest.fixture
+def start_valkey() -> Iterator[Callable[..., str]]:
+    """Give a function that starts an own Valkey with settings and returns its URL; all end with the test."""
+    with ExitStack() as stack:
+
+        def start(**settings: str) -> str:
+            try:
+                return stack.enter_context(redis_servers.valkey(**settings))
+            except servers.NoServer as none:
+                if os.environ.get("CI") == "true":
+                    pytest.fail(str(none))
+                pytest.skip(str(none))
+
+        yield start
+
+
+@pytest.fixture
+def sentinel_port(start_valkey: Callable[..., str]) -> Iterator[int]:
+    """Give the port of an own sentinel that watches an own Valkey as `mymaster`."""
+    with redis_servers.sentinel(start_valkey(), "mymaster") as port:
+        yield port
 
 
 @pytest.fixture(scope="session")

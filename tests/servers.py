@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 MACHINE_POSTGRESQL = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+MACHINE_MYSQL = "mysql+pymysql://root@127.0.0.1:3306/"
 MACHINE_REDIS = "redis://127.0.0.1:6379"
 MACHINE_RABBITMQ = "amqp://guest:guest@127.0.0.1:5672"
 PATIENCE = 30.0
@@ -144,6 +145,30 @@ def _end(server: subprocess.Popen[bytes], sign: signal.Signals) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
+
+
+@contextmanager
+def mysql() -> Iterator[str]:
+    """Give the SQLAlchemy URL of an empty MySQL or MariaDB database that is dropped at the end."""
+    from sqlalchemy import create_engine, make_url, text
+
+    named = os.environ.get("CP_TEST_MYSQL")
+    server = make_url(named or MACHINE_MYSQL)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
+    name = unique()
+    try:
+        with engine.connect() as connection:
+            # The default of old servers, which the store must not rely on.
+            connection.execute(text("CREATE DATABASE " + name + " CHARACTER SET latin1"))
+    except Exception as error:
+        tried = "" if named else "CP_TEST_MYSQL is not set, no wheel brings a server, and "
+        raise NoServer(f"{tried}MySQL at {server!r}: {error}") from error
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text("DROP DATABASE IF EXISTS " + name))
+        engine.dispose()
 
 
 @contextmanager

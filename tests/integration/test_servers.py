@@ -16,6 +16,19 @@ def test_postgresql(postgresql_url: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.server("mysql")
+def test_mysql(mysql_url: str) -> None:
+    """The database is empty, and not of a charset that would help."""
+    from sqlalchemy import create_engine, inspect, text
+
+    engine = create_engine(mysql_url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT DATABASE()")).scalar_one().startswith("cp_test_")
+        assert connection.execute(text("SELECT @@character_set_database")).scalar_one() == "latin1"
+    inspect(engine)
+    engine.dispose()
+
+
 @pytest.mark.server("redis")
 def test_redis(redis_url: str) -> None:
     """The server keeps what is written."""

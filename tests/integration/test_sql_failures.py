@@ -35,7 +35,7 @@ class TestAddress:
             "sqlite:///file:x?mode=memory&uri=true",
             "sqlite+aiosqlite:///x.db",
             "postgresql+psycopg2://u:secret@h/d",
-            "mysql://u:secret@h/d",
+            "mysql+mysqldb://u:secret@h/d",
             "postgresql://u:secret@h:port/d",
             "nonsense",
         ],

@@ -18,22 +18,23 @@ from celery_process.states import Again, PageAnswer, Progress, RunAnswer, RunSta
 from celery_process.stores.sql import SqlStore
 
 LEASE = timedelta(seconds=30)
+HURRY = {"postgresql": "SET lock_timeout = '2s'", "mysql": "SET SESSION innodb_lock_wait_timeout = 2"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SqlStore]:
     if request.param == "sqlite":
         store = SqlStore(f"sqlite:///{tmp_path}/store.db")
     else:
-        store = SqlStore(request.getfixturevalue("postgresql_url"), table_prefix="join_")
+        store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="join_")
     store.migrate()
     yield store
     store.close()
 
 
-@pytest.fixture
-def postgresql(postgresql_url: str) -> Iterator[SqlStore]:
-    store = SqlStore(postgresql_url, table_prefix="join_")
+@pytest.fixture(params=["postgresql", "mysql"])
+def server(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
+    store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="join_")
     store.migrate()
     yield store
     store.close()
@@ -42,7 +43,7 @@ def postgresql(postgresql_url: str) -> Iterator[SqlStore]:
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
     """Give an engine of the caller's own to the store's database."""
-    name = "store" if "store" in request.fixturenames else "postgresql"
+    name = "store" if "store" in request.fixturenames else "server"
     url = request.getfixturevalue(name)._db.address.url
     engine = sa.create_engine(url)
     yield engine
@@ -152,78 +153,77 @@ class TestCannotJoin:
         with pytest.raises(CannotJoin):
             store.register("p", {"a": "{}"}, using=engine)
 
-    def test_other_dialect(self, postgresql: SqlStore, tmp_path: Any) -> None:
+    def test_other_dialect(self, server: SqlStore, tmp_path: Any) -> None:
         """A transaction on another kind of database is refused."""
         with sa.create_engine(f"sqlite:///{tmp_path}/x.db").connect() as conn, pytest.raises(CannotJoin, match="sqlite"):
-            postgresql.unregister("p", ["a"], using=conn)
+            server.unregister("p", ["a"], using=conn)
 
     def test_other_database(self, store: SqlStore, tmp_path: Any) -> None:
         """A transaction on another database of the same kind is refused."""
         url = store._db.address.url
-        other = f"{tmp_path}/other.db" if store._db.is_sqlite else "template1"
+        other = {"sqlite": f"{tmp_path}/other.db", "mysql": "mysql"}.get(store._db.address.dialect, "template1")
         engine = sa.create_engine(url.set(database=other))
-        with engine.connect() as conn, pytest.raises(CannotJoin, match=r"other\.db|template1"):
+        with engine.connect() as conn, pytest.raises(CannotJoin, match=r"other\.db|template1|'mysql'"):
             store.update_settings("p", settings="{}", schedule=None, using=conn)
         engine.dispose()
 
 
-@pytest.mark.server("postgresql")
 class TestInNobodysWay:
     """What a caller writes and leaves uncommitted holds up nothing that a run does."""
 
-    def test_whole_run(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+    def test_whole_run(self, server: SqlStore, engine: sa.Engine, process: str) -> None:
         """A run begins, works, folds and closes beside an open transaction that changed all its names and its settings."""
-        postgresql.register(process, {"a": "{}", "b": "{}", "c": "{}"})
-        postgresql.unregister(process, ["c"])
+        server.register(process, {"a": "{}", "b": "{}", "c": "{}"})
+        server.unregister(process, ["c"])
         with engine.connect() as conn:
-            conn.execute(sa.text("SET lock_timeout = '2s'"))
-            postgresql.register(process, {"a": '{"x":1}', "new": "{}"}, using=conn)
-            postgresql.unregister(process, ["b"], using=conn)
-            postgresql.update_settings(process, settings='{"s":1}', schedule=None, using=conn)
-            run = begin(postgresql, process)
-            assert page(postgresql, process, run).names == ("a", "b")
-            assert not finish(postgresql, process, run, "a").page_closed
-            assert finish(postgresql, process, run, "b").page_closed
-            assert page(postgresql, process, run).names == ("c",)
-            assert finish(postgresql, process, run, "c").page_closed
-            closed = page(postgresql, process, run)
+            conn.execute(sa.text(HURRY[conn.dialect.name]))
+            server.register(process, {"a": '{"x":1}', "new": "{}"}, using=conn)
+            server.unregister(process, ["b"], using=conn)
+            server.update_settings(process, settings='{"s":1}', schedule=None, using=conn)
+            run = begin(server, process)
+            assert page(server, process, run).names == ("a", "b")
+            assert not finish(server, process, run, "a").page_closed
+            assert finish(server, process, run, "b").page_closed
+            assert page(server, process, run).names == ("c",)
+            assert finish(server, process, run, "c").page_closed
+            closed = page(server, process, run)
             assert closed.answer is PageAnswer.CLOSED
             assert closed.run.state is RunState.COMPLETED
             conn.commit()
-        assert postgresql.work(process, "b").on is WorkList.CLEANUP
-        assert postgresql.work(process, "a").status.state is WorkState.NEW
-        assert postgresql.work(process, "c").on is WorkList.DROPPED
+        assert server.work(process, "b").on is WorkList.CLEANUP
+        assert server.work(process, "a").status.state is WorkState.NEW
+        assert server.work(process, "c").on is WorkList.DROPPED
 
-    def test_drop_of_a_locked_registration(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+    def test_drop_of_a_locked_registration(self, server: SqlStore, engine: sa.Engine, process: str) -> None:
         """A clean cleanup whose registration a caller holds ends at once; the registration stays for the next run."""
-        postgresql.unregister(process, ["c"])
-        run = begin(postgresql, process)
-        assert page(postgresql, process, run).names == ("c",)
+        server.unregister(process, ["c"])
+        run = begin(server, process)
+        assert page(server, process, run).names == ("c",)
         with engine.connect() as conn:
-            postgresql.register(process, {"c": "{}"}, using=conn)
-            answer = finish(postgresql, process, run, "c")
+            server.register(process, {"c": "{}"}, using=conn)
+            answer = finish(server, process, run, "c")
             assert answer.items[0].progress is Progress.COMPLETED
             conn.rollback()
-        assert postgresql.work(process, "c").on is WorkList.CLEANUP
-        page(postgresql, process, run)
-        again = begin(postgresql, process)
-        assert page(postgresql, process, again).names == ("c",)
-        finish(postgresql, process, again, "c")
-        assert postgresql.work(process, "c").on is WorkList.DROPPED
+        assert server.work(process, "c").on is WorkList.CLEANUP
+        page(server, process, run)
+        again = begin(server, process)
+        assert page(server, process, again).names == ("c",)
+        finish(server, process, again, "c")
+        assert server.work(process, "c").on is WorkList.DROPPED
 
-    def test_purge_passes_by(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+    def test_purge_passes_by(self, server: SqlStore, engine: sa.Engine, process: str) -> None:
         """A dropped registration that a caller is bringing back is not waited for, nor deleted."""
-        postgresql.unregister(process, ["c"])
-        run = begin(postgresql, process)
-        page(postgresql, process, run)
-        finish(postgresql, process, run, "c")
+        server.unregister(process, ["c"])
+        run = begin(server, process)
+        page(server, process, run)
+        finish(server, process, run, "c")
         with engine.connect() as conn:
-            postgresql.register(process, {"c": "{}"}, using=conn)
-            postgresql.purge(process, retention=Retention(dropped=0), limit=100)
+            server.register(process, {"c": "{}"}, using=conn)
+            server.purge(process, retention=Retention(dropped=0), limit=100)
             conn.commit()
-        assert postgresql.work(process, "c").on is WorkList.ACTIVE
+        assert server.work(process, "c").on is WorkList.ACTIVE
 
-    def test_crossing_lists(self, postgresql: SqlStore, engine: sa.Engine, process: str) -> None:
+    def test_crossing_lists(self, server: SqlStore, engine: sa.Engine, process: str) -> None:
         """Callers that write the same names in whatever order wait for each other, and never in a circle."""
         names = [f"{number:03}" for number in range(200)]
         failed: list[BaseException] = []
@@ -232,7 +232,7 @@ class TestInNobodysWay:
             try:
                 for turn in range(10):
                     with engine.begin() as conn:
-                        postgresql.register(process, dict.fromkeys(order, f'{{"n":{turn}}}'), using=conn)
+                        server.register(process, dict.fromkeys(order, f'{{"n":{turn}}}'), using=conn)
             except BaseException as error:
                 failed.append(error)
 

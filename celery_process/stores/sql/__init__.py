@@ -1,4 +1,4 @@
-"""The SQL store: the contract over SQLAlchemy Core, for SQLite and PostgreSQL.
+"""The SQL store: the contract over SQLAlchemy Core, for SQLite, PostgreSQL, MySQL and MariaDB.
 
 Definitions are written by the caller's transaction or by one of the store's; everything else by short transactions of
 the store's, in one lock order: item → page → work → status → run → process. The methods here only say which kind of
@@ -52,9 +52,9 @@ from celery_process.stores.sql.transaction import Clock, Transaction
 
 
 class SqlStore(Store):
-    """`sqlite:///file.db` or `postgresql://…`; the tables' names begin with `table_prefix`.
+    """`sqlite:///file.db`, `postgresql://…`, `mysql://…` or `mariadb://…`; the tables' names begin with `table_prefix`.
 
-    `clock` gives the store's time; without it PostgreSQL's server does, and for SQLite this host. `synchronous` is
+    `clock` gives the store's time; without it the server does, and for SQLite this host. `synchronous` is
     SQLite's: with "NORMAL" a power loss may take the last commits along.
     """
 

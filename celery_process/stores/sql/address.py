@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from celery_process.exceptions import ConfigurationError, MissingDriver
+from celery_process.stores.sql.columns import MYSQL
 
-DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 """The one driver that each dialect is tried with; a URL may leave it out."""
-EXTRAS = {"sqlite": "sqlalchemy", "postgresql": "postgresql"}
+EXTRAS = {"sqlite": "sqlalchemy", "postgresql": "postgresql", "mysql": "mysql", "mariadb": "mysql"}
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,30}")
 _HIDDEN = "***"
@@ -29,7 +30,7 @@ class Address:
 
     @property
     def dialect(self) -> str:
-        """`sqlite` or `postgresql`."""
+        """`sqlite`, `postgresql`, `mysql` or `mariadb`."""
         return self.url.get_backend_name()
 
     @property
@@ -42,6 +43,11 @@ def database_of(url: URL) -> str:
     """Return the name of the database, for SQLite the file; empty where the URL leaves it to the server or the driver."""
     name = url.database or ""
     return os.path.realpath(name) if url.get_backend_name() == "sqlite" and name not in ("", ":memory:") else name
+
+
+def family_of(dialect: str) -> str:
+    """Return the dialect under one name: `mysql://` and `mariadb://` may both lead to one server."""
+    return "mysql" if dialect in MYSQL else dialect
 
 
 def parse(text: str) -> Address:
@@ -57,9 +63,9 @@ def parse(text: str) -> Address:
     hidden = {option: _HIDDEN for option in _SECRET_OPTIONS if option in url.query}
     shown = url.update_query_dict(hidden).render_as_string(hide_password=True)
     if DRIVERS.get(dialect) is None or driver not in ("", DRIVERS[dialect]):
-        known = " or ".join(f"{name}+{driver}" for name, driver in DRIVERS.items())
+        known = ", ".join(f"{name}+{driver}" for name, driver in DRIVERS.items())
         raise ConfigurationError(
-            f"process_backend {shown!r} is for {url.drivername!r}, which the SQL store does not know; use {known}.",
+            f"process_backend {shown!r} is for {url.drivername!r}, which the SQL store does not know; use one of {known}.",
             setting="process_backend",
             value=shown,
         )

@@ -19,6 +19,31 @@ from sqlalchemy.engine import Dialect
 from celery_process.model import ErrorEntry, Totals
 from celery_process.values import MAX_NAME, from_us, to_us
 
+MYSQL = ("mysql", "mariadb")
+"""SQLAlchemy's names of the one family: a URL of either may lead to either server."""
+
+
+class CodePoints(sa.TypeDecorator[str]):
+    """MySQL's and MariaDB's text that is equal to itself alone and in the order of code points.
+
+    Most collations there, `utf8mb4_bin` too, leave out trailing spaces: 'a' would be 'a '. Those that do not have other
+    names on the two servers, and only a connection tells which one it is. Without a length it is LONGTEXT, since TEXT
+    ends a byte below 64 KiB.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:  # noqa: D102
+        collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+        if self.length is None:
+            return dialect.type_descriptor(mysql.LONGTEXT(collation=collation))
+        return dialect.type_descriptor(mysql.VARCHAR(self.length, collation=collation))
+
 
 def surrogate_id() -> sa.Column[int]:
     """Return the key that Django's admin needs; SQLite counts up an INTEGER key only."""
@@ -28,9 +53,12 @@ def surrogate_id() -> sa.Column[int]:
 
 def code_points(length: int = MAX_NAME) -> sa.String:
     """Return the type of a name: equality and order by code point, as Python has them."""
-    binary = mysql.VARCHAR(length, collation="utf8mb4_bin")
     kind = sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
-    return kind.with_variant(binary, "mysql").with_variant(binary, "mariadb")
+    return kind.with_variant(CodePoints(length), *MYSQL)
+
+
+TEXT = sa.Text().with_variant(CodePoints(), *MYSQL)
+"""The type of a text of any length."""
 
 
 class Instant(sa.TypeDecorator[datetime]):
@@ -66,7 +94,7 @@ class Word(sa.TypeDecorator[StrEnum]):
 class Packed(sa.TypeDecorator[Any]):
     """A value that the database never looks into, kept as JSON text by a pair of functions."""
 
-    impl = sa.Text
+    impl = TEXT
     cache_ok = True
 
     def __init__(self, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:

@@ -77,7 +77,8 @@ def update_settings(
     version = _write(tx, process, given, by, expected_version) if given else None
     if version is not None:
         return version
-    row = tx.first(sa.select(table).where(table.c.process == process))
+    # Locked, for the newest row: the transaction of a caller may see an older one.
+    row = tx.first(sa.select(table).where(table.c.process == process).with_for_update())
     found = 0 if row is None else int(row.version)
     same = row is not None and all(getattr(row, column) == text for column, text in given.items())
     if same and given:

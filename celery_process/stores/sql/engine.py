@@ -1,7 +1,8 @@
 """Engines and transactions: one engine for each operating-system process, and the pragmas and levels that hold.
 
 SQLite writes begin IMMEDIATE, for a transaction that reads first and writes later fails at once when another wrote in
-between, whatever the busy timeout says. PostgreSQL writes are READ COMMITTED: each compare-and-set sees the newest row.
+between, whatever the busy timeout says. The servers' writes are READ COMMITTED: each compare-and-set sees the newest
+row, and MySQL locks no gaps.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from celery_process.stores.sql.address import Address
+from celery_process.stores.sql.address import Address, family_of
 from celery_process.stores.sql.retry import retried
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction, utc_now
@@ -29,6 +30,11 @@ Step = Callable[Concatenate[Transaction, Given], Result]
 CONNECT_TIMEOUT = 10
 """Seconds; without it libpq waits for an unreachable host as long as TCP does."""
 BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "postgresql": {"fallback_application_name": "celery_process"},
+    "mysql": {"charset": "utf8mb4", "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"},
+}
+"""What every connection is made with. Without the strict mode MySQL cuts off what is too long, and says nothing."""
 SYNCHRONOUS = {"FULL": "PRAGMA synchronous = FULL", "NORMAL": "PRAGMA synchronous = NORMAL"}
 
 _BEGIN = "celery_process_begin"
@@ -102,7 +108,7 @@ class Database:
 
     def _make(self) -> Engine:
         if not self.is_sqlite:
-            options: dict[str, Any] = {"fallback_application_name": "celery_process"}
+            options = dict(OPTIONS[family_of(self.address.dialect)])
             if "connect_timeout" not in self.address.url.query:
                 options["connect_timeout"] = CONNECT_TIMEOUT
             level = Mode.WRITE.level

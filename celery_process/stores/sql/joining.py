@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, scoped_session
 
 from celery_process.exceptions import CannotJoin
-from celery_process.stores.sql.address import Address, database_of
+from celery_process.stores.sql.address import Address, database_of, family_of
 
 
 def connection_of(using: Any, address: Address) -> Connection:
@@ -26,7 +26,7 @@ def connection_of(using: Any, address: Address) -> Connection:
             "the write is to join.",
             using=using,
         )
-    if conn.dialect.name != address.dialect:
+    if family_of(conn.dialect.name) != family_of(address.dialect):
         raise CannotJoin(
             f"using= is a transaction on {conn.dialect.name}, and the store is {address.shown}; pass one on the store's own "
             "database, or leave out using= and call after your commit.",

@@ -19,7 +19,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
 """Seconds; each wait is a random part of a span that doubles ("full jitter"), so that racers do not meet again."""
 
 _SQLSTATES = frozenset({"40001", "40P01", "55P03", "53300", "57P01", "57P02", "57P03"})
-_MYSQL = frozenset({1213, 1205, 1020, 2003, 2006, 2013})
+# Deadlock, lock wait, row changed; too many connections, shutdown, connection killed or lost.
+_MYSQL = frozenset({1213, 1205, 1020, 1040, 1053, 1927, 2003, 2006, 2013, 4031})
 _SQLITE = frozenset({5, 6})  # SQLITE_BUSY, SQLITE_LOCKED; extended codes keep the primary one in their low byte
 _RACED_DDL = frozenset({"42P07", "42710"})  # duplicate table, duplicate object: somebody created it a moment ago
 
@@ -44,11 +45,17 @@ def passes(error: Exception) -> bool:
     sqlstate = getattr(error.orig, "sqlstate", None)
     if sqlstate is not None:
         return sqlstate in _SQLSTATES or sqlstate in _RACED_DDL or sqlstate.startswith("08")
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    if isinstance(code, int):
+    code = _number(error.orig)
+    if code is not None:
         return code in _MYSQL
     # Without any code the server was not reached.
     return isinstance(error, sa.exc.OperationalError)
+
+
+def _number(error: BaseException | None) -> int | None:
+    """Return the number that MySQL's drivers give first."""
+    number = error.args[0] if error is not None and error.args else None
+    return number if isinstance(number, int) else None
 
 
 def retried(once: Callable[[], Result], *, operation: str, url: str) -> Result:
@@ -68,7 +75,7 @@ def retried(once: Callable[[], Result], *, operation: str, url: str) -> Result:
 def _unavailable(error: Exception, tries: int, *, operation: str, url: str) -> StoreUnavailable:
     cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
     # Only the kind and code: the text of a database error can quote keys and values.
-    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or _number(cause)
     kind = type(cause).__name__ + (f" {code}" if code else "")
     return StoreUnavailable(
         f"The store {url} did not answer {operation!r} ({kind}, {tries} of {TRIES} tries); see the error before this one, "

@@ -3,7 +3,7 @@
 Every key of the protocol is a unique constraint; the surrogate `id` is there for Django's admin. Partial indexes hold
 what is open, so that no probe walks over what is over: an old snapshot elsewhere keeps dead entries in a full index.
 
-An item is found by its key or by the id of its page, and no two indexes of `item` begin alike. For a new run's epoch is
+An item is found by its key or by the id of its page, and no two full indexes of `item` begin alike. For a new run's epoch is
 in no statistics yet, so that PostgreSQL takes (process, epoch) for a single row, and between two such indexes it would
 as soon walk the whole run.
 """
@@ -18,7 +18,18 @@ import sqlalchemy as sa
 
 from celery_process.model import Totals
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
-from celery_process.stores.sql.columns import EPOCHS, ERRORS, STATS, TOTALS, Instant, Word, code_points, surrogate_id
+from celery_process.stores.sql.columns import (
+    EPOCHS,
+    ERRORS,
+    MYSQL,
+    STATS,
+    TEXT,
+    TOTALS,
+    Instant,
+    Word,
+    code_points,
+    surrogate_id,
+)
 
 PARTIAL = ("postgresql", "sqlite")
 """Dialects with partial indexes; the others take a full one with the state as its last column."""
@@ -28,6 +39,11 @@ OPEN_RUNS = tuple(state for state in RunState if state.is_open)
 
 FREED: Mapping[str, Any] = {"token": "", "lease_until": None, "dispatched_at": None}
 """What an item has that nobody holds: unpublished, with no token that could write."""
+
+MYSQL_OPTIONS: Mapping[str, Any] = {
+    f"{family}_{option}": word for family in MYSQL for option, word in (("engine", "InnoDB"), ("charset", "utf8mb4"))
+}
+"""Transactions and all of Unicode, whatever the server or the database has by default."""
 
 BUSY_TABLE = sa.DDL("ALTER TABLE %(fullname)s SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02)")  # type: ignore[no-untyped-call]
 """Room on each page for new versions of its rows, and a vacuum for every fiftieth row: an item is written three times."""
@@ -55,10 +71,10 @@ class Tables:
             sa.Column("name", code_points(), nullable=False),
             sa.Column("epoch", sa.BigInteger, nullable=False, default=0),
             sa.Column("last_slot", Instant),
-            sa.Column("schedule_rule", sa.Text, nullable=False, default=""),
+            sa.Column("schedule_rule", TEXT, nullable=False, default=""),
             sa.Column("paused_at", Instant),
-            sa.Column("pause_note", sa.Text, nullable=False, default=""),
-            sa.Column("paused_by", sa.Text, nullable=False, default=""),
+            sa.Column("pause_note", TEXT, nullable=False, default=""),
+            sa.Column("paused_by", TEXT, nullable=False, default=""),
             sa.Column("aggregate_stats", STATS, nullable=False, default={}),
             sa.Column("swept_at", Instant),
             sa.Column("purge_due", sa.Boolean, nullable=False, default=False),
@@ -67,11 +83,11 @@ class Tables:
         self.settings = self._table(
             "settings",
             sa.Column("process", code_points(), nullable=False),
-            sa.Column("settings", sa.Text),
-            sa.Column("schedule", sa.Text),
+            sa.Column("settings", TEXT),
+            sa.Column("schedule", TEXT),
             sa.Column("version", sa.BigInteger, nullable=False),
             sa.Column("changed_at", Instant, nullable=False),
-            sa.Column("changed_by", sa.Text, nullable=False),
+            sa.Column("changed_by", TEXT, nullable=False),
             key=("process",),
         )
         self._add_work()
@@ -84,7 +100,7 @@ class Tables:
             sa.Column("after_slot", Instant),
             sa.Column("slot_end", Word(SlotEnd), nullable=False),
             sa.Column("noted_at", Instant, nullable=False),
-            sa.Column("noted_by", sa.Text, nullable=False),
+            sa.Column("noted_by", TEXT, nullable=False),
             sa.Column("run", code_points()),
             key=("process", "slot"),
         )
@@ -96,10 +112,11 @@ class Tables:
             sa.Column("name", code_points(), nullable=False),
             sa.Column("on_list", Word(WorkList), nullable=False),
             sa.Column("listed_at", Instant, nullable=False),
-            sa.Column("params", sa.Text, nullable=False),
+            sa.Column("params", TEXT, nullable=False),
             sa.Column("params_version", sa.BigInteger, nullable=False),
             key=("process", "name"),
         )
+        self.work.info["fence"] = self.meta
         self._index(self.work, "list", "process", "on_list", "name")
         self._index(self.work, "changed", "process", "params_version")
         self.status = self._table(
@@ -129,7 +146,7 @@ class Tables:
             sa.Column("generation", sa.Integer, nullable=False),
             sa.Column("state", Word(RunState), nullable=False, default=RunState.ACTIVE),
             sa.Column("reason", sa.String(32), nullable=False, default=""),
-            sa.Column("defaults", sa.Text, nullable=False),
+            sa.Column("defaults", TEXT, nullable=False),
             sa.Column("settings_version", sa.BigInteger, nullable=False),
             sa.Column("work_limit", sa.BigInteger),
             sa.Column("error_limit", sa.BigInteger),
@@ -209,7 +226,7 @@ class Tables:
     def _table(self, noun: str, *columns: sa.Column[Any], key: tuple[str, ...]) -> sa.Table:
         name = f"{self.prefix}{noun}"
         constraint = sa.UniqueConstraint(*key, name=f"{name}_key")
-        return sa.Table(name, self.metadata, surrogate_id(), *columns, constraint, info={"key": key})
+        return sa.Table(name, self.metadata, surrogate_id(), *columns, constraint, info={"key": key}, **MYSQL_OPTIONS)
 
     def _unique(self, table: sa.Table, noun: str, *columns: str) -> None:
         table.append_constraint(sa.UniqueConstraint(*columns, name=f"{table.name}_{noun}_key"))

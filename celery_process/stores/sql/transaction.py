@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
+from celery_process.stores.sql import mysql
 from celery_process.stores.sql.columns import Instant
 from celery_process.stores.sql.retry import Late
 from celery_process.stores.sql.tables import Tables
@@ -41,14 +42,15 @@ class Transaction:
     def now(self) -> datetime:
         """The store's time, read once: when it is first asked for, so ask after having waited for locks."""
         if self._now is None:
-            found = self._clock() if self._clock else self.conn.execute(sa.select(SERVER_CLOCK)).scalar_one()
-            self._now = found
+            self._now = self._clock() if self._clock else self.conn.execute(sa.select(self.clock)).scalar_one()
         return self._now
 
     @property
     def clock(self) -> sa.ColumnElement[datetime]:
         """The store's time as a column, for a statement that reads it together with what it decides on."""
-        return sa.literal(self.now, Instant) if self._clock else SERVER_CLOCK
+        if self._clock:
+            return sa.literal(self.now, Instant)
+        return mysql.CLOCK if mysql.is_mysql(self.conn) else SERVER_CLOCK
 
     def set_now(self, now: datetime) -> None:
         """Take the time that `clock` gave."""
@@ -90,6 +92,8 @@ class Transaction:
 
     def add_missing(self, table: sa.Table, values: Values) -> bool:
         """Insert a row unless its key is there; return whether it was inserted."""
+        if mysql.is_mysql(self.conn):
+            return mysql.add_missing(self.conn, table, values)
         statement = self._insert(table).values(**values).on_conflict_do_nothing(index_elements=_key(table))
         return self.conn.execute(statement).rowcount == 1
 
@@ -106,6 +110,8 @@ class Transaction:
 
         `change` and `where` get the new row's columns. Rows are locked in the order given.
         """
+        if mysql.is_mysql(self.conn):
+            return mysql.put(self.conn, table, rows, change, where, returning)
         insert = self._insert(table)
         new = insert.excluded
         statement = insert.on_conflict_do_update(
@@ -117,7 +123,7 @@ class Transaction:
         return self.conn.execute(statement.returning(returning), list(rows)).scalars().all()
 
     def _insert(self, table: sa.Table) -> postgresql.Insert:
-        # Both dialects' inserts have the same methods. MySQL would bring its own `add_missing` and `put`.
+        # Both dialects' inserts have the same methods.
         insert: Callable[[sa.Table], Any] = _INSERTS[self.conn.dialect.name]
         statement: postgresql.Insert = insert(table)
         return statement

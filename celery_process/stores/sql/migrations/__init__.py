@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import SchemaMismatch
+from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.migrations import v0001
+from celery_process.stores.sql.migrations import kinds, v0001
 from celery_process.stores.sql.transaction import Transaction
 
 MIGRATIONS: tuple[tuple[str, Callable[[Connection, str], None]], ...] = (("create the tables", v0001.upgrade),)
@@ -52,7 +53,7 @@ class Schema:
 
     def version(self) -> int:
         """Return the version of the tables; 0 where there are none."""
-        return self._db.read("check", _version)
+        return self._db.read("check", _version, self._db.address.shown)
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the tables up to `VERSION`, each step a transaction; return a line for each that this call did."""
@@ -75,15 +76,19 @@ def _warnings(tx: Transaction) -> tuple[str, ...]:
     return (f"The database's encoding is {encoding}, which lacks many names; create it with ENCODING 'UTF8'.",)
 
 
-def _version(tx: Transaction) -> int:
+def _version(tx: Transaction, url: str) -> int:
     meta = tx.t.meta
+    if mysql.is_mysql(tx.conn):
+        mysql.refuse_old(tx.conn, url)
     if not sa.inspect(tx.conn).has_table(meta.name):
         return 0
     return int(tx.value(sa.select(meta.c.number).where(meta.c.name == _KEY)) or 0)
 
 
 def _begin(tx: Transaction) -> None:
-    v0001.meta(tx.t.prefix).create(tx.conn, checkfirst=True)
+    meta = v0001.meta(tx.t.prefix)
+    if not sa.inspect(tx.conn).has_table(meta.name):
+        kinds.create(tx.conn, meta)
     tx.add_missing(tx.t.meta, {"name": _KEY, "number": 0})
 
 
@@ -93,7 +98,9 @@ def _step(tx: Transaction, number: int, upgrade: Callable[[Connection, str], Non
     if tx.value(locked) != number - 1:
         return False
     upgrade(tx.conn, tx.t.prefix)
-    tx.compare_and_set(sa.update(meta).where(meta.c.name == _KEY).values(number=number))
+    # MySQL's DDL has given the lock up, so that somebody else may have done the same meanwhile.
+    mine = (meta.c.name == _KEY, meta.c.number == number - 1)
+    tx.compare_and_set(sa.update(meta).where(*mine).values(number=number))
     return True
 
 

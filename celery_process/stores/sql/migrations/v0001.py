@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection
+
+from celery_process.stores.sql.migrations import kinds
 
 _PARTIAL = ("postgresql", "sqlite")
 
@@ -16,23 +17,18 @@ def upgrade(conn: Connection, prefix: str) -> None:
     metadata = sa.MetaData()
     for build in (_process, _settings, _work, _status, _run, _page, _item, _slot):
         build(metadata, prefix)
-    metadata.create_all(conn, checkfirst=False)
+    for table in metadata.sorted_tables:
+        kinds.create(conn, table)
 
 
 def meta(prefix: str) -> sa.Table:
     """Return the table that holds the version."""
-    columns = (sa.Column("name", _name(), nullable=False), _required("number"))
+    columns = (sa.Column("name", kinds.NAME, nullable=False), _required("number"))
     return _table(sa.MetaData(), f"{prefix}meta", *columns, key=("name",))
 
 
-def _name() -> sa.String:
-    binary = mysql.VARCHAR(191, collation="utf8mb4_bin")
-    kind = sa.String(191).with_variant(sa.String(191, collation="C"), "postgresql")
-    return kind.with_variant(binary, "mysql").with_variant(binary, "mariadb")
-
-
 def _names(*columns: str) -> list[sa.Column[Any]]:
-    return [sa.Column(column, _name(), nullable=False) for column in columns]
+    return [sa.Column(column, kinds.NAME, nullable=False) for column in columns]
 
 
 def _required(column: str, kind: Any = sa.BigInteger) -> sa.Column[Any]:
@@ -46,7 +42,7 @@ def _optional(column: str, kind: Any = sa.BigInteger) -> sa.Column[Any]:
 def _table(metadata: sa.MetaData, name: str, *columns: sa.Column[Any], key: tuple[str, ...]) -> sa.Table:
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     identity = sa.Column("id", number, sa.Identity(always=False), primary_key=True)
-    return sa.Table(name, metadata, identity, *columns, sa.UniqueConstraint(*key, name=f"{name}_key"))
+    return sa.Table(name, metadata, identity, *columns, sa.UniqueConstraint(*key, name=f"{name}_key"), **kinds.OPTIONS)
 
 
 def _unique(table: sa.Table, noun: str, *columns: str) -> None:
@@ -73,11 +69,11 @@ def _process(metadata: sa.MetaData, prefix: str) -> None:
         *_names("name"),
         _required("epoch"),
         _optional("last_slot"),
-        _required("schedule_rule", sa.Text),
+        _required("schedule_rule", kinds.TEXT),
         _optional("paused_at"),
-        _required("pause_note", sa.Text),
-        _required("paused_by", sa.Text),
-        _required("aggregate_stats", sa.Text),
+        _required("pause_note", kinds.TEXT),
+        _required("paused_by", kinds.TEXT),
+        _required("aggregate_stats", kinds.TEXT),
         _optional("swept_at"),
         _required("purge_due", sa.Boolean),
         key=("name",),
@@ -89,11 +85,11 @@ def _settings(metadata: sa.MetaData, prefix: str) -> None:
         metadata,
         f"{prefix}settings",
         *_names("process"),
-        _optional("settings", sa.Text),
-        _optional("schedule", sa.Text),
+        _optional("settings", kinds.TEXT),
+        _optional("schedule", kinds.TEXT),
         _required("version"),
         _required("changed_at"),
-        _required("changed_by", sa.Text),
+        _required("changed_by", kinds.TEXT),
         key=("process",),
     )
 
@@ -105,7 +101,7 @@ def _work(metadata: sa.MetaData, prefix: str) -> None:
         *_names("process", "name"),
         _required("on_list", sa.String(16)),
         _required("listed_at"),
-        _required("params", sa.Text),
+        _required("params", kinds.TEXT),
         _required("params_version"),
         key=("process", "name"),
     )
@@ -121,8 +117,8 @@ def _status(metadata: sa.MetaData, prefix: str) -> None:
         _required("params_version"),
         _required("epoch"),
         _required("state", sa.String(16)),
-        _required("stats", sa.Text),
-        _required("errors", sa.Text),
+        _required("stats", kinds.TEXT),
+        _required("errors", kinds.TEXT),
         _required("error_count"),
         _optional("last_error_at"),
         _optional("started_at"),
@@ -143,11 +139,11 @@ def _run(metadata: sa.MetaData, prefix: str) -> None:
         _required("generation", sa.Integer),
         _required("state", sa.String(16)),
         _required("reason", sa.String(32)),
-        _required("defaults", sa.Text),
+        _required("defaults", kinds.TEXT),
         _required("settings_version"),
         _optional("work_limit"),
         _optional("error_limit"),
-        _required("redrives", sa.Text),
+        _required("redrives", kinds.TEXT),
         _required("listed_before"),
         _optional("cursor_list", sa.String(16)),
         *_names("cursor_name"),
@@ -157,10 +153,10 @@ def _run(metadata: sa.MetaData, prefix: str) -> None:
         _required("progress_at"),
         _optional("finished_at"),
         _optional("notified_at"),
-        _required("counts", sa.Text),
-        _required("stats", sa.Text),
+        _required("counts", kinds.TEXT),
+        _required("stats", kinds.TEXT),
         _required("total_errors"),
-        _required("errors", sa.Text),
+        _required("errors", kinds.TEXT),
         _optional("last_error_at"),
         _required("items_purged", sa.Boolean),
         key=("process", "epoch"),
@@ -207,9 +203,9 @@ def _item(metadata: sa.MetaData, prefix: str) -> None:
         _optional("dispatched_at"),
         _required("dispatches", sa.Integer),
         _optional("outcome", sa.String(16)),
-        _required("totals", sa.Text),
+        _required("totals", kinds.TEXT),
         _required("error_count"),
-        _required("errors", sa.Text),
+        _required("errors", kinds.TEXT),
         _optional("last_error_at"),
         key=("process", "epoch", "name"),
     )
@@ -231,7 +227,7 @@ def _slot(metadata: sa.MetaData, prefix: str) -> None:
         _optional("after_slot"),
         _required("slot_end", sa.String(16)),
         _required("noted_at"),
-        _required("noted_by", sa.Text),
-        _optional("run", _name()),
+        _required("noted_by", kinds.TEXT),
+        _optional("run", kinds.NAME),
         key=("process", "slot"),
     )
