@@ -1,0 +1,178 @@
+"""The Redis store: the contract over Lua scripts, for Redis and Valkey, alone, behind sentinels or as a cluster.
+
+All keys of a process lie in one hash slot, and each script is atomic over them. What sums up numbers or decides about a
+whole run is worked out here over what a script read, and written by another only if that still stands. The methods here
+only name the operation; what it does stands in the module of its noun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery_process.model import (
+    ItemClaim,
+    ItemReport,
+    Overrides,
+    Page,
+    Reported,
+    Retention,
+    RunClaim,
+    RunSpec,
+    RunStatus,
+    SlotEntry,
+    SlotRef,
+    StoredProcess,
+    SweepTarget,
+    Swept,
+    WorkInfo,
+)
+from celery_process.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.stores.base import Store
+from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, runs, stopping, sweeps, upkeep
+from celery_process.stores.redis.address import parse
+from celery_process.stores.redis.client import Client, Clock
+from celery_process.stores.redis.keys import RunKey, check_prefix
+
+
+class RedisStore(Store):
+    """`redis://host:port/db`, `rediss://`, `unix://`, `sentinel://`, `redis+cluster://`; keys begin with `key_prefix`.
+
+    `clock` gives the store's time; without it the server does. `volatile_store=true` in the URL's query says that losing
+    what is stored at a restart is meant.
+    """
+
+    shared = True
+
+    def __init__(self, url: str, *, key_prefix: str = "cp:", clock: Clock | None = None, **_: Any) -> None:
+        address = parse(url)
+        self.url = address.shown
+        self._client = Client(address, prefix=check_prefix(key_prefix), clock=clock)
+
+    def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
+        definitions.refuse_using(using, self.url)
+        return definitions.register(self._client, process, works)
+
+    def unregister(self, process: str, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
+        definitions.refuse_using(using, self.url)
+        return definitions.unregister(self._client, process, names)
+
+    def update_settings(  # noqa: D102
+        self,
+        process: str,
+        *,
+        settings: str | None,
+        schedule: str | None,
+        by: str = "",
+        expected_version: int | None = None,
+        using: Any = None,
+    ) -> int:
+        definitions.refuse_using(using, self.url)
+        return definitions.update_settings(
+            self._client, process, settings=settings, schedule=schedule, by=by, expected_version=expected_version
+        )
+
+    def pause(self, process: str, *, note: str, by: str) -> None:  # noqa: D102
+        definitions.pause(self._client, process, note=note, by=by)
+
+    def resume(self, process: str) -> None:  # noqa: D102
+        definitions.resume(self._client, process)
+
+    def claim_run(  # noqa: D102
+        self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str
+    ) -> RunClaim:
+        return runs.claim_run(self._client, process, uuid=uuid, slot=slot, spec=spec, again=again, by=by)
+
+    def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:  # noqa: D102
+        return runs.redrive(self._client, process, run, uuid=uuid, spec=spec, by=by)
+
+    def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:  # noqa: D102
+        return runs.skip_slot(self._client, process, slot=slot, end=end, by=by)
+
+    def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
+        return stopping.stop_run(self._client, RunKey.of(process, run), reason)
+
+    def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
+        return stopping.ack_finish(self._client, RunKey.of(process, run))
+
+    def begin_sweep(  # noqa: D102
+        self, processes: Sequence[str], *, interval: timedelta, grace: timedelta
+    ) -> tuple[SweepTarget, ...]:
+        return sweeps.begin_sweep(self._client, processes, interval=interval, grace=grace)
+
+    def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
+        return purge.purge(self._client, process, retention=retention, limit=limit)
+
+    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:  # noqa: D102
+        return pages.open_page(self._client, RunKey.of(process, run), token=token, size=size, window=window)
+
+    def mark_published(self, process: str, run: str, names: Collection[str]) -> None:  # noqa: D102
+        items.mark_published(self._client, RunKey.of(process, run), names)
+
+    def claim(  # noqa: D102
+        self, process: str, run: str, names: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
+    ) -> tuple[ItemClaim, ...]:
+        key = RunKey.of(process, run)
+        return items.claim(self._client, key, names, token=token, lease=lease, max_attempts=max_attempts)
+
+    def report(  # noqa: D102
+        self, process: str, run: str, reports: Sequence[ItemReport], *, token: str, lease: timedelta
+    ) -> Reported:
+        return reporting.report(self._client, RunKey.of(process, run), reports, token=token, lease=lease)
+
+    def release(self, process: str, run: str, names: Sequence[str], *, token: str) -> Reported:  # noqa: D102
+        return items.release(self._client, RunKey.of(process, run), names, token=token)
+
+    def sweep_run(  # noqa: D102
+        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+    ) -> Swept:
+        return sweeps.sweep_run(
+            self._client,
+            RunKey.of(process, run),
+            redispatch_after=redispatch_after,
+            grace=grace,
+            max_attempts=max_attempts,
+            limit=limit,
+        )
+
+    def now(self) -> datetime:  # noqa: D102
+        return reads.now(self._client)
+
+    def process(self, process: str) -> StoredProcess:  # noqa: D102
+        return reads.process(self._client, process)
+
+    def overrides(self, process: str) -> Overrides:  # noqa: D102
+        return reads.overrides(self._client, process)
+
+    def schedules(self) -> Mapping[str, str]:  # noqa: D102
+        return reads.schedules(self._client)
+
+    def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
+        return reads.run(self._client, process, run)
+
+    def runs(self, process: str, *, before: int | None, limit: int) -> tuple[RunStatus, ...]:  # noqa: D102
+        return reads.runs(self._client, process, before=before, limit=limit)
+
+    def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:  # noqa: D102
+        return reads.slots(self._client, process, before=before, limit=limit)
+
+    def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
+        return reads.works(self._client, process, on=on, after=after, limit=limit)
+
+    def work(self, process: str, name: str) -> WorkInfo:  # noqa: D102
+        return reads.work(self._client, process, name)
+
+    def work_counts(self, process: str) -> Mapping[WorkList, int]:  # noqa: D102
+        return reads.work_counts(self._client, process)
+
+    def check(self) -> tuple[str, ...]:
+        """Make a round trip, refuse a Redis before 6.2, and warn of settings that may lose data."""
+        return upkeep.check(self._client)
+
+    def migrate(self) -> tuple[str, ...]:
+        """Do nothing: keys need no tables."""
+        return ()
+
+    def close(self) -> None:  # noqa: D102
+        self._client.close()

@@ -1,0 +1,169 @@
+"""The connection: scripts called by their digest, tried again where that helps. One client an operating-system process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import NoScriptError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from celery_process.stores.redis.address import Address, Kind
+from celery_process.stores.redis.keys import process_key, schedules_key
+from celery_process.stores.redis.retry import FAILURES, retried
+from celery_process.stores.redis.scripts import Script, Text, script
+from celery_process.values import to_us
+
+Clock = Callable[[], datetime]
+Result = TypeVar("Result")
+
+BATCH = 250
+"""Scripts that one round trip carries at most."""
+FLAGS_SINCE = (7, 0)
+"""The first Redis that reads the line `#!lua` of a script."""
+
+_DEFAULTS: dict[str, Any] = {
+    "socket_timeout": 10.0,
+    "socket_connect_timeout": 5.0,
+    "socket_keepalive": True,
+    "health_check_interval": 30,
+}
+# Names are checked and texts come as they are; what Python can hold and UTF-8 cannot is not to fail in the driver.
+_CODEC: dict[str, Any] = {"decode_responses": True, "encoding_errors": "surrogatepass", "protocol": 2}
+
+
+class Client:
+    """Calls scripts on the server of an address. Nothing connects before the first call."""
+
+    def __init__(self, address: Address, *, prefix: str, clock: Clock | None) -> None:
+        self.address = address
+        self.prefix = prefix
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._redis: Any = None
+        self._pid = 0
+        self._bare: bool | None = None
+
+    @property
+    def schedules(self) -> str:
+        """The key of the set of processes that may have a stored schedule."""
+        return schedules_key(self.prefix)
+
+    def call(self, operation: str, name: str, process: str, *args: Any) -> Any:
+        """Return what a script answers for a process. Raises `StoreUnavailable` with the operation."""
+        return self.call_at(operation, name, process, self._time(), *args)
+
+    def call_at(self, operation: str, name: str, process: str, *args: Any) -> Any:
+        """Return what a script answers that is told the time, in microseconds: its first argument."""
+        sent, key = script(name), process_key(self.prefix, process)
+        return self.tried(operation, lambda server: self._evaluate(server, sent, key, args))
+
+    def call_all(self, operation: str, name: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        """Return what a script answers for each of several processes and arguments, many a round trip."""
+        sent, time, answers = script(name), self._time(), []
+        for first in range(0, len(calls), BATCH):
+            batch = [(process_key(self.prefix, process), (time, *args)) for process, args in calls[first : first + BATCH]]
+            answers += self.tried(operation, lambda server, batch=batch: self._evaluate_all(server, sent, batch))  # type: ignore[misc]
+        return answers
+
+    def read_fields(self, operation: str, keys: Sequence[str], field: str) -> list[str | None]:
+        """Return one field of several hashes in one round trip, on a cluster one for each server."""
+
+        def once(server: Any) -> list[str | None]:
+            pipe = server.pipeline(transaction=False)
+            for key in keys:
+                pipe.hget(key, field)
+            return list(pipe.execute())
+
+        return self.tried(operation, once)
+
+    def tried(self, operation: str, once: Callable[[Any], Result]) -> Result:
+        """Return what `once` does with the connection, tried again where that helps."""
+        return retried(lambda: once(self._connection()), operation=operation, url=self.address.shown)
+
+    def close(self) -> None:
+        """Close the connections of this process; the next call opens them again."""
+        with self._lock:
+            client, own = self._redis, self._pid == os.getpid()
+            self._redis = None
+        if client is not None and own:
+            client.close()
+
+    def _time(self) -> str:
+        return str(to_us(self.clock())) if self.clock is not None else ""
+
+    def _connection(self) -> Any:
+        client = self._redis
+        if client is None or self._pid != os.getpid():
+            with self._lock:
+                # A forked child leaves its parent's sockets alone: it neither uses nor closes them.
+                if self._redis is None or self._pid != os.getpid():
+                    self._redis, self._pid, self._bare = connect(self.address), os.getpid(), None
+                client = self._redis
+        return client
+
+    def _text(self, sent: Script) -> Text:
+        return sent.bare if self._bare else sent.flagged
+
+    def _evaluate(self, server: Any, sent: Script, key: str, values: Sequence[Any]) -> Any:
+        try:
+            return server.execute_command("EVALSHA", self._text(sent).sha, 1, key, *values)
+        except NoScriptError:
+            return self._load(server, sent, key, values)
+
+    def _load(self, server: Any, sent: Script, key: str, values: Sequence[Any]) -> Any:
+        if self._bare is None:
+            self._bare = (version_of(server) or FLAGS_SINCE) < FLAGS_SINCE
+        return server.execute_command("EVAL", self._text(sent).text, 1, key, *values)
+
+    def _evaluate_all(self, server: Any, sent: Script, batch: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        pipe = server.pipeline(transaction=False)
+        for key, values in batch:
+            pipe.execute_command("EVALSHA", self._text(sent).sha, 1, key, *values)
+        answers = pipe.execute(raise_on_error=False)
+        for place, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                # Once a server has it, it is known by its digest again.
+                answers[place] = self._evaluate(server, sent, *batch[place])
+            elif isinstance(answer, Exception):
+                raise answer
+        return list(answers)
+
+
+def connect(address: Address) -> Any:
+    """Return a client. Retries are made here, for a whole operation, and not in the driver as well."""
+    options = {**_DEFAULTS, **address.options, **_CODEC, "retry": Retry(NoBackoff(), 0)}
+    if address.kind is Kind.CLUSTER:
+        nodes = [ClusterNode(host, port) for host, port in address.nodes]  # type: ignore[no-untyped-call]
+        # The driver's own tries follow slots that move; without any it would not look at the new map.
+        return RedisCluster(startup_nodes=nodes, **{**options, "retry": Retry(NoBackoff(), 2)})
+    if address.kind is Kind.SENTINEL:
+        plain = {**_DEFAULTS, **address.sentinel_options}
+        sentinel = Sentinel(address.nodes, sentinel_kwargs=plain, **options)  # type: ignore[no-untyped-call]
+        return sentinel.master_for(address.service, redis.Redis)  # type: ignore[no-untyped-call]
+    if "path" in options:
+        return redis.Redis(unix_socket_path=options.pop("path"), **options)
+    [(host, port)] = address.nodes
+    return redis.Redis(host=host, port=port, **options)
+
+
+def version_of(server: Any) -> tuple[int, ...] | None:
+    """Return the version of Redis that a server speaks, or None where it may not be asked."""
+    try:
+        answer = server.info("server")
+    except FAILURES as error:
+        if isinstance(error, redis.ResponseError):
+            return None
+        raise
+    for info in [answer] if "redis_version" in answer else answer.values():
+        parts = str(info.get("redis_version", "")).split(".")
+        if all(part.isdigit() for part in parts):
+            return tuple(int(part) for part in parts)
+    return None

@@ -1,0 +1,85 @@
+"""What callers write: registrations, overrides, the pause."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from celery_process.exceptions import CannotJoin, SettingsChanged
+from celery_process.states import WorkList
+from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.keys import CHUNK, chunks
+from celery_process.stores.redis.records import LETTERS
+
+BYTES = 512 * 1024
+"""Params that one script is given at most."""
+
+
+def refuse_using(using: Any, shown: str) -> None:
+    """Raise `CannotJoin` where a transaction was given: Redis cannot be part of one."""
+    if using is not None:
+        raise CannotJoin(
+            f"{shown} cannot join a transaction of a database; leave out using=, and call after your commit: an on-commit "
+            "hook, such as Django's transaction.on_commit or SQLAlchemy's after_commit event.",
+            using=using,
+        )
+
+
+def register(client: Client, process: str, works: Mapping[str, str]) -> tuple[str, ...]:
+    """Put names on the active list, where that or their params are new; return those that changed."""
+    changed: list[str] = []
+    for chunk in _by_size(works):
+        pairs = [text for name in chunk for text in (name, works[name])]
+        changed += client.call("register", "list", process, LETTERS[WorkList.ACTIVE], *pairs)
+    return tuple(changed)
+
+
+def _by_size(works: Mapping[str, str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for name in sorted(works):
+        if chunk and (len(chunk) == CHUNK or size + len(works[name]) > BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(name)
+        size += len(works[name])
+    if chunk:
+        yield chunk
+
+
+def unregister(client: Client, process: str, names: Collection[str]) -> tuple[str, ...]:
+    """Put names on the cleanup list, unless they are on it or dropped; return those that changed."""
+    changed: list[str] = []
+    for chunk in chunks(sorted(set(names))):
+        changed += client.call("unregister", "list", process, LETTERS[WorkList.CLEANUP], *chunk)
+    return tuple(changed)
+
+
+def update_settings(
+    client: Client, process: str, *, settings: str | None, schedule: str | None, by: str, expected_version: int | None
+) -> int:
+    """Replace the overrides that are given; return the version, or raise `SettingsChanged`."""
+    if schedule is not None:
+        # Before the schedule itself, which lies in another slot: a name in this set says only where to look.
+        client.tried("update_settings", lambda server: server.sadd(client.schedules, process))
+    expected = "" if expected_version is None else expected_version
+    given = [part for text in (settings, schedule) for part in (int(text is not None), text or "")]
+    refused, version = client.call("update_settings", "settings", process, expected, by, *given)
+    if refused:
+        raise SettingsChanged(
+            f"The settings of {process!r} are at version {version}, not {expected_version}; read them again.",
+            process=process,
+            expected=expected_version,
+            found=version,
+        )
+    return int(version)
+
+
+def pause(client: Client, process: str, *, note: str, by: str) -> None:
+    """Note the pause, whether or not the process was heard of before."""
+    client.call("pause", "pause", process, note, by)
+
+
+def resume(client: Client, process: str) -> None:
+    """Forget the pause."""
+    client.call("resume", "pause", process)

@@ -1,0 +1,14 @@
+#!lua
+-- include: basics
+-- Give a process to this caller, if it needs a look and had none for the interval. ARGV: time, interval, grace.
+local now = clock()
+local found = call('HMGET', PROCESS, 'swept', 'run', 'purge')
+if found[1] and now - tonumber(found[1]) < tonumber(ARGV[2]) then return {} end
+local untold = {}
+for _, epoch in ipairs(call('ZRANGEBYSCORE', UNTOLD, '-inf', whole(now - tonumber(ARGV[3])), 'LIMIT', 0, 1000)) do
+  untold[#untold + 1] = call('HGET', run_key(epoch), 'id')
+end
+if not found[2] and #untold == 0 and found[3] ~= '1' then return {} end
+local open = found[2] and call('HGET', run_key(found[2]), 'id') or ''
+call('HSET', PROCESS, 'swept', whole(now))
+return {open, found[3] == '1' and 1 or 0, untold}

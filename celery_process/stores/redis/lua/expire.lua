@@ -1,0 +1,38 @@
+#!lua
+-- include: basics items faults showing
+-- Free the items of a page whose lease ran out, or give them up; in a run that is ABORTING cancel what is pending.
+-- ARGV: time, epoch, run, page, attempts, and the text of a loss as JSON, before and after the number of attempts.
+if not load_run() or (run.state ~= 'ACTIVE' and run.state ~= 'ABORTING') then return {} end
+local page, attempts, now = ARGV[4], tonumber(ARGV[5]), clock()
+if not call('ZSCORE', open_key(epoch), page) then return {} end
+local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
+load(names)
+local freed, lost = 0, {}
+for _, name in ipairs(names) do
+  local item = items[name]
+  if expired(item, now) then
+    freed = freed + 1
+    change(name)
+    free(item)
+    if tonumber(item[ATTEMPT]) >= attempts then
+      over(item, 'l')
+      local text = ARGV[6] .. item[ATTEMPT] .. ARGV[7]
+      local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'
+      item[STATS], item[RUN_STATS] = '', ''
+      keep_entry(item, entry)
+      keep_in_run(entry)
+      charge(item, 1, 0, now)
+      lost[#lost + 1] = name
+    else
+      item[STATE] = 'p'
+    end
+  end
+  if item[STATE] == 'p' and run.state == 'ABORTING' then
+    free(item)
+    over(item, 'x')
+    change(name)
+  end
+end
+save(run.open)
+save_run()
+return {freed, aborted_here(), left_of(page) == 0 and 1 or 0, lost}

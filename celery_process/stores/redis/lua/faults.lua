@@ -1,0 +1,47 @@
+-- Errors that a run takes over from its items, and the tolerance that they use up.
+local run = {}
+
+local function load_run()
+  local found = call('HMGET', run_key(epoch), 'id', 'state', 'reason', 'cur', 'cursor', 'total_errors', 'errors', 'kept',
+    'last_error', 'work_limit', 'error_limit', 'open')
+  run = {id = found[1], state = found[2], reason = found[3], cur = found[4], cursor = found[5],
+    total = tonumber(found[6]), errors = found[7], kept = tonumber(found[8]), last = found[9],
+    work_limit = tonumber(found[10]), error_limit = tonumber(found[11]), open = found[12], was = found[2]}
+  return run.id == ARGV[3]
+end
+
+local function keep_entry(item, entry)
+  if tonumber(item[KEPT]) < 10 then
+    item[ENTRIES] = add_entry(item[ENTRIES], entry)
+    item[KEPT] = whole(tonumber(item[KEPT]) + 1)
+  end
+end
+
+local function keep_in_run(entry)
+  if run.kept < 25 then
+    run.errors = add_entry(run.errors, entry)
+    run.kept = run.kept + 1
+    run.changed = true
+  end
+end
+
+local function charge(item, of_work, of_run, now)
+  item[COUNT] = whole(tonumber(item[COUNT]) + of_work)
+  run.total = run.total + of_work + of_run
+  if of_work > 0 then item[ERROR_AT] = whole(now) end
+  if of_work + of_run == 0 then return end
+  run.last, run.changed = whole(now), true
+  local beyond = (run.work_limit and tonumber(item[COUNT]) > run.work_limit)
+    or (run.error_limit and run.total > run.error_limit)
+  if beyond and run.state == 'ACTIVE' then
+    run.state, run.reason, run.cur, run.cursor = 'ABORTING', 'aborted', '', ''
+  end
+end
+
+local function save_run()
+  if not run.changed then return end
+  call('HSET', run_key(epoch), 'state', run.state, 'reason', run.reason, 'cur', run.cur, 'cursor', run.cursor,
+    'total_errors', whole(run.total), 'errors', run.errors, 'kept', whole(run.kept), 'last_error', run.last)
+end
+
+local function aborted_here() return run.was == 'ACTIVE' and run.state == 'ABORTING' and 1 or 0 end

@@ -1,0 +1,48 @@
+#!lua
+-- include: basics showing
+-- Close a page that has nothing open any more, keep the statuses of its items, and close the run with it if it is due.
+-- ARGV: the time of the facts, epoch, run, page (empty: the close alone), fold, counts, stats; to close as well: version of
+-- the process, state and errors as they were read, then state, reason, stats and aggregate as they become.
+local epoch, page = ARGV[2], ARGV[4]
+local run = call('HMGET', run_key(epoch), 'id', 'state', 'reason', 'cur', 'fold', 'total_errors')
+if run[1] ~= ARGV[3] or (run[2] ~= 'ACTIVE' and run[2] ~= 'ABORTING') then return {'over'} end
+local open, names = call('ZCARD', open_key(epoch)), {}
+if page ~= '' then
+  if not call('ZSCORE', open_key(epoch), page) or call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {'over'} end
+  names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
+  open = open - 1
+end
+local closing, version = #ARGV > 7, call('HGET', PROCESS, 'v') or ''
+if run[5] ~= ARGV[5] or closing ~= (run[4] == '' and open == 0) then return {'late'} end
+if closing and (version ~= ARGV[8] or run[2] ~= ARGV[9] or run[6] ~= ARGV[10]) then return {'late'} end
+hashes(items_key(epoch), STATUSES)
+sets(UNTOLD)
+
+local items, statuses = {}, {}
+local kept = many('HMGET', STATUSES, names)
+local OUTCOMES = {x = 'A', l = 'I'}
+for place, record in ipairs(many('HMGET', items_key(epoch), names)) do
+  local item = split(record)
+  items[#items + 1], items[#items + 2] = names[place], join({item[1], item[2], item[3], item[4]})
+  local later = kept[place] and tonumber(string.match(kept[place], '^%d+\n(%d+)\n')) > tonumber(epoch)
+  if item[1] ~= 'r' and not later then
+    local outcome = OUTCOMES[item[1]] or item[2]
+    statuses[#statuses + 1] = names[place]
+    statuses[#statuses + 1] = join({item[6], epoch, outcome, item[7], item[10], item[11], item[14], item[15], item[21], item[23]})
+  end
+end
+local now, fold, next_version = ARGV[1], whole(tonumber(run[5]) + 1), whole(tonumber(version ~= '' and version or 0) + 1)
+
+many('HSET', items_key(epoch), items)
+many('HSET', STATUSES, statuses)
+if page ~= '' then
+  call('ZREM', open_key(epoch), page)
+  call('HDEL', pages_key(epoch), 'c' .. page)
+  call('HSET', run_key(epoch), 'fold', fold, 'counts', ARGV[6], 'stats', ARGV[7], 'progress', now)
+end
+if not closing then return {'folded'} end
+call('HSET', run_key(epoch), 'state', ARGV[11], 'reason', ARGV[12], 'stats', ARGV[13], 'finished', now, 'progress', now)
+call('HSET', PROCESS, 'aggregate', ARGV[14], 'purge', '1', 'v', next_version)
+call('HDEL', PROCESS, 'run')
+call('ZADD', UNTOLD, now, epoch)
+return {'closed', call('HGETALL', run_key(epoch))}

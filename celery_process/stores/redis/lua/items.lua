@@ -1,0 +1,67 @@
+-- The items of one run, while a script goes through them: read once, changed here, written at the end.
+local STATE, OUTCOME, ON, TOKEN, PAGE, VERSION, ATTEMPT, SEQUENCE, LEASE, STARTED, FINISHED, SENT, SENDS = 1, 2, 3, 4, 5, 6, 7,
+  8, 9, 10, 11, 12, 13
+local COUNT, ERROR_AT, TEXTS, ERRORS, RUN_TEXTS, RUN_ERRORS, KEPT, STATS, RUN_STATS, ENTRIES = 14, 15, 16, 17, 18, 19, 20, 21,
+  22, 23
+
+local epoch = ARGV[2]
+local items, changed, order, left, due, ended = {}, {}, {}, {}, {}, 0
+
+local function load(names)
+  hashes(pages_key(epoch))
+  local found = many('HMGET', items_key(epoch), names)
+  for place, name in ipairs(names) do
+    if found[place] and not items[name] then items[name] = split(found[place]) end
+  end
+end
+
+-- An item of a page that is folded has its first fields only.
+local function is_open(item) return item[STATE] == 'p' or item[STATE] == 'c' end
+
+local function change(name)
+  if not changed[name] then
+    changed[name] = true
+    order[#order + 1] = name
+  end
+end
+
+local function free(item)
+  item[TOKEN], item[LEASE], item[SENT] = '', '', ''
+end
+
+local function left_of(page)
+  if not left[page] then left[page] = tonumber(call('HGET', pages_key(epoch), 'c' .. page)) end
+  return left[page]
+end
+
+local function over(item, state)
+  local page = item[PAGE]
+  item[STATE] = state
+  left[page] = left_of(page) - 1
+  ended = ended + 1
+  if left[page] == 0 then due[#due + 1] = page end
+end
+
+local function expired(item, now) return item[STATE] == 'c' and tonumber(item[LEASE]) <= now end
+
+local function add_entry(entries, entry)
+  if entries == '' then return '[' .. entry .. ']' end
+  return string.sub(entries, 1, -2) .. ',' .. entry .. ']'
+end
+
+-- `open` is the run's count of open items as it was read.
+local function save(open)
+  local fields = {}
+  for _, name in ipairs(order) do
+    fields[#fields + 1], fields[#fields + 2] = name, join(items[name])
+    if #fields >= 1000 then
+      call('HSET', items_key(epoch), unpack(fields))
+      fields = {}
+    end
+  end
+  many('HSET', items_key(epoch), fields)
+  if ended > 0 then
+    for page, count in pairs(left) do call('HSET', pages_key(epoch), 'c' .. page, whole(count)) end
+    call('HSET', run_key(epoch), 'open', whole(tonumber(open) - ended))
+  end
+end

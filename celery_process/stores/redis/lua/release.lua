@@ -1,0 +1,18 @@
+#!lua
+-- include: basics items
+-- Give claimed items back that were not started. ARGV: time, epoch, run, token, name…
+local found = call('HMGET', run_key(epoch), 'id', 'state', 'open')
+if found[1] ~= ARGV[3] then return {} end
+local names = given(5)
+load(names)
+for _, name in ipairs(names) do
+  local item = items[name]
+  if item and item[STATE] == 'c' and item[TOKEN] == ARGV[4] then
+    item[ATTEMPT] = whole(tonumber(item[ATTEMPT]) - 1)
+    free(item)
+    change(name)
+    if found[2] == 'ACTIVE' then item[STATE] = 'p' else over(item, 'x') end
+  end
+end
+save(found[3])
+return due

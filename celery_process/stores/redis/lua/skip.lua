@@ -1,0 +1,14 @@
+#!lua
+-- include: basics ledger
+-- Write down why a slot did not run, if the process is as it was read. ARGV: time, version, slot, end of a missed range,
+-- its start, rule, end, by.
+local version = call('HGET', PROCESS, 'v') or ''
+if version ~= ARGV[2] then return 'late' end
+hashes(LEDGER)
+sets(SLOTS)
+local next_version = whole(tonumber(version ~= '' and version or 0) + 1)
+local now = whole(clock())
+call('HSET', PROCESS, 'v', next_version)
+account(now, ARGV[4], ARGV[5], ARGV[6])
+enter(ARGV[3], join({ARGV[7], now, '', '', ARGV[8]}))
+return 'written'

@@ -1,0 +1,97 @@
+"""Pages: opened with the next names of a run, folded into it once nothing of them is open, and the close of the run.
+
+A page is folded by a script after the one that ended its last item: in between its items cannot change, so they are added
+up here, where numbers are exact. Of two who fold at once one finds the run as it read it; the other looks again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from celery_process import rules
+from celery_process.model import Page, RunStatus
+from celery_process.states import PageAnswer, RunState
+from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
+from celery_process.stores.redis.records import LISTS, Ended, decode_stats, encode_stats, read_run
+from celery_process.values import from_us
+
+TRIES = 200
+"""Times that a fold looks again. Each time somebody else's went through; what is left over the sweep takes up."""
+BUDGET = 1_000
+"""Names that one script looks at most to find those that the run has not had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Whether a call closed a page, and the run if it closed that."""
+
+    page_closed: bool = False
+    run: RunStatus | None = None
+
+    def __or__(self, other: Settled) -> Settled:
+        return Settled(self.page_closed or other.page_closed, self.run or other.run)
+
+
+def settle_all(client: Client, operation: str, key: RunKey, pages: Iterable[str]) -> Settled:
+    """Fold pages, in their order."""
+    settled = Settled()
+    for page in pages:
+        settled |= settle(client, operation, key, page)
+    return settled
+
+
+def settle(client: Client, operation: str, key: RunKey, page: str = "") -> Settled:
+    """Fold a page that has nothing open any more, and close the run if it is due; without a page, the close alone."""
+    of_run = (key.epoch, key.id, page)
+    for _ in range(TRIES):
+        facts = client.call(operation, "facts", key.process, *of_run)
+        if not facts:
+            return Settled()
+        time, *folded = _fold(facts)
+        answer, *rest = client.call_at(operation, "fold", key.process, time, *of_run, *folded)
+        if answer == "closed":
+            return Settled(bool(page), read_run(key.process, (rest[0], 0, 0, ())))
+        if answer != "late":
+            return Settled(page_closed=answer == "folded")
+    return Settled()
+
+
+def _fold(facts: Any) -> list[Any]:
+    """Return the time and the arguments of a fold: the run with its items, and how it ends if it does."""
+    time, run, open_pages, records, version, aggregate = facts
+    _, state, reason, cursor, fold, counted, stats, errors, started = run
+    ended = [Ended.of(record) for record in records]
+    counts = Counter(json.loads(counted))
+    counts.update(item.count_name for item in ended)
+    summed = rules.sum_stats([decode_stats(stats), *(item.stats for item in ended)])
+    folded = [time, fold, json.dumps(counts), encode_stats(summed)]
+    if cursor or open_pages:
+        return folded
+    ends, why = rules.closing(RunState(state), reason, counts["lost"])
+    duration = from_us(int(time)) - from_us(int(started))
+    final = rules.finish_stats(summed, state=ends, total_errors=int(errors), duration=duration)
+    total = rules.sum_stats([decode_stats(aggregate), final])
+    return [*folded, version, state, errors, ends, why, encode_stats(final), encode_stats(total)]
+
+
+def open_page(client: Client, key: RunKey, *, token: str, size: int, window: int) -> Page:
+    """Enlist the next names; a page is never empty."""
+    # With nothing open `room` says how long a page is; whether there is room for it the script sees.
+    size = min(rules.room(size=size, window=window, open_items=0), CHUNK)
+    if not size:
+        return Page(PageAnswer.FULL)
+    while True:
+        arguments = (key.epoch, key.id, token_text(token), size, window, BUDGET)
+        answer, *rest = client.call("open_page", "open_page", key.process, *arguments)
+        if answer == "opened":
+            on, names = rest
+            return Page(PageAnswer.OPENED, LISTS[on], tuple(names))
+        if answer == "ended":
+            return Page(PageAnswer.CLOSED, run=settle(client, "open_page", key).run)
+        if answer != "again":
+            return Page(PageAnswer(answer))

@@ -1,0 +1,206 @@
+"""What is written in the store and how it reads: records of lines, JSON for whatever is a user's.
+
+The scripts look into lines only. JSON stays as it came, since Lua's own turns empty lists into dicts and long ints into
+floats.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from celery_process import rules
+from celery_process.exceptions import InvalidValue
+from celery_process.model import (
+    ErrorEntry,
+    ItemCounts,
+    Overrides,
+    Pause,
+    RunStatus,
+    SlotEntry,
+    Stats,
+    Totals,
+    WorkInfo,
+    WorkStatus,
+)
+from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.stores.redis.keys import slot_at
+from celery_process.values import Number, decode, from_us
+
+LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
+LETTERS = {on: letter for letter, on in LISTS.items()}
+STATES = {
+    "p": ItemState.PENDING,
+    "c": ItemState.CLAIMED,
+    "d": ItemState.DONE,
+    "x": ItemState.CANCELLED,
+    "l": ItemState.LOST,
+    "r": ItemState.REMOVED,
+}
+OUTCOMES = {"C": WorkState.COMPLETED, "I": WorkState.INCOMPLETE, "A": WorkState.ABORTED}
+OUTCOME_LETTERS = {outcome: letter for letter, outcome in OUTCOMES.items()}
+
+FOLDED = 4
+"""Lines that an item has left once its page is folded: state, outcome, list, token."""
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """Return the dict that Redis answers as a flat list."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def instant(text: str | None) -> datetime | None:
+    """Return the instant in a field, which may be empty."""
+    return from_us(int(text)) if text else None
+
+
+def encode_stats(stats: Stats) -> str:
+    """Return stats as JSON; empty for none, which most items have."""
+    if not stats:
+        return ""
+    try:
+        return json.dumps(dict(stats), separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise InvalidValue(
+            f"Stats are finite numbers: {dict(stats)!r:.200} cannot be kept; count something else.",
+            argument="stats",
+            value=dict(stats),
+        ) from error
+
+
+def decode_stats(text: str | None) -> dict[str, Number]:
+    """Return the stats that `encode_stats` wrote."""
+    return dict(json.loads(text)) if text else {}
+
+
+def decode_errors(text: str | None) -> tuple[ErrorEntry, ...]:
+    """Return the entries of a list that the scripts put together: text, microseconds, item."""
+    return tuple(ErrorEntry(said, from_us(at), work) for said, at, work in json.loads(text)) if text else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a run takes over from an item that is over."""
+
+    state: ItemState
+    outcome: WorkState | None
+    on: WorkList
+    totals: Totals
+
+    @classmethod
+    def of(cls, record: str) -> Ended:
+        """Return what is in the record of an item."""
+        line = record.split("\n")
+        totals = Totals(stats=decode_stats(line[20]), run_stats=decode_stats(line[21]))
+        return cls(STATES[line[0]], OUTCOMES.get(line[1]), LISTS[line[2]], totals)
+
+    @property
+    def count_name(self) -> str:
+        """The field of `ItemCounts`."""
+        return rules.count_name(self.state, self.outcome)
+
+    @property
+    def stats(self) -> dict[str, Number]:
+        """What it adds to the stats of its run."""
+        return rules.item_stats(self.state, self.outcome, self.on, self.totals)
+
+
+def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
+    """Return a run from its hash, how many items are pending and claimed, and the records of those that ended since."""
+    fields, pending, claimed, records = pairs(shown[0]), shown[1], shown[2], shown[3]
+    ended = [Ended.of(record) for record in records]
+    counts = Counter(json.loads(fields["counts"]))
+    counts.update(item.count_name for item in ended)
+    counts["pending"] += pending
+    counts["claimed"] += claimed
+    stats = decode_stats(fields["stats"])
+    return RunStatus(
+        process=process,
+        id=fields["id"],
+        epoch=rules.epoch_of(fields["id"]),
+        slot=slot_at(fields["slot"]),
+        generation=int(fields["generation"]),
+        state=RunState(fields["state"]),
+        reason=fields["reason"],
+        settings_version=int(fields["settings_version"]),
+        started_at=from_us(int(fields["started"])),
+        progress_at=from_us(int(fields["progress"])),
+        finished_at=instant(fields.get("finished")),
+        counts=ItemCounts(**counts),
+        stats=rules.sum_stats([stats, *(item.stats for item in ended)]),
+        total_errors=int(fields["total_errors"]),
+        errors=decode_errors(fields["errors"]),
+        last_error_at=instant(fields["last_error"]),
+    )
+
+
+def read_work(name: str, work: str, status: str | None, item: str | None) -> WorkInfo:
+    """Return a registration with its live status, where the open run has it at this version, else with its last."""
+    on, _, version, params = work.split("\n", 3)
+    return WorkInfo(
+        name=name,
+        on=LISTS[on],
+        params=decode(params),
+        changed_at=from_us(int(version)),
+        status=_live(version, item) or _last(version, status) or WorkStatus(),
+    )
+
+
+def _live(version: str, item: str | None) -> WorkStatus | None:
+    line = item.split("\n") if item else []
+    if len(line) <= FOLDED or line[5] != version or line[0] == "r":
+        return None
+    state, outcome = STATES[line[0]], OUTCOMES.get(line[1])
+    seen = WorkState.ACTIVE if state is ItemState.CLAIMED else rules.work_state(state, outcome)
+    return WorkStatus(
+        state=seen or WorkState.NEW,
+        stats=decode_stats(line[20]),
+        errors=decode_errors(line[22]),
+        total_errors=int(line[13]),
+        last_error_at=instant(line[14]),
+        started_at=instant(line[9]),
+        finished_at=instant(line[10]),
+        attempt=int(line[6]),
+    )
+
+
+def _last(version: str, status: str | None) -> WorkStatus | None:
+    line = status.split("\n") if status else [""]
+    if line[0] != version:
+        return None
+    return WorkStatus(
+        state=OUTCOMES[line[2]],
+        stats=decode_stats(line[8]),
+        errors=decode_errors(line[9]),
+        total_errors=int(line[6]),
+        last_error_at=instant(line[7]),
+        started_at=instant(line[4]),
+        finished_at=instant(line[5]),
+        attempt=int(line[3]),
+    )
+
+
+def read_entry(slot: str, record: str) -> SlotEntry:
+    """Return an entry of the ledger."""
+    end, at, run, after, by = record.split("\n", 4)
+    return SlotEntry(slot_at(slot), SlotEnd(end), from_us(int(at)), by, run or None, slot_at(after) if after else None)
+
+
+def read_pause(fields: Mapping[str, str]) -> Pause | None:
+    """Return the pause in the hash of a process."""
+    return Pause(fields["note"], fields["paused_by"], from_us(int(fields["paused"]))) if "paused" in fields else None
+
+
+def read_overrides(fields: Mapping[str, str | None]) -> Overrides:
+    """Return the overrides in the hash of a process."""
+    return Overrides(
+        settings=fields.get("settings"),
+        schedule=fields.get("schedule"),
+        version=int(fields.get("sv") or 0),
+        changed_at=instant(fields.get("changed")),
+        by=fields.get("changed_by") or "",
+    )

@@ -1,0 +1,28 @@
+"""How a run ends early: nothing new starts, what is pending is cancelled page by page, and the end is told once."""
+
+from __future__ import annotations
+
+from celery_process.model import RunStatus
+from celery_process.states import StopReason
+from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.keys import RunKey
+from celery_process.stores.redis.pages import Settled, settle
+
+
+def stop_run(client: Client, key: RunKey, reason: StopReason) -> RunStatus | None:
+    """Make an open run ABORTING and cancel what is pending, with SUPERSEDED also what is claimed; return it if closed."""
+    stopped = client.call("stop_run", "stop", key.process, key.epoch, key.id, reason)
+    if not stopped:
+        return None
+    stands, pages = stopped
+    claimed = int(StopReason.SUPERSEDED in (reason, stands))
+    settled = Settled()
+    for page in pages:
+        if client.call("stop_run", "cancel", key.process, key.epoch, key.id, page, claimed):
+            settled |= settle(client, "stop_run", key, page)
+    return settled.run or settle(client, "stop_run", key).run
+
+
+def ack_finish(client: Client, key: RunKey) -> bool:
+    """Note that the end of a closed run was told; return whether this was the first time."""
+    return bool(client.call("ack_finish", "acknowledge", key.process, key.epoch, key.id))

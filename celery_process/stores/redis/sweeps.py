@@ -1,0 +1,85 @@
+"""The repair of what crashes left: expired leases, pages that nobody folded, items that nobody published or claimed.
+
+Each page is a script of its own, so that none runs long and a sweep that dies leaves nothing for the next one to undo.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from celery_process import rules
+from celery_process.model import SweepTarget, Swept
+from celery_process.states import WorkList
+from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.items import MICROSECOND
+from celery_process.stores.redis.keys import RunKey
+from celery_process.stores.redis.pages import settle, settle_all
+from celery_process.stores.redis.records import LISTS, instant
+from celery_process.values import from_us
+
+_MARK = 987654321
+# The number of attempts is known to the script alone.
+_LOST = json.dumps(rules.lost_text(_MARK)).partition(str(_MARK))
+
+
+def begin_sweep(
+    client: Client, processes: Sequence[str], *, interval: timedelta, grace: timedelta
+) -> tuple[SweepTarget, ...]:
+    """Return the processes that need a look and had none for the interval, each to one caller only."""
+    names = list(dict.fromkeys(processes))
+    times = (interval // MICROSECOND, grace // MICROSECOND)
+    answers = client.call_all("begin_sweep", "begin_sweep", [(name, times) for name in names])
+    return tuple(_target(name, answer) for name, answer in zip(names, answers, strict=True) if answer)
+
+
+def _target(process: str, answer: Sequence[Any]) -> SweepTarget:
+    run, purge_due, untold = answer
+    return SweepTarget(process, run or None, tuple(sorted(untold, key=rules.epoch_of)), bool(purge_due))
+
+
+def sweep_run(
+    client: Client, key: RunKey, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+) -> Swept:
+    """Repair an open run, page by page."""
+    found = client.call("sweep_run", "pages", key.process, key.epoch, key.id)
+    if not found or found[0] not in ("ACTIVE", "ABORTING"):
+        return Swept()
+    pages: list[str] = found[1]
+    before, _, after = _LOST
+    steps = [(key.process, (key.epoch, key.id, page, max_attempts, before, after)) for page in pages]
+    repaired = {page: step for page, step in zip(pages, client.call_all("sweep_run", "expire", steps), strict=True) if step}
+    stopping = any(step[1] for step in repaired.values())
+    due = [page for page, step in repaired.items() if step[2]]
+    closed = settle_all(client, "sweep_run", key, due).run or settle(client, "sweep_run", key).run
+    chosen = _to_publish(client, key, pages, redispatch_after, grace)[:limit]
+    publish = ((on, tuple(name for listed, name in chosen if listed is on)) for on in WorkList)
+    return Swept(
+        publish=tuple((on, names) for on, names in publish if names),
+        expired=sum(step[0] for step in repaired.values()),
+        lost=tuple(name for step in repaired.values() for name in step[3]),
+        stopping=stopping and closed is None,
+        run=closed,
+    )
+
+
+def _to_publish(
+    client: Client, key: RunKey, pages: Sequence[str], redispatch_after: timedelta, grace: timedelta
+) -> list[tuple[WorkList, str]]:
+    steps = [(key.process, (key.epoch, key.id, page)) for page in pages]
+    looks = [look for look in client.call_all("sweep_run", "unclaimed", steps) if look]
+    if not looks:
+        return []
+    now = from_us(max(int(look[0]) for look in looks))
+    quiet = now - from_us(max(int(look[1]) for look in looks)) >= redispatch_after
+    chosen: list[tuple[WorkList, str]] = []
+    for _, _, on, opened, pending in looks:
+        fresh = now - from_us(int(opened)) < grace
+        for name, attempt, sent, sends in pending:
+            at = instant(sent)
+            again = at is not None and quiet and rules.published_again(now, at, int(sends), redispatch_after)
+            if again or (at is None and (int(attempt) > 0 or not fresh)):
+                chosen.append((LISTS[on], name))
+    return chosen

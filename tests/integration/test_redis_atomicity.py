@@ -1,0 +1,210 @@
+"""A script of the Redis store that fails leaves every key as it was, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from redis import Redis
+
+from celery_process.exceptions import InvalidValue, StoreUnavailable
+from celery_process.model import ErrorEntry, ItemReport, RunSpec, SlotRef, Swept, Totals
+from celery_process.states import Again, RunAnswer, SlotEnd, StopReason, WorkList, WorkState
+from celery_process.stores.redis import RedisStore
+from celery_process.stores.redis.keys import RunKey
+from celery_process.stores.redis.pages import Settled, settle
+
+pytestmark = pytest.mark.server("redis")
+
+LEASE = timedelta(seconds=30)
+PROCESS = "p"
+KEYS = [
+    *("p", "w", "s", "runs", "active", "cleanup", "dropped", "dropped_at", "untold", "with_items", "uuids", "slot_runs"),
+    *("slots", "ledger", "r:2", "i:2", "g:2", "o:2", "r:3"),
+]
+"""All keys that a process has, after the prefix and the hash tag; run 2 is the open one, 3 would be the next."""
+
+
+@dataclass
+class State:
+    """A process in the middle of a run over cleanups: `x` and `y` are claimed, `z` has ended, and its page is to be folded."""
+
+    store: RedisStore
+    run: str
+    first: str
+    token: str
+
+    def report(self, *names: str, **stats: float) -> Any:
+        error = ErrorEntry("broken", self.store.now(), names[0])
+        totals = Totals(stats, {}, (error,) if stats.get("failed") else (), int(bool(stats.get("failed"))))
+        reports = [ItemReport(name, 1, totals, 0, 0, WorkState.COMPLETED) for name in names]
+        return self.store.report(PROCESS, self.run, reports, token=self.token, lease=LEASE)
+
+
+def begin(store: RedisStore, uuid: str) -> str:
+    now = store.now()
+    claim = store.claim_run(PROCESS, uuid=uuid, slot=SlotRef(now, now), spec=RunSpec(), again=Again.ALWAYS, by="")
+    assert claim.run is not None
+    return claim.run.id
+
+
+def prepared(url: str, *, closed: bool = False, **options: Any) -> State:
+    """Make the state; with `closed` the run is over, so that another can begin."""
+    store = RedisStore(url, **options)
+    first = begin(store, "one")
+    assert store.open_page(PROCESS, first, token="t", size=1, window=100).run is not None
+    store.unregister(PROCESS, ["x", "y", "z"])
+    run, token = begin(store, "two"), "t"
+    store.open_page(PROCESS, run, token="g0", size=2, window=100)
+    store.claim(PROCESS, run, ["x", "y"], token=token, lease=LEASE, max_attempts=3)
+    store.open_page(PROCESS, run, token="g1", size=1, window=100)
+    store.claim(PROCESS, run, ["z"], token=token, lease=LEASE, max_attempts=3)
+    client, key = store._client, RunKey.of(PROCESS, run)
+    client.call("report", "report", PROCESS, key.epoch, run, token, 1, "z", 1, "C", "", "", 0, 0, 0, 0, 0, 0)
+    store.register(PROCESS, {"a": "{}", "b": "{}"})
+    if closed:
+        assert store.stop_run(PROCESS, run, StopReason.SUPERSEDED) is not None
+    return State(store, run, first, token)
+
+
+OPERATIONS: dict[str, Callable[[State], Any]] = {
+    "register": lambda s: s.store.register(PROCESS, {"x": "{}", "new": "{}"}),
+    "unregister": lambda s: s.store.unregister(PROCESS, ["a", "new"]),
+    "update_settings": lambda s: s.store.update_settings(PROCESS, settings="{}", schedule=None),
+    "pause": lambda s: s.store.pause(PROCESS, note="n", by=""),
+    "resume": lambda s: s.store.resume(PROCESS),
+    "claim_run": lambda s: begin(s.store, "three"),
+    "redrive": lambda s: s.store.redrive(PROCESS, s.run, uuid="three", spec=RunSpec(), by=""),
+    "skip_slot": lambda s: s.store.skip_slot(
+        PROCESS, slot=SlotRef(s.store.now(), s.store.now()), end=SlotEnd.DECLINED, by=""
+    ),
+    "open_page": lambda s: s.store.open_page(PROCESS, s.run, token="g2", size=5, window=100),
+    "mark_published": lambda s: s.store.mark_published(PROCESS, s.run, ["x", "y"]),
+    "claim": lambda s: s.store.claim(PROCESS, s.run, ["x", "y"], token="u", lease=LEASE, max_attempts=3),
+    "report": lambda s: s.report("x", failed=1),
+    "release": lambda s: s.store.release(PROCESS, s.run, ["y", "x"], token=s.token),
+    "fold": lambda s: settle(s.store._client, "fold", RunKey.of(PROCESS, s.run), "1"),
+    "stop": lambda s: s.store._client.call("stop", "stop", PROCESS, 2, s.run, "cancelled"),
+    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, 10**16 // 2, 2, s.run, "0", 1, '"', '"'),
+    "ack_finish": lambda s: s.store.ack_finish(PROCESS, s.first),
+    "begin_sweep": lambda s: s.store.begin_sweep([PROCESS], interval=LEASE, grace=timedelta(0)),
+    "purge_runs": lambda s: s.store._client.call("purge", "purge_runs", PROCESS, 0, 0, 100),
+}
+BEGINS = ("claim_run", "redrive")
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+def dump(client: Any, prefix: str) -> dict[bytes, bytes]:
+    """Return all keys of a prefix, byte for byte."""
+    return {key: client.dump(key) for key in sorted(client.scan_iter(match=f"{prefix}*", count=1000))}
+
+
+def failure(act: Callable[[State], Any], state: State) -> str:
+    """Return what is said where an operation fails, else an empty text."""
+    try:
+        act(state)
+    except StoreUnavailable as error:
+        return str(error)
+    return ""
+
+
+class TestFailingHalfWay:
+    """A script that fails leaves every key as it was."""
+
+    @pytest.mark.parametrize("operation", OPERATIONS)
+    def test_wrong_type(self, redis_url: str, client: Any, operation: str) -> None:
+        """Whichever key is of another type, an operation that meets it changes nothing; one that does not succeeds."""
+        failed = 0
+        for key in KEYS:
+            prefix = f"half-{uuid4().hex[:8]}:"
+            state = prepared(redis_url, closed=operation in BEGINS, key_prefix=prefix)
+            client.delete(f"{prefix}{{p}}:{key}")
+            client.set(f"{prefix}{{p}}:{key}", "not what is expected")
+            before = dump(client, prefix)
+            error = failure(OPERATIONS[operation], state)
+            if error:
+                failed += 1
+                assert "WRONGTYPE" in error
+                assert "not what" not in error
+                assert dump(client, prefix) == before, key
+            state.store.close()
+        assert failed
+
+    @pytest.mark.parametrize("operation", OPERATIONS)
+    def test_out_of_memory(self, start_valkey: Callable[..., str], operation: str) -> None:
+        """A server without memory refuses whole scripts; those that make room work, and what is there can be read."""
+        url = start_valkey()
+        state = prepared(url, closed=operation in BEGINS)
+        with Redis.from_url(url) as client:
+            client.config_set("maxmemory", "1")
+            before = dump(client, "cp:")
+            if operation == "purge_runs":
+                assert OPERATIONS[operation](state) > 0
+            else:
+                with pytest.raises(StoreUnavailable, match="OutOfMemory"):
+                    OPERATIONS[operation](state)
+                assert dump(client, "cp:") == before
+            assert state.store.run(PROCESS, state.run).id == state.run
+            assert [work.name for work in state.store.works(PROCESS, on=WorkList.ACTIVE, after="", limit=9)] == ["a", "b"]
+        state.store.close()
+
+    @pytest.mark.parametrize("count", [float("nan"), float("inf"), float("-inf")])
+    def test_not_finite(self, redis_url: str, client: Any, count: float) -> None:
+        """A number that JSON does not have is refused before anything is sent, with all of its call."""
+        prefix = f"finite-{uuid4().hex[:8]}:"
+        state = prepared(redis_url, key_prefix=prefix)
+        before = dump(client, prefix)
+        good, bad = ({"x": 1.0}, {"x": count})
+        reports = [
+            ItemReport(name, 1, Totals(stats), 0, 0, WorkState.COMPLETED) for name, stats in (("x", good), ("y", bad))
+        ]
+        with pytest.raises(InvalidValue):
+            state.store.report(PROCESS, state.run, reports, token=state.token, lease=LEASE)
+        assert dump(client, prefix) == before
+        state.store.close()
+
+
+class TestHalfDone:
+    """A page whose last item ended and that nobody folded, since its worker died between the two scripts."""
+
+    def test_swept(self, start_valkey: Callable[..., str]) -> None:
+        """The sweep folds it."""
+        state = prepared(start_valkey())
+        minute = timedelta(minutes=1)
+        before = state.store.run(PROCESS, state.run)
+        assert state.store.sweep_run(
+            PROCESS, state.run, redispatch_after=minute, grace=minute, max_attempts=3, limit=9
+        ) == Swept(expired=0)
+        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1") == Settled()
+        after = state.store.run(PROCESS, state.run)
+        assert (after.counts, after.stats) == (before.counts, before.stats)
+        assert (after.counts.completed, after.counts.claimed) == (1, 2)
+        state.store.close()
+
+    def test_reported_again(self, start_valkey: Callable[..., str]) -> None:
+        """So does a repeat of the report that ended it."""
+        state = prepared(start_valkey())
+        assert [state.report("z").page_closed for _ in range(2)] == [True, False]
+        state.store.close()
+
+    def test_superseded(self, start_valkey: Callable[..., str]) -> None:
+        """A run that is superseded folds it with the others, is closed, and the next can begin at once."""
+        state = prepared(start_valkey())
+        closed = state.store.stop_run(PROCESS, state.run, StopReason.SUPERSEDED)
+        assert closed is not None
+        assert (closed.counts.cancelled, closed.counts.completed) == (2, 1)
+        now = state.store.now()
+        claim = state.store.claim_run(
+            PROCESS, uuid="three", slot=SlotRef(now, now), spec=RunSpec(), again=Again.NEVER, by=""
+        )
+        assert claim.answer is RunAnswer.CLAIMED
+        state.store.close()
