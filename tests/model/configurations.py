@@ -1,0 +1,65 @@
+"""What is explored: small worlds, each with another part of the protocol in motion, and a planted fault a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .protocol import Bounds, Fault
+
+CONFIGURATIONS: Mapping[str, Bounds] = MappingProxyType(
+    {
+        "two items, two attempts": Bounds("AA"),
+        "pages of one beside each other": Bounds("AAA", attempts=1),
+        "pages of two, then the cleanup list": Bounds("AAAC", page=2, attempts=1, window=4, errors=False),
+        "answers lost, leases taken over": Bounds("A", lost_answers=True, takeover=True, workers=3),
+        "a batch of two, its answers lost": Bounds("AA", page=2, window=4, batch=2, attempts=1, lost_answers=True),
+        "a batch of two, twice, with a cancel": Bounds("AA", page=2, window=4, batch=2, stops=1, releases=True),
+        "registrations in mid-run, with ties": Bounds("AC", registrations=2, ties=True, attempts=1),
+        "cancel beside registrations": Bounds("AC", registrations=1, ties=True, stops=1, attempts=1),
+        "cancel and releases": Bounds("AC", stops=1, releases=True, attempts=1),
+        "pause": Bounds("AC", pauses=1, stops=1, attempts=1),
+        "replaced by the next run": Bounds("AC", runs=2, stops=1, replace=True, attempts=1, errors=False),
+        "redriven": Bounds("AC", runs=2, stops=1, redrive=True, limit=0, attempts=1),
+    }
+)
+
+DEEP: Mapping[str, Bounds] = MappingProxyType(
+    {
+        "deep: three items, two attempts": Bounds("AAA", window=3),
+        "deep: three workers": Bounds("AC", workers=3, stops=1),
+        "deep: batches beside each other": Bounds("AAAA", page=2, window=4, batch=2, attempts=1, stops=1),
+        "deep: a batch, its answers lost, cancelled": Bounds(
+            "AA", page=2, window=4, batch=2, lost_answers=True, stops=1, releases=True
+        ),
+        "deep: three registrations with ties": Bounds("AC", registrations=3, ties=True, attempts=1),
+        "deep: two runs, registrations": Bounds("AC", runs=2, registrations=1, ties=True, attempts=1),
+        "deep: replaced, two attempts": Bounds("AC", runs=2, stops=1, replace=True),
+        "deep: redriven beside registrations": Bounds(
+            "AC", runs=2, stops=1, redrive=True, registrations=1, ties=True, limit=0, attempts=1, errors=False
+        ),
+    }
+)
+
+PLANTED: Mapping[Fault, Bounds] = MappingProxyType(
+    {
+        Fault.COUNTER_BARRIER: Bounds("AA", page=2, window=4, lost_answers=True, fault=Fault.COUNTER_BARRIER),
+        Fault.NO_TOKEN: Bounds("AA", fault=Fault.NO_TOKEN),
+        Fault.FENCE_BY_INSTANCE: Bounds("A", runs=2, stops=1, replace=True, fault=Fault.FENCE_BY_INSTANCE),
+        Fault.NO_SWEEP: Bounds("AA", fault=Fault.NO_SWEEP),
+        Fault.LATE_CLOSE: Bounds("AA", fault=Fault.LATE_CLOSE),
+        Fault.REGISTRATIONS_IGNORED: Bounds("AC", registrations=2, attempts=1, fault=Fault.REGISTRATIONS_IGNORED),
+    }
+)
+
+EXPECTED: Mapping[Fault, str] = MappingProxyType(
+    {
+        Fault.COUNTER_BARRIER: "I3",
+        Fault.NO_TOKEN: "I6",
+        Fault.FENCE_BY_INSTANCE: "I6",
+        Fault.NO_SWEEP: "I14",
+        Fault.LATE_CLOSE: "I15",
+        Fault.REGISTRATIONS_IGNORED: "W12",
+    }
+)
+"""The invariant, or the behaviour, that each planted fault breaks first."""

@@ -1,0 +1,287 @@
+"""Who may do what next. Each step is one transaction, or one statement whose snapshot was taken before.
+
+A message may come to any worker at any time, twice or never: so every item that may be claimed is offered to every worker
+that is free, and nobody is made to take it. A lease may run out at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .protocol import (
+    Bounds,
+    Broken,
+    Fault,
+    abort,
+    cancel_page,
+    charge,
+    close_page,
+    close_run,
+    count_down,
+    finish,
+    land_claim,
+    new_run,
+    open_page,
+    page_is_over,
+    with_item,
+)
+from .states import (
+    ABORTING,
+    ACTIVE,
+    CANCELLED,
+    CANCELLED_BY_HAND,
+    CLAIMED,
+    CLAIMING,
+    CLEANUP,
+    CLOSED,
+    COMPLETED,
+    DONE,
+    FOLDING,
+    FREE,
+    IDLE,
+    LOST,
+    OPENING,
+    PENDING,
+    RUNNING,
+    SETTLING,
+    SUPERSEDED,
+    UNBORN,
+    WORKING,
+    Item,
+    Left,
+    Run,
+    Snapshot,
+    State,
+    Work,
+    Worker,
+    current,
+    swap,
+)
+
+Step = tuple[str, State]
+HELPFUL = ("sweep", "worker 0", "resume", "scheduler")
+"""Steps that may be relied on: a store and one worker that stay up. Their crashes are named otherwise."""
+
+
+def steps(state: State, bounds: Bounds) -> Iterator[Step]:
+    """Return every step that may come next, with the state it leads to."""
+    number = current(state.runs)
+    yield from _scheduler(state, number, bounds)
+    yield from _people(state, number, bounds)
+    yield from _callers(state, number, bounds)
+    if number >= 0 and state.runs[number].state in (RUNNING, ABORTING) and bounds.fault is not Fault.NO_SWEEP:
+        yield from _sweep(state, number, bounds)
+    for place, worker in enumerate(state.workers):
+        yield from _worker(state, place, worker, bounds)
+
+
+def _with_run(state: State, number: int, run: Run) -> State:
+    return State(state.works, swap(state.runs, number, run), *state[2:])
+
+
+def _scheduler(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
+    if state.claimed:
+        yield "scheduler opens", State(*_with_run(state, number, open_page(state, number, bounds))[:5], False)
+        yield "crash of the scheduler", State(*state[:5], False)
+    if number + 1 == len(state.runs) or state.paused:
+        return
+    last = state.runs[number] if number >= 0 else None
+    if last is not None and (last.state != CLOSED or (bounds.redrive and last.reason == COMPLETED)):
+        return
+    run = new_run(len(state.works), redrives=bounds.redrive and last is not None)
+    yield "claim_run", State(*_with_run(state, number + 1, run)[:5], True)
+
+
+def _people(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
+    left = state.left
+    if left.stops and number >= 0 and state.runs[number].state == RUNNING:
+        reason = SUPERSEDED if bounds.replace else CANCELLED_BY_HAND
+        stopped = _with_run(state, number, close_run(abort(state.runs[number], reason), bounds))
+        yield "stop_run", State(*stopped[:3], Left(left.registrations, left.stops - 1, left.pauses), *stopped[4:])
+    if left.pauses and not state.paused:
+        yield "pause", State(*state[:3], Left(left.registrations, left.stops, left.pauses - 1), True, state.claimed)
+    if state.paused:
+        yield "resume", State(*state[:4], False, state.claimed)
+
+
+def _callers(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
+    if not state.left.registrations:
+        return
+    left = Left(state.left.registrations - 1, *state.left[1:])
+    late = (number,) if bounds.ties and number >= 0 else ()
+    for name, work in enumerate(state.works):
+        for listed in (number + 1, *late):
+            for verb, on in (("register", ACTIVE), ("unregister", CLEANUP)):
+                if on == CLEANUP and work.on not in (UNBORN, ACTIVE):
+                    continue
+                if work.on == on:  # new params: the name keeps its place in time
+                    if listed != number + 1:
+                        continue
+                    new = Work(on, work.version + 1, work.listed, number + 1)
+                else:
+                    new = Work(on, work.version + 1, listed, number + 1)
+                yield f"{verb} {name}", State(swap(state.works, name, new), *state[1:3], left, *state[4:])
+
+
+def _sweep(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
+    run = state.runs[number]
+    for name, item in enumerate(run.items):
+        if item and item.state == CLAIMED:
+            if item.attempt >= bounds.attempts:
+                lost = with_item(run, name, Item(item.on, item.page, LOST, 0, *item[4:]))
+                yield f"sweep gives {name} up", _with_run(state, number, charge(lost, name, bounds))
+            else:
+                freed = Item(item.on, item.page, PENDING, 0, *item[4:])
+                yield f"sweep frees {name}", _with_run(state, number, with_item(run, name, freed))
+    for page in range(len(run.pages)):
+        if not run.pages[page].is_open:
+            continue
+        if page_is_over(run, page, bounds):
+            yield f"sweep closes page {page}", _with_run(state, number, close_page(state.works, run, page, bounds))
+        if run.state == ABORTING:
+            cancelled = cancel_page(run, page)
+            if cancelled.items != run.items:
+                yield f"sweep cancels page {page}", _with_run(state, number, cancelled)
+    opened = open_page(state, number, bounds)
+    if opened is not run:
+        yield "sweep opens a page", _with_run(state, number, opened)
+
+
+def _worker(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterator[Step]:
+    who = f"worker {place}"
+    if worker.phase == IDLE:
+        yield from _begin(state, place, bounds)
+        return
+    yield f"crash of {who}", _leave(state, place)
+    number, run = worker.run, state.runs[worker.run]
+    if worker.phase == CLAIMING:
+        yield from _land(state, place, worker)
+    elif worker.phase == WORKING:
+        yield from _work(state, place, worker, bounds)
+    elif worker.phase == SETTLING:
+        over = run.pages[worker.page].is_open and page_is_over(run, worker.page, bounds)
+        phase = FOLDING if over else WORKING if worker.names else OPENING
+        yield f"{who} looks at its page", _move(state, place, Worker(phase, *worker[1:]))
+    elif worker.phase == FOLDING:
+        folded = _with_run(state, number, close_page(state.works, run, worker.page, bounds))
+        phase = WORKING if worker.names else OPENING
+        yield f"{who} folds its page", _move(folded, place, Worker(phase, *worker[1:]))
+    else:
+        yield f"{who} opens a page", _leave(_with_run(state, number, open_page(state, number, bounds)), place)
+
+
+def _begin(state: State, place: int, bounds: Bounds) -> Iterator[Step]:
+    if state.paused:
+        return
+    for number, run in enumerate(state.runs):
+        if run.state != RUNNING:
+            continue
+        free = [name for name, item in enumerate(run.items) if item and _may_claim(item, bounds)]
+        offers = [(name,) for name in free]
+        if bounds.batch > 1:
+            pages = (tuple(name for name in free if run.items[name].page == page) for page in range(len(run.pages)))
+            offers += [names[: bounds.batch] for names in pages if len(names) > 1]
+        for names in offers:
+            seen = tuple(Snapshot(state.works[name].on, state.works[name].version, *run.items[name][2:5]) for name in names)
+            claiming = Worker(CLAIMING, number, names, seen, 0, 0)
+            yield f"worker {place} reads {names} of run {number}", _move(state, place, claiming)
+
+
+def _may_claim(item: Item, bounds: Bounds) -> bool:
+    return item.state == PENDING or (bounds.takeover and item.state == CLAIMED and item.attempt < bounds.attempts)
+
+
+def _land(state: State, place: int, worker: Worker) -> Iterator[Step]:
+    run: Run | None = state.runs[worker.run]
+    for name, seen in zip(worker.names, worker.seen, strict=True):
+        run = land_claim(run, name, seen, place)
+        if run is None:
+            yield f"worker {place} is late", _leave(state, place)
+            return
+    claimed = tuple(name for name in worker.names if run.items[name].state == CLAIMED)
+    page = run.items[worker.names[0]].page
+    after = Worker(WORKING if claimed else SETTLING, worker.run, claimed, (), 0, page)
+    yield f"worker {place} claims", _move(_with_run(state, worker.run, run), place, after)
+
+
+def _work(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterator[Step]:
+    who, (name, *rest) = f"worker {place}", worker.names
+    number, run = worker.run, state.runs[worker.run]
+    item = run.items[name]
+    mine = item.holder == place + 1
+    if mine and item.state == CLAIMED and not worker.raised:
+        if not item.reported and (bounds.releases or run.state == ABORTING):
+            yield from _release(state, place, worker)
+        if bounds.errors:
+            first = not item.reported  # else a repeat, whose sequence is not newer
+            told = charge(with_item(run, name, Item(*item[:6], 1, *item[7:])), name, bounds) if first else run
+            answered = _with_run(state, number, told)
+            yield f"{who} reports an error", _move(answered, place, Worker(*worker[:4], 1, worker.page))
+            if bounds.lost_answers and first:
+                yield f"{who} reports an error, unanswered", answered
+    target = current(state.runs) if bounds.fault is Fault.FENCE_BY_INSTANCE else number
+    theirs = state.runs[target].items[name]
+    if not _may_write(theirs, mine=mine, other_run=target != number, bounds=bounds):
+        repeat = mine and item.state == DONE
+        if repeat and bounds.fault is Fault.COUNTER_BARRIER:
+            state = _with_run(state, number, count_down(run, item.page))
+        after = Worker(SETTLING, number, tuple(rest), (), 0, item.page) if repeat else _rest(worker, rest)
+        yield f"{who} is answered", _move(_void(state, place, number, name), place, after)
+        return
+    if target != number or not mine:
+        raise Broken("I6: an item was written by another token")
+    raised = max(worker.raised, theirs.reported)
+    holder = place + 1 if bounds.lost_answers else 0
+    works, ended = finish(state.works, run, name, holder=holder, raised=raised, bounds=bounds)
+    written = State(works, swap(state.runs, number, ended), *state[2:])
+    if bounds.lost_answers:
+        yield f"{who} finishes {name}, unanswered", written
+    after = Worker(SETTLING, number, tuple(rest), (), 0, item.page)
+    yield f"{who} finishes {name}", _move(_void(written, place, number, name), place, after)
+
+
+def _may_write(item: Item | None, *, mine: bool, other_run: bool, bounds: Bounds) -> bool:
+    if item is None or item.state != CLAIMED:
+        return False
+    return mine or other_run or bounds.fault is Fault.NO_TOKEN
+
+
+def _release(state: State, place: int, worker: Worker) -> Iterator[Step]:
+    """Give back what was not started, as of the run that was read: it may be ABORTING since."""
+    run = state.runs[worker.run]
+    for into in (PENDING,) if run.state == RUNNING else (PENDING, CANCELLED):
+        freed = run
+        for name in worker.names:
+            item = freed.items[name]
+            if item.state == CLAIMED and item.holder == place + 1:
+                given = Item(item.on, item.page, into, 0, item.attempt - 1, *item[5:])
+                freed = with_item(freed, name, given)
+        after = Worker(SETTLING, worker.run, (), (), 0, worker.page)
+        moved = _with_run(state, worker.run, freed)
+        yield f"worker {place} releases", _move(moved, place, after) if into == CANCELLED else _leave(moved, place)
+
+
+def _rest(worker: Worker, rest: list[int]) -> Worker:
+    return Worker(WORKING, worker.run, tuple(rest), (), 0, worker.page) if rest else FREE
+
+
+def _move(state: State, place: int, worker: Worker) -> State:
+    return State(*state[:2], swap(state.workers, place, worker), *state[3:])
+
+
+def _void(state: State, place: int, number: int, name: int) -> State:
+    """Forget a token that nobody will show again."""
+    run = state.runs[number]
+    item = run.items[name]
+    if item.holder != place + 1 or item.state == CLAIMED:
+        return state
+    return _with_run(state, number, with_item(run, name, Item(*item[:3], 0, *item[4:])))
+
+
+def _leave(state: State, place: int) -> State:
+    """Let a worker go, with its tokens."""
+    for number, run in enumerate(state.runs):
+        if any(item and item.holder == place + 1 for item in run.items):
+            items = tuple(Item(*item[:3], 0, *item[4:]) if item and item.holder == place + 1 else item for item in run.items)
+            state = _with_run(state, number, Run(*run[:8], items))
+    return _move(state, place, FREE)
