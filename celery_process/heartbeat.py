@@ -11,8 +11,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
+from typing import Protocol
 
 from celery_process.exceptions import StoreUnavailable
 from celery_process.work import Work
@@ -21,6 +22,20 @@ logger = logging.getLogger(__name__)
 
 IDLE = 60.0
 """Seconds without an item after which the thread ends."""
+
+
+class Held(Protocol):
+    """An item whose lease is renewed."""
+
+    def started(self) -> None:
+        """Begin to count the time limit."""
+
+
+class Leases(Protocol):
+    """What renews the leases of items that are worked on: a `Heartbeat`, or what stands for it under another clock."""
+
+    def holding(self, work: Work, lease: timedelta, time_limit: timedelta | None) -> AbstractContextManager[Held]:
+        """Renew the lease of `work` until the context ends."""
 
 
 class _Held:

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from celery_process import rules
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
-from celery_process.heartbeat import Heartbeat
+from celery_process.heartbeat import Leases
 from celery_process.model import ItemAnswer, ItemClaim, ItemReport, Reported
 from celery_process.states import ClaimAnswer, ErrorAction, Event, Progress, StopReason, WorkList, WorkState
 from celery_process.work import Work
@@ -39,11 +39,21 @@ class Ended:
     error: BaseException | None = None
 
 
+class Host(Protocol):
+    """The time of this host, as the module `time` has it."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only rise."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait."""
+
+
 class Runner:
     """Runs the items of one process in this operating-system process."""
 
-    def __init__(self, dispatch: Dispatch, heartbeat: Heartbeat) -> None:
-        self.dispatch, self.heartbeat = dispatch, heartbeat
+    def __init__(self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time) -> None:
+        self.dispatch, self.heartbeat, self.host = dispatch, heartbeat, host
         self._count = itertools.count(1)
         self._every = timedelta(0)
         self._every_read_at = -_REFRESH
@@ -82,6 +92,7 @@ class Runner:
                 report=lambda report: self._report(run_id, token, report, told),
                 tolerance=definition.tolerance,
                 progress_frequency=every,
+                monotonic=self.host.monotonic,
             )
             for claim in claims
         ]
@@ -103,9 +114,10 @@ class Runner:
         return ended
 
     def _progress_every(self) -> timedelta:
-        if time.monotonic() - self._every_read_at >= _REFRESH:
+        now = self.host.monotonic()
+        if now - self._every_read_at >= _REFRESH:
             self._every = self.dispatch.definition.progress_every(self.dispatch.current())
-            self._every_read_at = time.monotonic()
+            self._every_read_at = now
         return self._every
 
     def _run_one(self, work: Work) -> Ended:
@@ -151,7 +163,7 @@ class Runner:
                 # The claim stays: after its lease the item runs again, since nobody can know that it ended.
                 if attempt == _REPORT_TRIES:
                     raise
-                time.sleep(0.2 * 2**attempt)
+                self.host.sleep(0.2 * 2**attempt)
             else:
                 break
         if answer.progress is Progress.CONFLICT:

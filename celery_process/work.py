@@ -87,24 +87,40 @@ class Work:
             params=encode(params),
             settings=encode(settings, argument="settings"),
         )
-        self._begin(claim, "", accept, tolerance, timedelta(0))
+        self._begin(claim, "", accept, tolerance, timedelta(0), time.monotonic)
 
     @classmethod
     def of_claim(
-        cls, claim: ItemClaim, run_id: str, *, report: Report, tolerance: Tolerance, progress_frequency: timedelta
+        cls,
+        claim: ItemClaim,
+        run_id: str,
+        *,
+        report: Report,
+        tolerance: Tolerance,
+        progress_frequency: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> Work:
         """Return the work of a claimed item; `report` hands its reports to the store."""
         work = cls.__new__(cls)
-        work._begin(claim, run_id, report, tolerance, progress_frequency)  # noqa: SLF001 - a second constructor
+        work._begin(claim, run_id, report, tolerance, progress_frequency, monotonic)  # noqa: SLF001 - a second constructor
         return work
 
-    def _begin(self, claim: ItemClaim, run_id: str, report: Report, tolerance: Tolerance, every: timedelta) -> None:
+    def _begin(
+        self,
+        claim: ItemClaim,
+        run_id: str,
+        report: Report,
+        tolerance: Tolerance,
+        every: timedelta,
+        monotonic: Callable[[], float],
+    ) -> None:
         self.name = claim.name
         self.attempt = claim.attempt
         self.on: WorkList = claim.on
         self.fencing_token = claim.fencing_token
         self.run = RunOfWork(self, claim, run_id)
         self._report, self._tolerance, self._every = report, tolerance, every.total_seconds()
+        self._monotonic = monotonic
         self._lock = threading.RLock()
         self._stats: dict[str, Number] = {}
         self._run_stats: dict[str, Number] = {}
@@ -195,7 +211,7 @@ class Work:
         raises `RunAborted`, where another worker holds the item `OwnershipLost`; with `stop=False` it returns the word.
         """
         with self._lock:
-            now = time.monotonic()
+            now = self._monotonic()
             word = self._word
             if word is None:
                 if self._last_progress is not None and now - self._last_progress <= self._every:

@@ -1,0 +1,77 @@
+"""Any operation in any order is answered by each store as by the memory store, and the invariants hold after each step.
+
+The depth is `CP_T2_EXAMPLES` examples of `CP_T2_STEPS` steps a store; as it stands here, the sequences are the same ones
+each time, so that a change alone can make it fail.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from celery_process.states import ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState
+from celery_process.stores.base import Store
+from celery_process.stores.memory import MemoryStore
+from celery_process.stores.sql import SqlStore
+from celery_process.testing import MovableClock
+from celery_process.testing.machine import store_machine
+
+EXAMPLES = os.environ.get("CP_T2_EXAMPLES")
+STEPS = int(os.environ.get("CP_T2_STEPS", "50"))
+
+
+def run(make_store: Callable[[MovableClock], Store], *, examples: int) -> Counter[str]:
+    """Run the machine; return what its examples came to."""
+    machine = store_machine(make_store)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=int(EXAMPLES or examples),
+            stateful_step_count=STEPS,
+            deadline=None,
+            derandomize=EXAMPLES is None,
+            database=None,
+            print_blob=True,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return machine.reached
+
+
+def test_memory() -> None:
+    """The memory store keeps the invariants, and the examples are no idle ones: they come to every state and answer."""
+    reached = run(lambda clock: MemoryStore(clock=clock), examples=300)
+    words: list[Any] = [f"run {state}" for state in (*RunState, *RunAnswer)]
+    words += [f"claim {answer}" for answer in ClaimAnswer] + [f"page {answer}" for answer in PageAnswer]
+    words += [f"progress {word}" for word in Progress if word is not Progress.NONE]
+    words += [f"item {name}" for name in ("pending", "claimed", "completed", "incomplete", "aborted", "cancelled", "lost")]
+    assert not [word for word in [*words, "item removed"] if not reached[word]]
+
+
+def test_sqlite(tmp_path: Path) -> None:
+    """SQLite answers as memory does."""
+    url = migrated(f"sqlite:///{tmp_path}/process.db")
+    run(lambda clock: SqlStore(url, clock=clock, synchronous="NORMAL"), examples=300)
+
+
+@pytest.mark.server("postgresql")
+def test_postgresql(postgresql_url: str) -> None:
+    """PostgreSQL answers as memory does."""
+    url = migrated(postgresql_url)
+    run(lambda clock: SqlStore(url, clock=clock), examples=100)
+
+
+def migrated(url: str) -> str:
+    """Make the tables; the examples share them, each with process names of its own."""
+    store = SqlStore(url)
+    store.migrate()
+    store.close()
+    return url
