@@ -224,15 +224,27 @@ class TestInNobodysWay:
         assert server.work(process, "c").on is WorkList.ACTIVE
 
     def test_crossing_lists(self, server: SqlStore, engine: sa.Engine, process: str) -> None:
-        """Callers that write the same names in whatever order wait for each other, and never in a circle."""
+        """Callers that write the same names in whatever order wait for each other; on PostgreSQL never in a circle.
+
+        MySQL locks gaps at the callers' own isolation level and may end one of them with 1213: that caller begins anew.
+        """
         names = [f"{number:03}" for number in range(200)]
         failed: list[BaseException] = []
+
+        def begin(turn: int, order: list[str]) -> None:
+            with engine.begin() as conn:
+                server.register(process, dict.fromkeys(order, f'{{"n":{turn}}}'), using=conn)
 
         def write(order: list[str]) -> None:
             try:
                 for turn in range(10):
-                    with engine.begin() as conn:
-                        server.register(process, dict.fromkeys(order, f'{{"n":{turn}}}'), using=conn)
+                    for again in range(20):
+                        try:
+                            begin(turn, order)
+                            break
+                        except sa.exc.OperationalError as error:
+                            if engine.dialect.name == "postgresql" or error.orig.args[0] != 1213 or again == 19:
+                                raise
             except BaseException as error:
                 failed.append(error)
 
