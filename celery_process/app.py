@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -152,7 +152,7 @@ class Processes:
             trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
             run_items=lambda run_id, names: self._run_items(process, run_id, names),
         )
-        self._add_entries()
+        self._add_entries(process)
 
     def define_shared(self, pending: shared.SharedProcess) -> None:
         """Define a process of a reusable app here; called by `shared_process`."""
@@ -204,9 +204,9 @@ class Processes:
                 return key, entry.get("schedule")
         return None
 
-    def _entries(self) -> dict[str, dict[str, Any]]:
+    def _entries(self, processes: Iterable[Process]) -> dict[str, dict[str, Any]]:
         entries = {}
-        for process in self:
+        for process in processes:
             default = process.default_frequency()
             if default is None or self._owner(process) is not None:
                 continue
@@ -221,21 +221,21 @@ class Processes:
             }
         return entries
 
-    def _add_entries(self) -> None:
-        """Add the entries of this registry, or make them anew; before the app is finalized, leave that to then."""
+    def _add_entries(self, *processes: Process) -> None:
+        """Add the entries of processes, or make them anew; before the app is finalized, leave that to then."""
         if self._app is None or not self._app.finalized:
             return
         # A new dict: the default of `beat_schedule` is one object for all apps.
         known = self.app.conf.beat_schedule or {}
         entries = {
             key: entry
-            for key, entry in self._entries().items()
+            for key, entry in self._entries(processes).items()
             if key not in known or isinstance(known[key].get("schedule"), ProcessSchedule)
         }
         self.app.conf.beat_schedule = {**known, **entries}
 
     def _on_finalized(self, **_: Any) -> None:
-        self._add_entries()
+        self._add_entries(*self)
 
     def _on_beat(self, sender: Any, **_: Any) -> None:
         """Add entries to a beat that was set up from a `beat_schedule` assigned after the app was finalized."""
@@ -243,7 +243,7 @@ class Processes:
             return
         # As a worker does: what beat unpickles from its file knows no app and takes the current one.
         self.app.set_current()
-        missing = {key: entry for key, entry in self._entries().items() if key not in sender.scheduler.schedule}
+        missing = {key: entry for key, entry in self._entries(self).items() if key not in sender.scheduler.schedule}
         if missing:
             sender.scheduler.update_from_dict(missing)
 

@@ -34,7 +34,7 @@ class Process:
         connect: Callable[[Process], Dispatch],
         zone: Callable[[], str],
         owned_by: Callable[[Process], tuple[str, Any] | None],
-        rescheduled: Callable[[], None],
+        rescheduled: Callable[[Process], None],
     ) -> None:
         self.definition = definition
         self._connect, self._zone, self._owned_by, self._rescheduled = connect, zone, owned_by, rescheduled
@@ -175,7 +175,7 @@ class Process:
             min_schedule_frequency=min_schedule_frequency,
             progress_frequency=progress_frequency,
         )
-        self._rescheduled()
+        self._rescheduled(self)
 
     @property
     def default_settings(self) -> dict[str, Any]:
