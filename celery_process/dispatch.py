@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -97,8 +97,7 @@ class Dispatch:
         elif claim.answer is RunAnswer.PAUSED:
             self._skip(slot, SlotEnd.PAUSED, by)
         elif claim.answer in (RunAnswer.NOT_DUE, RunAnswer.LOST) and defer is not None and current is not None:
-            occurrences = self.definition.occurrences(current)
-            following = occurrences.following(slot.slot)
+            following = current.occurrences.following(slot.slot)
             # A slot that ran already: this beat's clock may be ahead of the store's, and mean the next one.
             due_in = claim.due_in if claim.answer is RunAnswer.NOT_DUE else following - now
             if slots.comes_back(due_in, following - slot.slot):
@@ -115,7 +114,7 @@ class Dispatch:
         if slot is not None and slot > now:
             raise InvalidValue(f"The slot {slot} is in the future; name a past one, or none.", argument="slot", value=slot)
         found = self.slot_of(now, self.current()) if slot is None else SlotRef(slot, slot)
-        claim = self._claim(SlotRef(found.slot, found.slot, found.previous, found.schedule), Again.ALWAYS, by)
+        claim = self._claim(replace(found, due_at=found.slot), Again.ALWAYS, by)
         return self._started(claim)
 
     def redrive(self, run_id: str, *, by: str) -> RunStatus:

@@ -6,7 +6,7 @@ The events of items are Celery's own task events; what is sent here is what thos
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -47,5 +47,5 @@ def _fields(payload: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(value, datetime):
             fields[name] = value.isoformat()
         else:
-            fields[name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+            fields[name] = value
     return fields
