@@ -209,7 +209,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         self.send([self.held.pop(at % len(self.held))], outcome, errors, 0, 1)
 
     @precondition(lambda self: self.held)
-    @rule(at=index, outcome=st.none() | outcomes)
+    @rule(at=index, outcome=st.sampled_from([None, WorkState.COMPLETED, WorkState.COMPLETED, WorkState.INCOMPLETE]))
     def merge(self, at: int, outcome: WorkState | None) -> None:
         """Register an item that is held with other params, then report it."""
         holder = self.held[at % len(self.held)]
@@ -304,8 +304,19 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         if call.operation != "begin_sweep":
             self.do(call.operation, call.process, *call.args, **call.named)
 
-    @precondition(lambda self: self.sent)
+    @precondition(lambda self: self.held)
     @rule(at=index)
+    def reorder(self, at: int) -> None:
+        """Let a report come after the next one of its holder, who then goes on."""
+        holder = self.held[at % len(self.held)]
+        self.send([holder], None, 0, 0, 1)
+        older = self.sent[-1]
+        self.send([holder], None, 1, 0, 1)
+        self.do(older.operation, older.process, *older.args, **older.named)
+        self.send([holder], None, 0, 0, 1)
+
+    @precondition(lambda self: self.sent)
+    @rule(at=st.integers(0, 5))
     def overtaken(self, at: int) -> None:
         """Let an older report come late: where its holder reported since, it writes nothing."""
         call = self.sent[-1 - at % len(self.sent)]

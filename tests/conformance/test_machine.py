@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -19,6 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from celery_process.states import ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
+from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 from celery_process.testing.machine import store_machine
@@ -59,7 +61,7 @@ def test_memory() -> None:
 def test_sqlite(tmp_path: Path) -> None:
     """SQLite answers as memory does."""
     url = migrated(f"sqlite:///{tmp_path}/process.db")
-    run(lambda clock: SqlStore(url, clock=clock, synchronous="NORMAL"), examples=300)
+    run(lambda clock: SqlStore(url, clock=clock, synchronous="NORMAL"), examples=200)
 
 
 @pytest.mark.server("postgresql")
@@ -67,6 +69,20 @@ def test_postgresql(postgresql_url: str) -> None:
     """PostgreSQL answers as memory does."""
     url = migrated(postgresql_url)
     run(lambda clock: SqlStore(url, clock=clock), examples=100)
+
+
+@pytest.mark.server("mysql")
+def test_mysql(mysql_url: str) -> None:
+    """MySQL, or MariaDB, answers as memory does."""
+    url = migrated(mysql_url)
+    run(lambda clock: SqlStore(url, clock=clock), examples=100)
+
+
+@pytest.mark.server("redis")
+def test_redis(redis_url: str) -> None:
+    """Redis, or Valkey, answers as memory does."""
+    prefix = f"cp-{uuid4().hex[:12]}:"
+    run(lambda clock: RedisStore(redis_url, key_prefix=prefix, clock=clock), examples=300)
 
 
 def migrated(url: str) -> str:

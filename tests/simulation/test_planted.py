@@ -144,7 +144,7 @@ def test_simulation(store: type[MemoryStore], invariant: str) -> None:
 def test_machine(store: type[MemoryStore]) -> None:
     """The state machine tells the store from the reference."""
     depth = settings(
-        max_examples=1_000,
+        max_examples=300,
         stateful_step_count=50,
         deadline=None,
         derandomize=True,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -78,9 +80,16 @@ def test_sqlite(say: Callable[[str], None], tmp_path: Path) -> None:
 
 
 def test_replay() -> None:
-    """One seed is one history, event by event."""
-    assert simulate(7) == simulate(7)
-    assert simulate(7).events != simulate(8).events
+    """One seed is one history, event by event, in another interpreter too."""
+    code = "from celery_process.testing.simulation import simulate; print([simulate(seed) for seed in range(6)])"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, check=True
+        ).stdout
+        for salt in ("1", "2")
+    }
+    assert told == {f"{[simulate(seed) for seed in range(6)]}\n".encode()}
+    assert simulate(0).events != simulate(1).events
 
 
 def test_own_handler() -> None:

@@ -19,6 +19,15 @@ def test_library_needs_no_pytest() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_library_needs_no_hypothesis() -> None:
+    """Neither the library nor its conformance suite and simulation import Hypothesis; the state machine alone does."""
+    code = (
+        "import sys; sys.modules['hypothesis'] = None;"  # an import of it would fail
+        "import celery_process.testing.conformance, celery_process.testing.simulation"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 class TestClock:
     def test_moves_by_hand(self) -> None:
         """The clock stands until it is moved, backwards too."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, cast
 
 from celery_process.exceptions import ProcessError, StoreUnavailable
+from celery_process.model import ItemReport
 from celery_process.stores.base import Store
 from celery_process.testing.simulation.baton import Baton, Killed
 
@@ -41,7 +42,7 @@ class Network:
     """What lies between the library and a store: time passes, answers are lost, and calls land late or not at all.
 
     A call may fail before it reaches the store, after the store did it, or land only after its caller was told that it
-    failed. The ids that the library makes are replaced by ones that are the same in each replay.
+    failed. The ids and times that the library makes are replaced by ones that are the same in each replay.
     """
 
     def __init__(self, inner: Store, baton: Baton, random: Random, faults: Faults, *, committed: Committed) -> None:
@@ -68,6 +69,8 @@ class Network:
         for key in ("uuid", "token"):
             if key in named:
                 named[key] = self._ids.setdefault(named[key], f"{key[0]}{len(self._ids)}")
+        if operation == "report":
+            args = (*args[:2], [self._dated(report) for report in args[2]])
         self._travel()
         if self.baton.now < self.down_until:
             self._lose("store down", operation)
@@ -82,6 +85,12 @@ class Network:
         if roll() < faults.after:
             self._lose("error after commit", operation)
         return answer
+
+    def _dated(self, report: ItemReport) -> ItemReport:
+        """Put the store's time on errors, as it will itself: the host's is another in each replay."""
+        now, totals = self.inner.now(), report.totals
+        errors, run_errors = (tuple(replace(error, at=now) for error in kept) for kept in (totals.errors, totals.run_errors))
+        return replace(report, totals=replace(totals, errors=errors, run_errors=run_errors))
 
     def _travel(self) -> None:
         slow = self.random.random() < self.faults.slow
