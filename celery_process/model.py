@@ -112,6 +112,8 @@ class StoredProcess:
     overrides: Overrides = Overrides()
     run: RunStatus | None = None
     aggregate_stats: Stats = field(default_factory=dict)
+    epoch: int = 0
+    """The number of its newest run, which may not be kept any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +148,14 @@ class WorkStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkInfo:
-    """One registered work item with its last status."""
+    """One registered work item with its last status. `listed_at`: since when it is on its list."""
 
     name: str
     on: WorkList
     params: Mapping[str, Any]
     changed_at: datetime
-    status: WorkStatus
+    listed_at: datetime
+    status: WorkStatus = WorkStatus()
 
 
 @dataclass(frozen=True, slots=True)

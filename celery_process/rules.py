@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from celery_process.model import REASON_LOST, ErrorEntry, RunSpec, SlotEntry, SlotRef, Stats, Totals
+from celery_process.exceptions import RunOpen
+from celery_process.model import REASON_LOST, ErrorEntry, Overrides, RunSpec, RunStatus, SlotEntry, SlotRef, Stats, Totals
 from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
 from celery_process.tolerance import Tolerance
 from celery_process.values import Number, add_stats, decode, encode
@@ -33,6 +34,21 @@ def epoch_of(run: str) -> int:
 def effective(defaults: str, override: str | None) -> str:
     """Return the settings of a run: the code's defaults overlaid by what `update_settings` stored (B5)."""
     return encode({**decode(defaults), **decode(override)}, argument="settings") if override else defaults
+
+
+def restored(old: Overrides, given: Overrides) -> Overrides:
+    """Return the overrides that a store keeps which has some and is to restore others: their version never decreases."""
+    if (old.settings, old.schedule) == (given.settings, given.schedule):
+        return given if given.version >= old.version else old
+    version = given.version if given.version > old.version else old.version + 1
+    return replace(given, version=version, changed_at=given.changed_at or old.changed_at)
+
+
+def run_open(process: str, run: RunStatus) -> RunOpen:
+    """Return the error of an operation that needs that no run is open."""
+    return RunOpen(
+        f"Run {run.id} of {process!r} is open; let it end, or cancel it, and try again.", process=process, run=run
+    )
 
 
 def takes_slot(

@@ -77,6 +77,15 @@ class Definitions(ABC):
     def resume(self, process: str) -> None:
         """End the pause, if there is one."""
 
+    @abstractmethod
+    def restore(self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False) -> None:
+        """Write what the reads of another store gave: overrides, aggregate, last slot, epoch, and a page of items.
+
+        Items come with their lists, times and versions. Epoch, last slot and versions never go back, a pause is set and
+        not ended, and an item that changed here since stays, unless `force` replaces it. A repeat changes nothing. Raises
+        `RunOpen`, and then has written nothing.
+        """
+
 
 class Runs(ABC):
     """The life of a run as a whole."""

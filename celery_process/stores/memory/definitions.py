@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
 from typing import Any
 
+from celery_process import rules
 from celery_process.exceptions import CannotJoin, SettingsChanged
-from celery_process.model import Pause
+from celery_process.model import Pause, StoredProcess, WorkInfo
 from celery_process.states import WorkList
 from celery_process.stores.base import Definitions, Store
 from celery_process.stores.memory.rows import Process, Work
-from celery_process.values import to_us
+from celery_process.values import encode, to_us
 
 
 def refuse_using(using: Any) -> None:
@@ -103,3 +104,23 @@ class MemoryDefinitions(MemoryBase, Definitions):
     def resume(self, process: str) -> None:  # noqa: D102
         with self._lock:
             self._of(process).paused = None
+
+    def restore(  # noqa: D102
+        self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
+    ) -> None:
+        with self._lock:
+            row = self._of(process)
+            if row.open_run is not None:
+                raise rules.run_open(process, row.open_run.status())
+            row.epoch = max(row.epoch, stored.epoch)
+            row.last_slot = max(filter(None, (row.last_slot, stored.last_slot)), default=None)
+            row.aggregate = dict(stored.aggregate_stats)
+            row.paused = stored.paused or row.paused
+            row.overrides = rules.restored(row.overrides, stored.overrides)
+            for work in works:
+                old, version = row.works.get(work.name), to_us(work.changed_at)
+                if old is not None and old.version >= version:
+                    if not force or old.version == version:
+                        continue
+                    version = old.version + 1
+                row.works[work.name] = Work(work.on, work.listed_at, encode(work.params), version)

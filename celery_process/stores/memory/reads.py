@@ -28,6 +28,7 @@ class MemoryReads(MemoryBase, Reads):
                 overrides=row.overrides,
                 run=last.status() if last else None,
                 aggregate_stats=dict(row.aggregate),
+                epoch=row.epoch,
             )
 
     def overrides(self, process: str) -> Overrides:  # noqa: D102

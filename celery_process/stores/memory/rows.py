@@ -207,4 +207,4 @@ class Process:
             status = item.status()
         elif kept is not None and kept.version == work.version:
             status = kept.status
-        return WorkInfo(name, work.on, decode(work.params), from_us(work.version), status)
+        return WorkInfo(name, work.on, decode(work.params), from_us(work.version), work.listed_at, status)

@@ -79,6 +79,11 @@ class RedisStore(Store):
     def resume(self, process: str) -> None:  # noqa: D102
         definitions.resume(self._client, process)
 
+    def restore(  # noqa: D102
+        self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
+    ) -> None:
+        definitions.restore(self._client, process, stored, works, force=force)
+
     def claim_run(  # noqa: D102
         self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str
     ) -> RunClaim:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from celery_process.exceptions import CannotJoin, SettingsChanged
+from celery_process import rules
+from celery_process.exceptions import CannotJoin, ProcessError, SettingsChanged, StoreUnavailable
+from celery_process.model import StoredProcess, WorkInfo
 from celery_process.states import WorkList
+from celery_process.stores.redis import reads
 from celery_process.stores.redis.client import Client
-from celery_process.stores.redis.keys import CHUNK, chunks
-from celery_process.stores.redis.records import LETTERS
+from celery_process.stores.redis.keys import CHUNK, chunks, slot_text
+from celery_process.stores.redis.records import LETTERS, encode_stats
+from celery_process.values import encode, to_us
 
 BYTES = 512 * 1024
 """Params that one script is given at most."""
@@ -73,6 +77,48 @@ def update_settings(
             found=version,
         )
     return int(version)
+
+
+def restore(client: Client, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool) -> None:
+    """Write what another store had: the process with the first items, then the others, a script for each many."""
+    given, pause = stored.overrides, stored.paused
+    if given.schedule is not None:
+        client.tried("restore", lambda server: server.sadd(client.schedules, process))
+    fields = {
+        "epoch": stored.epoch or "",
+        "last": "" if stored.last_slot is None else slot_text(stored.last_slot),
+        "aggregate": encode_stats(stored.aggregate_stats),
+        "paused": "" if pause is None else to_us(pause.at),
+        "note": "" if pause is None else pause.note,
+        "paused_by": "" if pause is None else pause.by,
+        "sv": given.version,
+        "changed": "" if given.changed_at is None else to_us(given.changed_at),
+        "changed_by": given.by,
+    }
+    texts = [part for text in (given.settings, given.schedule) for part in (int(text is not None), text or "")]
+    items = {work.name: work for work in works}
+    params = {name: encode(work.params) for name, work in items.items()}
+    for chunk in list(_by_size(params)) or [[]]:
+        rows = [
+            part
+            for name in chunk
+            for part in (
+                name,
+                LETTERS[items[name].on],
+                to_us(items[name].listed_at),
+                to_us(items[name].changed_at),
+                params[name],
+            )
+        ]
+        if client.call("restore", "restore", process, int(force), *fields.values(), *texts, *rows):
+            raise _run_open(client, process)
+
+
+def _run_open(client: Client, process: str) -> ProcessError:
+    run = reads.process(client, process).run
+    if run is None or not run.state.is_open:
+        return StoreUnavailable(f"A run of {process!r} was open and has just ended; restore again.", operation="restore")
+    return rules.run_open(process, run)
 
 
 def pause(client: Client, process: str, *, note: str, by: str) -> None:

@@ -46,6 +46,7 @@ def process(client: Client, name: str) -> StoredProcess:
         overrides=read_overrides(fields),
         run=read_run(name, shown) if shown else None,
         aggregate_stats=decode_stats(fields.get("aggregate")),
+        epoch=int(fields.get("epoch") or 0),
     )
 
 

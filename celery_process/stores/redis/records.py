@@ -140,12 +140,13 @@ def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
 
 def read_work(name: str, work: str, status: str | None, item: str | None) -> WorkInfo:
     """Return a registration with its live status, where the open run has it at this version, else with its last."""
-    on, _, version, params = work.split("\n", 3)
+    on, listed, version, params = work.split("\n", 3)
     return WorkInfo(
         name=name,
         on=LISTS[on],
         params=decode(params),
         changed_at=from_us(int(version)),
+        listed_at=from_us(int(listed)),
         status=_live(version, item) or _last(version, status) or WorkStatus(),
     )
 

@@ -38,6 +38,7 @@ from celery_process.stores.sql import (
     purge,
     reads,
     reporting,
+    restoring,
     runs,
     stopping,
     sweeps,
@@ -112,6 +113,11 @@ class SqlStore(Store):
 
     def resume(self, process: str) -> None:  # noqa: D102
         self._ready.write("resume", definitions.resume, process)
+
+    def restore(  # noqa: D102
+        self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
+    ) -> None:
+        self._ready.write("restore", restoring.restore, process, stored, works, force=force)
 
     def claim_run(  # noqa: D102
         self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str

@@ -41,6 +41,7 @@ def process(tx: Transaction, name: str) -> StoredProcess:
         overrides=stored,
         run=None if last is None else status_of(tx, last),
         aggregate_stats=row.aggregate_stats,
+        epoch=row.epoch,
     )
 
 
@@ -131,6 +132,7 @@ def _infos(tx: Transaction, process: str, works: Sequence[Row[Any]]) -> tuple[Wo
             on=row.on_list,
             params=decode(row.params),
             changed_at=from_us(row.params_version),
+            listed_at=row.listed_at,
             status=found.get((row.name, row.params_version), WorkStatus()),
         )
         for row in works

@@ -15,6 +15,7 @@ from celery_process.testing.conformance.reads import TestReads, TestUpkeep
 from celery_process.testing.conformance.redrives import TestRedrive
 from celery_process.testing.conformance.release import TestRelease
 from celery_process.testing.conformance.reports import TestOutcomes, TestReports
+from celery_process.testing.conformance.restores import TestRestore
 from celery_process.testing.conformance.runs import TestClaimingRuns, TestClosing, TestGenerations
 from celery_process.testing.conformance.stops import TestPausing, TestStopping
 from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestNotices, TestSweep
@@ -44,6 +45,7 @@ __all__ = [
     "TestRegistering",
     "TestRelease",
     "TestReports",
+    "TestRestore",
     "TestStopping",
     "TestSweep",
     "TestTexts",
