@@ -31,7 +31,6 @@ class Claims:
 def facts(tx: Transaction, key: RunKey, names: Collection[str]) -> dict[str, Row[Any]]:
     """Read in one SELECT all that decides about items: the item, its run, the pause, the registration, the settings."""
     item, run, process, work, settings = tx.t.item, tx.t.run, tx.t.process, tx.t.work, tx.t.settings
-    of_run = sa.and_(run.c.process == item.c.process, run.c.epoch == item.c.epoch)
     of_work = sa.and_(work.c.process == item.c.process, work.c.name == item.c.name)
     query = (
         sa.select(
@@ -50,12 +49,12 @@ def facts(tx: Transaction, key: RunKey, names: Collection[str]) -> dict[str, Row
             tx.clock.label("now"),
         )
         .select_from(
-            item.join(run, of_run)
+            item.join(run, key.row(run))
             .join(process, process.c.name == item.c.process)
             .outerjoin(work, of_work)
             .outerjoin(settings, settings.c.process == item.c.process)
         )
-        .where(key.rows(item), among(item.c.name, names), run.c.run_uuid == key.uuid)
+        .where(key.rows(item), among(item.c.name, names))
     )
     rows = {row.name: row for row in tx.rows(query)}
     for row in rows.values():
@@ -64,7 +63,10 @@ def facts(tx: Transaction, key: RunKey, names: Collection[str]) -> dict[str, Row
 
 
 def still(tx: Transaction, row: Row[Any]) -> sa.Update:
-    """Return an update of an item that matches only while nobody changed it since it was read."""
+    """Return an update of an item that matches only while nobody changed it since it was read.
+
+    What renews a lease raises the sequence; an item that went through other hands has another token or attempt.
+    """
     item = tx.t.item
     same = (
         item.c.id == row.id,
@@ -114,13 +116,8 @@ def _claim(tx: Transaction, key: RunKey, names: Sequence[str], *, token: str, le
 
 
 def _take(tx: Transaction, row: Row[Any], token: str, lease: timedelta) -> None:
-    item = tx.t.item
-    # An expired lease may be renewed by its holder until the moment that the item is taken.
-    unrenewed = item.c.lease_until == row.lease_until if row.state is ItemState.CLAIMED else sa.true()
     tx.compare_and_set(
-        still(tx, row)
-        .where(unrenewed)
-        .values(
+        still(tx, row).values(
             state=ItemState.CLAIMED,
             token=token,
             sequence=0,

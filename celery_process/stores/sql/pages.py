@@ -139,9 +139,9 @@ def close_if_due(tx: Transaction, key: RunKey) -> RunStatus | None:
     state, reason = rules.closing(row.state, row.reason, row.counts.get("lost", 0))
     duration = tx.now - row.started_at
     stats = rules.finish_stats(row.stats, state=state, total_errors=row.total_errors, duration=duration)
-    tx.compare_and_set(
+    tx.change(
         sa.update(run)
-        .where(run.c.id == row.id, run.c.state == row.state)
+        .where(run.c.id == row.id)
         .values(state=state, reason=reason, finished_at=tx.now, progress_at=tx.now, stats=stats)
     )
     tx.change(

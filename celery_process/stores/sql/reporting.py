@@ -108,7 +108,8 @@ def _write(tx: Transaction, held: Held, given: ItemReport, lease: timedelta) -> 
     if given.outcome is not None:
         finished_at = rules.finish_time(given.outcome, tx.now)
         values |= {"state": ItemState.DONE, "outcome": given.outcome, "finished_at": finished_at}
-    same = (item.c.id == row.id, item.c.state == held.state, item.c.token == row.token, item.c.sequence == held.sequence)
+    # Who ends an item that another holds takes its token away, so that the state needs no look.
+    same = (item.c.id == row.id, item.c.token == row.token, item.c.sequence == held.sequence)
     tx.compare_and_set(sa.update(item).where(*same).values(**values))
     held.sequence, held.totals, held.errors = given.sequence, given.totals, errors
     held.error_count += of_work

@@ -44,9 +44,9 @@ def _stop(tx: Transaction, key: RunKey, reason: StopReason) -> tuple[str | None,
 def abort(tx: Transaction, run: Row[Any], reason: StopReason) -> None:
     """Make a locked run, which is ACTIVE, ABORTING; its cursor goes to the end."""
     table = tx.t.run
-    tx.compare_and_set(
+    tx.change(
         sa.update(table)
-        .where(table.c.id == run.id, table.c.state == RunState.ACTIVE)
+        .where(table.c.id == run.id)
         .values(state=RunState.ABORTING, reason=reason.value, cursor_list=None, cursor_name="")
     )
 
