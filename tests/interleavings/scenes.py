@@ -98,6 +98,17 @@ class Scene:
             self.store.claim_run(self.process, uuid=uuid4().hex, slot=self.slot(1), spec=RunSpec(), again=Again.NEVER, by="")
         )
 
+    def lose(self) -> Any:
+        """Claim `b` and vanish: the sweep gives it back."""
+        self.claim("b", "lost")
+        self.clock.advance(2 * LEASE)
+        return self.sweep()
+
+    def report_late(self) -> None:
+        """Let whoever was ever given an item report its end: of each item one holder may be told that it is completed."""
+        for name, _, token in sorted(self.held):
+            self.report(name, token)
+
     def finish_others(self) -> None:
         """Bring the run to its end as a sweep and one worker would."""
         for turn in range(20):
@@ -115,6 +126,7 @@ class Scene:
 
     def check(self) -> None:
         """Raise AssertionError where something is lost, or was counted or closed twice."""
+        self.report_late()
         self.finish_others()
         check_invariants(self.store, self.process)
         run = self.store.run(self.process, self.run)
@@ -150,6 +162,8 @@ ACTS: Mapping[str, Callable[[Scene], Any]] = {
     "unregister": lambda scene: scene.store.unregister(scene.process, ["a", "b"]),
     "abort": lambda scene: scene.report("a", HOLDER, errors=1, outcome=None),
     "release": lambda scene: scene.release(),
+    "release and claim": lambda scene: (scene.release(), scene.claim("a", uuid4().hex)),
+    "claim and lose": lambda scene: scene.lose(),
     "sweep": lambda scene: scene.sweep(),
 }
 """What a client can do, by name."""

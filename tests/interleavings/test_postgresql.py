@@ -18,7 +18,7 @@ from .scenes import ACTS, Scene
 pytestmark = pytest.mark.server("postgresql")
 
 DEEPLY = os.environ.get("CP_T3_DEEP") == "1"
-LONG = ("claim and finish", "replace")
+LONG = ("claim and finish", "replace", "release and claim", "claim and lose")
 """Acts of many statements, which meet a few others only."""
 AMID = tuple(combinations_with_replacement([act for act in ACTS if act not in LONG], 2))
 AT_THE_END = ("claim of an expired", "supersede", "abort", "release", "sweep")
@@ -114,6 +114,19 @@ def test_two_pages(stage: Stage) -> None:
 def test_replaced(stage: Stage, other: str) -> None:
     """A run is superseded and the next one claimed, beside one that ends its items, and beside another that does the same."""
     stage.play("replace", other, at_end=True, preemptions=2 if DEEPLY else 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("claim", "claim and lose"),
+        *(("release and claim", act) for act in ("release", "finish", "claim of an expired", "sweep")),
+    ],
+    ids=lambda act: act,
+)
+def test_there_and_back(stage: Stage, one: str, other: str) -> None:
+    """An item that goes to another holder and comes back, between two statements of one that read it before."""
+    stage.play(one, other, at_end=False, preemptions=2 if DEEPLY else 1)
 
 
 def test_three(stage: Stage) -> None:

@@ -224,6 +224,22 @@ class TestItemClaims:
             assert drive.claim_one(wrong, "a").answer is ClaimAnswer.CONFLICT
         assert drive.claim_one(run, "b").answer is ClaimAnswer.CONFLICT
 
+    def test_same_names_elsewhere(self, drive: Driver) -> None:
+        """Items, params and settings of other processes are their own, whatever their names and epochs."""
+        drive.store.update_settings(drive.process, settings='{"keep":1}', schedule=None)
+        run = drive.begin("a", "b")
+        others = [Driver(drive.store, f"{drive.process}{letter}", drive.clock) for letter in "xyz"]
+        theirs = []
+        for number, other in enumerate(others):
+            other.store.update_settings(other.process, settings=f'{{"keep":{number + 2}}}', schedule=None)
+            other.register("a", "b", params=f'{{"x":{number}}}')
+            theirs.append(other.begin())
+        claims = [claimed.claim_one(of, "a") for claimed, of in zip([drive, *others], [run, *theirs], strict=True)]
+        assert {claim.answer for claim in claims} == {ClaimAnswer.CLAIMED}
+        assert [claim.params for claim in claims] == ["{}", '{"x":0}', '{"x":1}', '{"x":2}']
+        assert [claim.settings for claim in claims] == [f'{{"keep":{number}}}' for number in (1, 2, 3, 4)]
+        assert drive.claim_one(theirs[0], "b").answer is ClaimAnswer.CONFLICT
+
     def test_several(self, drive: Driver) -> None:
         """Several items are answered one by one, in the order asked."""
         run = drive.begin("a", "b", "c")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celery_process.states import PageAnswer, RunState, WorkList, WorkState
-from celery_process.testing.conformance.driver import MINUTE, Driver, at_once, new_id
+from celery_process.testing.conformance.driver import MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 
 
@@ -254,6 +254,13 @@ class TestPages:
 
 class TestPublishing:
     """`mark_published`."""
+
+    def test_other_uuid_published(self, drive: Driver) -> None:
+        """What is noted for a run of the same epoch but another uuid is not noted for this one."""
+        run = drive.begin("a")
+        drive.store.mark_published(drive.process, f"{drive.status(run).epoch}-{new_id()}", ["a"])
+        drive.clock.advance(11 * SECOND)
+        assert drive.sweep(run).publish
 
     def test_published(self, drive: Driver) -> None:
         """An item that was published is not returned to publish."""
