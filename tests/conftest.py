@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -27,6 +29,18 @@ def _sibling(name: str) -> ModuleType:
 
 servers = _sibling("servers")
 redis_servers = _sibling("redis_servers")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many cases of the conformance suite each store passed."""
+    passed: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("passed", ()):
+        path, _, case = report.nodeid.partition("::")
+        if Path(path).parent.name == "conformance" and case.startswith("Test"):
+            server = re.search(r"[\[-](valkey|redis)[\]-]", case)
+            passed[Path(path).stem.removeprefix("test_") + (f" ({server[1]})" if server else "")] += 1
+    if passed:
+        terminalreporter.line("T1: cases passed · " + " · ".join(f"{store} {count:,}" for store, count in passed.items()))
 
 
 def _offered(server: AbstractContextManager[str]) -> Iterator[str]:

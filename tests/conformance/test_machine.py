@@ -7,6 +7,7 @@ each time, so that a change alone can make it fail.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -27,15 +28,38 @@ from celery_process.testing.machine import store_machine
 
 EXAMPLES = os.environ.get("CP_T2_EXAMPLES")
 STEPS = int(os.environ.get("CP_T2_STEPS", "50"))
+OPERATIONS = set(Store.__abstractmethods__)
 
 
-def run(make_store: Callable[[MovableClock], Store], *, examples: int) -> Counter[str]:
+Run = Callable[..., "Counter[str]"]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Give the function that runs the machine on a store, prints its figures, and returns what its examples came to."""
+
+    def run(store: str, make_store: Callable[[MovableClock], Store], *, examples: int) -> Counter[str]:
+        began, examples = time.monotonic(), int(EXAMPLES or examples)
+        reached = machine(make_store, examples)
+        calls, answers = sum(reached[name] for name in OPERATIONS), len(set(reached) - OPERATIONS)
+        with capsys.disabled():
+            print(  # noqa: T201 - the log is where it belongs
+                f"\nT2: {store} · {examples:,} examples of {STEPS} steps · {calls:,} calls of {len(OPERATIONS & set(reached))} "
+                f"operations, each answered as by memory; {answers} states and answers met · {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
+        return reached
+
+    return run
+
+
+def machine(make_store: Callable[[MovableClock], Store], examples: int) -> Counter[str]:
     """Run the machine; return what its examples came to."""
     machine = store_machine(make_store)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(EXAMPLES or examples),
+            max_examples=examples,
             stateful_step_count=STEPS,
             deadline=None,
             derandomize=EXAMPLES is None,
@@ -48,9 +72,9 @@ def run(make_store: Callable[[MovableClock], Store], *, examples: int) -> Counte
     return machine.reached
 
 
-def test_memory() -> None:
+def test_memory(run: Run) -> None:
     """The memory store keeps the invariants, and the examples are no idle ones: they come to every state and answer."""
-    reached = run(lambda clock: MemoryStore(clock=clock), examples=300)
+    reached = run("memory", lambda clock: MemoryStore(clock=clock), examples=300)
     words: list[Any] = [f"run {state}" for state in (*RunState, *RunAnswer)]
     words += [f"claim {answer}" for answer in ClaimAnswer] + [f"page {answer}" for answer in PageAnswer]
     words += [f"progress {word}" for word in Progress if word is not Progress.NONE]
@@ -58,31 +82,31 @@ def test_memory() -> None:
     assert not [word for word in [*words, "item removed"] if not reached[word]]
 
 
-def test_sqlite(tmp_path: Path) -> None:
+def test_sqlite(run: Run, tmp_path: Path) -> None:
     """SQLite answers as memory does."""
     url = migrated(f"sqlite:///{tmp_path}/process.db")
-    run(lambda clock: SqlStore(url, clock=clock, synchronous="NORMAL"), examples=200)
+    run("SQLite", lambda clock: SqlStore(url, clock=clock, synchronous="NORMAL"), examples=200)
 
 
 @pytest.mark.server("postgresql")
-def test_postgresql(postgresql_url: str) -> None:
+def test_postgresql(run: Run, postgresql_url: str) -> None:
     """PostgreSQL answers as memory does."""
     url = migrated(postgresql_url)
-    run(lambda clock: SqlStore(url, clock=clock), examples=100)
+    run("PostgreSQL", lambda clock: SqlStore(url, clock=clock), examples=100)
 
 
 @pytest.mark.server("mysql")
-def test_mysql(mysql_url: str) -> None:
+def test_mysql(run: Run, mysql_url: str) -> None:
     """MySQL, or MariaDB, answers as memory does."""
     url = migrated(mysql_url)
-    run(lambda clock: SqlStore(url, clock=clock), examples=100)
+    run("MySQL or MariaDB", lambda clock: SqlStore(url, clock=clock), examples=100)
 
 
 @pytest.mark.server("redis")
-def test_redis(redis_url: str) -> None:
+def test_redis(run: Run, redis_url: str) -> None:
     """Redis, or Valkey, answers as memory does."""
     prefix = f"cp-{uuid4().hex[:12]}:"
-    run(lambda clock: RedisStore(redis_url, key_prefix=prefix, clock=clock), examples=300)
+    run("Redis or Valkey", lambda clock: RedisStore(redis_url, key_prefix=prefix, clock=clock), examples=300)
 
 
 def migrated(url: str) -> str:
