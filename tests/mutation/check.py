@@ -1,11 +1,12 @@
 """The mutation check: each condition of a write is removed in turn, and the tests have to notice.
 
-    python tests/mutation/check.py            every mutant, one after the other; some minutes
+    python tests/mutation/check.py            every mutant, one after the other; an hour or more
     python tests/mutation/check.py --list     what would be removed
 
 A mutant is a copy of the package in which one argument of a `where(…)`, one element of a tuple of conditions that such a
-call is given, or one branch of a shared rule is gone. The suites run on the copy until the first failure; a mutant that
-passes all of them has survived. Exit status 1 if fewer than 95 % are caught.
+call is given, one branch of a shared rule, or one guard of a Lua script, whole or a part of it, is gone. The suites run on
+the copy until the first failure; a mutant that passes all of them has survived. Exit status 1 if fewer than 95 % are
+caught.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,11 +31,20 @@ WRITES = [
     SQL / f"{noun}.py" for noun in ("items", "reporting", "pages", "runs", "stopping", "errors", "sweeps", "definitions")
 ]
 RULES = PACKAGE / "rules.py"
+LUA = PACKAGE / "stores" / "redis" / "lua"
+GUARD = re.compile(r"\bif (.+?) then return\b")
+HELPERS = ("basics.lua", "items.lua")
+"""Scripts that others include; their guards decide about texts, not about writes."""
 SUITES = (
     ["tests/conformance/test_memory.py", "tests/conformance/test_sqlite.py"],
     ["tests/conformance/test_postgresql.py"],
-    ["tests/interleavings"],
     ["tests/integration/test_sql_races.py", "tests/integration/test_sql_joining.py"],
+    ["tests/interleavings"],
+)
+LUA_SUITES = (
+    ["tests/conformance/test_redis.py"],
+    ["tests/integration/test_redis_store.py", "tests/integration/test_redis_atomicity.py"],
+    ["tests/integration/test_redis_trial.py", "tests/conformance/test_machine.py::test_redis"],
 )
 """Run in this order, the quickest first."""
 GOAL = 0.95
@@ -111,13 +122,45 @@ def rule_mutants() -> Iterator[Mutant]:
     yield from conditions.found
 
 
+def lua_mutants() -> Iterator[Mutant]:
+    """Return the mutants of the scripts: each early return without its guard, and without each part of it."""
+    for path in sorted(LUA.glob("*.lua")):
+        if path.name in HELPERS:
+            continue
+        text = path.read_text(encoding="utf-8")
+        for found in GUARD.finditer(text):
+            line = text.count("\n", 0, found.start()) + 1
+            whole = (found.start(1), found[1], "false")
+            for start, part, new in dict.fromkeys((whole, *_parts(found.start(1), found[1]))):
+                before = len(text[:start].encode())
+                yield Mutant(path, before, before + len(part.encode()), new, line, part)
+
+
+def _parts(start: int, condition: str) -> Iterator[tuple[int, str, str]]:
+    """Return the operands of a condition, those of `or` to be false and those of `and` true, as far down as they go."""
+    for word, new in ((" or ", "false"), (" and ", "true")):
+        depth, begin, parts = 0, 0, []
+        for place, letter in enumerate(condition):
+            depth += (letter == "(") - (letter == ")")
+            if depth == 0 and condition.startswith(word, place):
+                parts.append((begin, condition[begin:place]))
+                begin = place + len(word)
+        if parts:
+            for offset, part in (*parts, (begin, condition[begin:])):
+                yield start + offset, part, new
+                inner = part.removeprefix("not ").strip()
+                if inner.startswith("(") and inner.endswith(")"):
+                    yield from _parts(start + offset + part.index("(") + 1, inner[1:-1])
+            return
+
+
 def caught_by(mutant: Mutant, copy: Path) -> str:
     """Run the suites on a copy with the mutant; return the first test that failed, or nothing."""
     target = copy / mutant.path.relative_to(ROOT)
     whole = mutant.path.read_bytes()
     target.write_bytes(whole[: mutant.start] + mutant.new.encode() + whole[mutant.end :])
     try:
-        for suite in SUITES:
+        for suite in LUA_SUITES if mutant.path.suffix == ".lua" else SUITES:
             present = [test for test in suite if (copy / test).exists()]
             command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=60", *present]
             environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -138,7 +181,9 @@ def main() -> int:
     parser.add_argument("--part", default="1/1", help="the k-th of n parts, such as 2/4, to spread the check over machines")
     options = parser.parse_args()
     part, parts = (int(number) for number in options.part.split("/"))
-    mutants = [mutant for mutant in (*sql_mutants(), *rule_mutants()) if options.only in str(mutant)][part - 1 :: parts]
+    mutants = [mutant for mutant in (*sql_mutants(), *rule_mutants(), *lua_mutants()) if options.only in str(mutant)][
+        part - 1 :: parts
+    ]
     if options.list:
         print("\n".join(str(mutant) for mutant in mutants))
         return 0

@@ -48,7 +48,7 @@ def claim_run(tx: Transaction, process: str, *, uuid: str, slot: SlotRef, spec: 
         last_slot=row.last_slot,
         entry=ledger.find(tx, process, slot.slot),
         generations=0 if last is None else last.generation + 1,
-        changed=again is Again.IF_CHANGED and last is not None and _changed_since(tx, last),
+        changed=last is not None and _changed_since(tx, last),
     ):
         return RunClaim(RunAnswer.LOST)
     refused = _refused(tx, row)

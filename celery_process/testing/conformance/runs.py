@@ -178,7 +178,7 @@ class TestGenerations:
     @pytest.mark.parametrize("change", ["settings", "registration", "unregistration"])
     @pytest.mark.parametrize("after", [timedelta(0), MINUTE])
     def test_if_changed(self, drive: Driver, change: str, after: timedelta) -> None:
-        """A change since the start of its run, that instant included, lets a slot run again as its next generation."""
+        """Where asked for, a change since the start of its run, or at it, lets a slot run again: the next generation."""
         run = drive.start("a")
         drive.clock.advance(after)
         if change == "settings":
@@ -188,6 +188,7 @@ class TestGenerations:
         else:
             drive.unregister("a")
         drive.work_off(run)
+        assert drive.claim_run(again=Again.NEVER).answer is RunAnswer.LOST
         claim = drive.claim_run(again=Again.IF_CHANGED)
         assert claim.run is not None
         assert (claim.answer, claim.run.generation, claim.run.slot) == (RunAnswer.CLAIMED, 1, drive.slot().slot)
