@@ -283,6 +283,11 @@ class Processes:
         return self.store.check()
 
 
+def registries() -> tuple[Processes, ...]:
+    """Return the registries of all apps of this interpreter, of which there is one as a rule."""
+    return tuple(_by_app.values())
+
+
 def registry_of(app: Celery) -> Processes | None:
     """Return the registry of an app, or None where it has none."""
     return _by_app.get(app)

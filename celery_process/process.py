@@ -94,7 +94,8 @@ class Process:
     def register_work(self, name: str, params: Mapping[str, Any] | None = None, *, using: Any = None) -> bool:
         """Put an item on the active list; return whether that changed anything (B8).
 
-        With `using`, a SQLAlchemy Session or Connection, the write joins that transaction: yours to commit.
+        With `using`, a SQLAlchemy Session or Connection, or the alias of a Django database, the write joins that
+        transaction: yours to commit.
         """
         return bool(self.register_works({check_work_name(name): params}, using=using))
 

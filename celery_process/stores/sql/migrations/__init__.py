@@ -32,17 +32,21 @@ class Schema:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._checked = 0
+        self.command = COMMAND
+        """What brings the tables up to `VERSION`."""
+        self.creates = database.is_sqlite
+        """Whether missing tables are made at first use."""
 
     def ensure(self) -> None:
-        """Refuse tables of another version. SQLite has nobody else to create them, so it does so itself."""
+        """Refuse tables of another version. SQLite has nobody else to create them, so there it does so itself."""
         if self._checked == os.getpid():
             return
         found = self.version()
-        if found == 0 and self._db.is_sqlite:
+        if found == 0 and self.creates:
             self.migrate()
             found = self.version()
         if found != VERSION:
-            raise _mismatch(self._db.address.shown, found)
+            raise self._mismatch(found)
         self._checked = os.getpid()
 
     def check(self) -> tuple[str, ...]:
@@ -59,12 +63,23 @@ class Schema:
         """Bring the tables up to `VERSION`, each step a transaction; return a line for each that this call did."""
         done = []
         if self.version() > VERSION:
-            raise _mismatch(self._db.address.shown, self.version())
+            raise self._mismatch(self.version())
         self._db.write("migrate", _begin)
         for number, (title, upgrade) in enumerate(MIGRATIONS, start=1):
             if self._db.write("migrate", _step, number, upgrade):
                 done.append(f"{self._db.tables.prefix}*: version {number}, {title}")
         return tuple(done)
+
+    def _mismatch(self, found: int) -> SchemaMismatch:
+        if found > VERSION:
+            text = (
+                f"are of version {found}, newer than the {VERSION} of this code; update celery-process here, which then has"
+            )
+        else:
+            state = f"are of version {found}, older than the {VERSION} of this code" if found else "do not exist yet"
+            text = f"{state}; run"
+        message = f"The tables of {self._db.address.shown} {text}: {self.command}"
+        return SchemaMismatch(message, found=found, wanted=VERSION, command=self.command)
 
 
 def _warnings(tx: Transaction) -> tuple[str, ...]:
@@ -85,6 +100,12 @@ def _version(tx: Transaction, url: str) -> int:
     return int(tx.value(sa.select(meta.c.number).where(meta.c.name == _KEY)) or 0)
 
 
+def step(tx: Transaction, number: int) -> bool:
+    """Bring the tables from the version before to a version, in a transaction of the caller's; return whether it did."""
+    _begin(tx)
+    return _step(tx, number, MIGRATIONS[number - 1][1])
+
+
 def _begin(tx: Transaction) -> None:
     meta = v0001.meta(tx.t.prefix)
     if not sa.inspect(tx.conn).has_table(meta.name):
@@ -102,12 +123,3 @@ def _step(tx: Transaction, number: int, upgrade: Callable[[Connection, str], Non
     mine = (meta.c.name == _KEY, meta.c.number == number - 1)
     tx.compare_and_set(sa.update(meta).where(*mine).values(number=number))
     return True
-
-
-def _mismatch(url: str, found: int) -> SchemaMismatch:
-    if found > VERSION:
-        text = f"are of version {found}, newer than the {VERSION} of this code; update celery-process here, which then has"
-    else:
-        state = f"are of version {found}, older than the {VERSION} of this code" if found else "do not exist yet"
-        text = f"{state}; run"
-    return SchemaMismatch(f"The tables of {url} {text}: {COMMAND}", found=found, wanted=VERSION, command=COMMAND)

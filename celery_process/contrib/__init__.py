@@ -1,0 +1,1 @@
+"""What ties the library to other frameworks; nothing here is imported unless they are used."""

@@ -1,0 +1,21 @@
+"""The app's configuration."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class CeleryProcessConfig(AppConfig):
+    """Imports `processes.py` of every installed app, as Celery does `tasks.py`, but in web processes too."""
+
+    name = "celery_process.contrib.django"
+    label = "celery_process"
+    verbose_name = "Processes"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect nothing, write nothing: registries adopt what is defined here when they are made."""
+        from celery_process.contrib.django import checks  # noqa: F401, PLC0415 - registers itself
+
+        autodiscover_modules("processes")

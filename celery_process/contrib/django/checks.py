@@ -1,0 +1,55 @@
+"""System checks: what `manage.py check` says of the settings before anything runs. They connect to nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core import checks
+from django.db import connections
+
+from celery_process.app import Processes, registries
+from celery_process.config import read_config
+from celery_process.contrib.django.store import alias_of
+from celery_process.exceptions import ConfigurationError
+
+
+@checks.register("celery_process")
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """Check `CELERY_PROCESS_*`, the registry, and the database that `django://` names."""
+    if not registries():
+        hint = (
+            "Make a Processes(app) beside the Celery app, and import that module in the project's __init__.py, as Celery's "
+            "guide for Django does with the app."
+        )
+        return [checks.Warning("No Celery app has processes.", hint=hint, id="celery_process.W001")]
+    return [message for registry in registries() for message in _check(registry)]
+
+
+def _check(registry: Processes) -> list[checks.CheckMessage]:
+    found: list[checks.CheckMessage] = []
+    try:
+        read_config(registry.app)
+    except ConfigurationError as error:
+        found.append(checks.Error(str(error), id="celery_process.E001"))
+    url = registry.app.conf.get("process_backend")
+    if not url:
+        hint = "Set CELERY_PROCESS_BACKEND = 'django://default', or to the URL of another store."
+        found.append(checks.Error("No CELERY_PROCESS_BACKEND is configured.", hint=hint, id="celery_process.E002"))
+    elif isinstance(url, str) and url.startswith("django://"):
+        found += _check_alias(url)
+    return found
+
+
+def _check_alias(url: str) -> list[checks.CheckMessage]:
+    try:
+        alias = alias_of(url)
+    except ConfigurationError as error:
+        return [checks.Error(str(error), id="celery_process.E003")]
+    settings, found = connections[alias].settings_dict, list[checks.CheckMessage]()
+    if not settings.get("AUTOCOMMIT", True):
+        hint = "A registration with using= is kept once you commit."
+        found.append(checks.Warning(f"AUTOCOMMIT is off for {alias!r}.", hint=hint, id="celery_process.W002"))
+    if connections[alias].vendor == "sqlite" and (settings.get("OPTIONS") or {}).get("transaction_mode") != "IMMEDIATE":
+        hint = "Set OPTIONS = {'transaction_mode': 'IMMEDIATE'}: a block that reads first then waits, and does not fail."
+        found.append(checks.Warning(f"{alias!r} is an SQLite file that runs write to.", hint=hint, id="celery_process.W003"))
+    return found

@@ -1,0 +1,46 @@
+"""`manage.py celery_process …`: the command line of `celery -A proj process …`, on the project's own app."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from celery.bin.base import CLIContext
+from django.core.management.base import BaseCommand, CommandError
+
+from celery_process.app import registries
+from celery_process.cli import process
+
+
+class Command(BaseCommand):
+    """Hands its arguments to the group of commands as they are."""
+
+    help = "Processes: look at them, run them, pause them, change their work and settings."
+    requires_system_checks: list[str] = []  # noqa: RUF012 - the name and kind are Django's
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run one command; its exit status is the command's."""
+        try:
+            self.handle(*argv[2:])
+        except CommandError as error:
+            self.stderr.write(f"Error: {error}")
+            sys.exit(error.returncode)
+
+    def handle(self, *args: Any, **_: Any) -> None:
+        """Run one command, for `call_command` too."""
+        found = registries()
+        if len(found) != 1:
+            raise CommandError(
+                "Several Celery apps have processes; say which one is meant: celery -A APP process …"
+                if found
+                else "No Celery app has processes; make a Processes(app) beside the app, and import that module in the "
+                "project's __init__.py."
+            )
+        obj = CLIContext(app=found[0].app, no_color=False, workdir=None)
+        process.main(args=list(args), prog_name="manage.py celery_process", obj=obj)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        """Return a parser that leaves all arguments alone."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.add_argument("args", nargs="*")
+        return parser

@@ -1,0 +1,125 @@
+"""The store `django://default`: the SQL store on a database of `DATABASES`, over connections of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.db.utils import ConnectionDoesNotExist
+
+from celery_process.contrib.django.joining import URLS, joined
+from celery_process.exceptions import CannotJoin, ConfigurationError
+from celery_process.stores.sql import SqlStore
+from celery_process.stores.sql.engine import Given, Result, Step
+from celery_process.stores.sql.transaction import Transaction
+
+TABLE_PREFIX = "cp_"
+"""The tables are Django models, so their names are fixed."""
+DJANGOS_OWN = frozenset(
+    ("assume_role", "context", "cursor_factory", "isolation_level", "pool", "prepare_threshold", "server_side_binding")
+)
+"""Keys of a database's OPTIONS that are not the server's. Those of SQLite are all left out."""
+
+
+class DjangoStore(SqlStore):
+    """The URL names an alias of `DATABASES`; `using=` takes that alias and joins `transaction.atomic()` on it."""
+
+    def __init__(self, url: str, *, table_prefix: str = TABLE_PREFIX, **options: Any) -> None:
+        if table_prefix != TABLE_PREFIX:
+            raise ConfigurationError(
+                f"process_table_prefix is {table_prefix!r:.40}, and the tables of {url:.40} are Django models named "
+                f"{TABLE_PREFIX}…; leave the setting out.",
+                setting="process_table_prefix",
+                value=table_prefix,
+            )
+        self.alias = alias_of(url)
+        super().__init__(own_url(self.alias), **options)
+        self.url = f"django://{self.alias}"
+        self._schema.command = f"python manage.py migrate celery_process --database {self.alias}"
+        self._schema.creates = False
+
+    def migrate(self) -> tuple[str, ...]:
+        """Return nothing where the tables fit; raises `SchemaMismatch`, which names Django's own command, elsewhere."""
+        self._schema.check()
+        return ()
+
+    def _define(
+        self, operation: str, using: Any, step: Step[Given, Result], *args: Given.args, **more: Given.kwargs
+    ) -> Result:
+        if not isinstance(using, str):
+            return super()._define(operation, using, step, *args, **more)
+        if using != self.alias:
+            raise CannotJoin(
+                f"using={using!r:.80} is another database than the store's, {self.url}; pass using={self.alias!r}, or leave "
+                "it out and call after your commit, with transaction.on_commit().",
+                using=using,
+            )
+        database = self._ready
+        with joined(self.alias) as conn:
+            return step(Transaction(conn, database.tables, database.clock), *args, **more)
+
+
+def alias_of(url: str) -> str:
+    """Return the alias in `django://alias`; raises `ConfigurationError` where `DATABASES` has none of that name."""
+    parts = urlsplit(url)
+    alias = parts.netloc
+    if not alias or parts.path.strip("/") or parts.query:
+        raise ConfigurationError(
+            f"process_backend {url!r:.80} is not django:// and an alias of DATABASES; write django://default.",
+            setting="process_backend",
+            value=url,
+        )
+    try:
+        vendor = connections[alias].vendor
+    except ConnectionDoesNotExist:
+        known = ", ".join(sorted(connections.settings))
+        raise ConfigurationError(
+            f"process_backend {url!r:.80} names no database of DATABASES, which has {known}; use one of them.",
+            setting="process_backend",
+            value=url,
+        ) from None
+    except ImproperlyConfigured as error:
+        raise ConfigurationError(
+            f"process_backend {url!r:.80} needs Django's settings: {error}", setting="process_backend", value=url
+        ) from error
+    if vendor not in URLS:
+        raise ConfigurationError(
+            f"process_backend {url!r:.80} is on {vendor}; django:// works on {' and '.join(sorted(URLS))}. Give the "
+            "database by its own URL instead, as in mysql://user@host/name.",
+            setting="process_backend",
+            value=url,
+        )
+    return alias
+
+
+def own_url(alias: str) -> str:
+    """Return the URL that leads to the database of an alias, whose settings are read as they are now."""
+    settings: Mapping[str, Any] = connections[alias].settings_dict
+    name = str(settings["NAME"])
+    if connections[alias].vendor == "sqlite":
+        if ":memory:" in name or "mode=memory" in name:
+            raise ConfigurationError(
+                f"django://{alias} is an SQLite database in memory, which no other connection can see; give it a file "
+                f"(in tests: DATABASES[{alias!r}]['TEST'] = {{'NAME': 'test.sqlite3'}}).",
+                setting="process_backend",
+                value=f"django://{alias}",
+            )
+        return sa.URL.create("sqlite", database=name).render_as_string()
+    options = {key: str(value) for key, value in (settings.get("OPTIONS") or {}).items() if key not in DJANGOS_OWN}
+    host, port = settings.get("HOST") or "", settings.get("PORT")
+    if host.startswith("/"):  # a folder with the server's socket goes into the query
+        options["host"], host = host, ""
+    url = sa.URL.create(
+        "postgresql",
+        username=settings.get("USER") or None,
+        password=settings.get("PASSWORD") or None,
+        host=host or None,
+        port=int(port) if port else None,
+        database=name or None,
+        query=options,
+    )
+    return url.render_as_string(hide_password=False)
