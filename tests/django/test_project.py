@@ -148,6 +148,58 @@ print(process.run_now().state.value, Key.objects.count())
     assert said.split() == ["COMPLETED", "0"]
 
 
+def test_views(shop: Shop) -> None:
+    """Who may look gets the original's documents, others 401 or 403; nothing else than looking is allowed."""
+    said = shop.shell(
+        OUTSET
+        + """
+import json
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from shop.celery import app
+app.conf.task_always_eager = True
+process.register_work("<b>&", {"key_ttl": 60, "note": "x", "more": [1, 2]})
+process.register_work("old")
+process.unregister_work("old")
+add("one", [4000])
+run = process.run_now()
+process.register_work("zz")
+process.unregister_work("late")
+client = Client()
+words = [client.get("/processes").status_code]
+user = User.objects.create_user("ann")
+client.force_login(user)
+words.append(client.get("/processes/key-gc").status_code)
+user.user_permissions.add(Permission.objects.get(codename="view_process"))
+answers = [client.get(path) for path in (
+    "/processes", "/processes/key-gc", "/processes/key-gc?works=1", "/processes/none", "/processes?works=x")]
+words += [answer.status_code for answer in answers] + [client.post("/processes/key-gc").status_code]
+print(json.dumps([words, run.id, *(answer.json() for answer in answers), dict(answers[2].headers)]))
+"""
+    )
+    words, run, whole, one, cut, none, wrong, headers = json.loads(said)
+    assert words == [401, 403, 200, 200, 200, 404, 400, 405]
+    assert whole == {"processes": {"key-gc": one["process"]}}
+    assert "'none'" in none["error"]
+    assert "works" in wrong["error"]
+    made = one["process"]
+    assert (made["processName"], made["instance"], made["scheduleFrequency"]) == ("key-gc", run, "3600s")
+    assert made["settings"] == {"intParams": {"key_ttl": "3600"}}
+    assert list(made["activeWork"]) == ["<b>&", "one", "zz"]
+    hostile = made["activeWork"]["<b>&"]
+    assert hostile["params"] == {"intParams": {"key_ttl": "60"}, "stringParams": {"note": "x", "more": "[1,2]"}}
+    assert made["activeWork"]["one"]["status"]["stats"] == {"keys_removed": 1}
+    assert made["activeWork"]["zz"]["status"] == {"state": "NEW"}
+    assert list(made["cleanupWork"]) == ["late"]
+    assert list(made["droppedWork"]) == ["old"]
+    status = made["processStatus"]
+    assert (status["state"], status["progressTime"]) == ("COMPLETED", status["finishTime"])
+    assert status["stats"] == made["aggregateStats"]
+    assert (status["stats"]["workItems"], status["stats"]["workItemsCleaned"]) == (2, 1)
+    assert status["startTime"].endswith("Z")
+    assert (list(cut["process"]["activeWork"]), headers["X-More-Work"]) == (["<b>&"], "active")
+
+
 def test_commands(shop: Shop) -> None:
     """The exit status is the command's; an error is one line; the tables are Django's to make."""
     said = shop.call("celery_process", "show", "nothing", fails=True)

@@ -6,7 +6,18 @@ DATA = Path(os.environ["SHOP_DATA"])
 SECRET_KEY = "not a secret"
 USE_TZ = True
 ROOT_URLCONF = "shop.urls"
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "keys", "celery_process.contrib.django"]
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "keys",
+    "celery_process.contrib.django",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+ALLOWED_HOSTS = ["testserver"]
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",

@@ -1,0 +1,11 @@
+"""`path("", include("celery_process.contrib.django.urls"))` gives `/processes` and `/processes/<name>`."""
+
+from django.urls import path
+
+from celery_process.contrib.django import views
+
+app_name = "celery_process"
+urlpatterns = (
+    path("processes", views.processes, name="processes"),
+    path("processes/<path:name>", views.process, name="process"),
+)
