@@ -1,4 +1,4 @@
-"""One baton for several clients of a database: whoever has it runs one statement, or the commit, and gives it back.
+"""One baton for several clients of a store: whoever has it runs one statement, the commit, or one script, and gives it back.
 
 A client that waits for a row lock has not given it back, and the others go on. Which of them goes next is somebody
 else's decision; `schedules` makes all decisions there are, up to a number of preemptions.
@@ -65,21 +65,11 @@ class Played:
 
 
 class Baton:
-    """Listens to an engine. Statements of threads that are no clients go through."""
+    """Plays schedules. What listens to the store calls `_wait` before each step; threads that are no clients go through."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
         self._turn = threading.Condition()
         self._clients: dict[int, Client] = {}
-        self._watcher = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        sa.event.listen(engine, "before_cursor_execute", self._before_statement)
-        sa.event.listen(engine, "commit", self._before_commit)
-
-    def close(self) -> None:
-        """Listen no more."""
-        sa.event.remove(self._engine, "before_cursor_execute", self._before_statement)
-        sa.event.remove(self._engine, "commit", self._before_commit)
-        self._watcher.close()
 
     def play(self, acts: Sequence[Callable[[], Any]], choices: Sequence[int]) -> Played:
         """Run the acts, going by the choices and after their end without a preemption."""
@@ -147,27 +137,64 @@ class Baton:
                 client.where = Where.INSIDE
 
     def _lacks_lock(self, client: Client) -> bool:
-        blockers = sa.func.cardinality(sa.func.pg_blocking_pids(client.backend))
-        return bool(self._watcher.execute(sa.select(blockers)).scalar())
+        return False
 
-    def _before_statement(self, conn: Connection, *_: Any) -> None:
-        self._wait(conn)
-
-    def _before_commit(self, conn: Connection) -> None:
-        if "isolation_level" not in conn.get_execution_options():  # else it only reads
-            self._wait(conn)
-
-    def _wait(self, conn: Connection) -> None:
+    def _wait(self, backend: int = 0) -> None:
         client = self._clients.get(threading.get_ident())
         if client is None:
             return
-        driver: Any = conn.connection.driver_connection
-        client.backend = driver.info.backend_pid
+        client.backend = backend
         with self._turn:
             client.where = Where.BEFORE
             self._turn.notify_all()
             assert self._turn.wait_for(lambda: client.may_go, LONGEST), "nobody gave the baton on"
             client.may_go = False
+
+
+class SqlBaton(Baton):
+    """Listens to an engine of PostgreSQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+        self._watcher = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        sa.event.listen(engine, "before_cursor_execute", self._before_statement)
+        sa.event.listen(engine, "commit", self._before_commit)
+
+    def close(self) -> None:
+        """Listen no more."""
+        sa.event.remove(self._engine, "before_cursor_execute", self._before_statement)
+        sa.event.remove(self._engine, "commit", self._before_commit)
+        self._watcher.close()
+
+    def _lacks_lock(self, client: Client) -> bool:
+        blockers = sa.func.cardinality(sa.func.pg_blocking_pids(client.backend))
+        return bool(self._watcher.execute(sa.select(blockers)).scalar())
+
+    def _before_statement(self, conn: Connection, *_: Any) -> None:
+        driver: Any = conn.connection.driver_connection
+        self._wait(driver.info.backend_pid)
+
+    def _before_commit(self, conn: Connection) -> None:
+        if "isolation_level" not in conn.get_execution_options():  # else it only reads
+            self._before_statement(conn)
+
+
+class RedisBaton(Baton):
+    """Listens to the Redis store's client: a round trip is a step, of one script or of several that are sent together."""
+
+    def __init__(self, client: Any) -> None:
+        super().__init__()
+        self._client, self._tried = client, client.tried
+        client.tried = self._before_trip
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._client.tried = self._tried
+
+    def _before_trip(self, operation: str, once: Callable[[Any], Any]) -> Any:
+        self._wait()
+        return self._tried(operation, once)
 
 
 def schedules(play: Callable[[tuple[int, ...]], Played], *, preemptions: int) -> Iterator[Played]:

@@ -12,8 +12,9 @@ import pytest
 from celery_process.stores.sql import SqlStore, retry
 from celery_process.testing import MovableClock
 
-from .baton import Baton, Played, schedules
-from .scenes import ACTS, Scene
+from .baton import SqlBaton
+from .scenes import ACTS
+from .stage import Stage
 
 pytestmark = pytest.mark.server("postgresql")
 
@@ -41,8 +42,8 @@ def store(postgresql_url: str, clock: MovableClock) -> Iterator[SqlStore]:
 
 
 @pytest.fixture(scope="module")
-def baton(store: SqlStore) -> Iterator[Baton]:
-    baton = Baton(store._db.engine)
+def baton(store: SqlStore) -> Iterator[SqlBaton]:
+    baton = SqlBaton(store._db.engine)
     yield baton
     baton.close()
 
@@ -53,32 +54,10 @@ def tally() -> Counter[str]:
     return Counter()
 
 
-class Stage:
-    """Plays schedules of acts, each in a scene of its own, and checks the scene after each."""
-
-    def __init__(self, store: SqlStore, clock: MovableClock, baton: Baton, tally: Counter[str]) -> None:
-        self._store, self._clock, self._baton, self._tally = store, clock, baton, tally
-
-    def play(self, *acts: str, at_end: bool, preemptions: int, page: int = 2) -> None:
-        """Play every schedule of the acts with at most so many preemptions."""
-        scene: Scene
-
-        def once(choices: tuple[int, ...]) -> Played:
-            nonlocal scene
-            scene = Scene(self._store, self._clock, at_end, page)
-            return self._baton.play([lambda act=act: ACTS[act](scene) for act in acts], choices)
-
-        for played in schedules(once, preemptions=preemptions):
-            self._tally.update(schedules=1, waited=played.waited, statements=len(played.decisions))
-            try:
-                scene.check()
-            except AssertionError as error:
-                error.add_note(f"{acts}, in the order {[decision.chosen for decision in played.decisions]}")
-                raise
-
-
 @pytest.fixture
-def stage(store: SqlStore, clock: MovableClock, baton: Baton, tally: Counter[str], monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(
+    store: SqlStore, clock: MovableClock, baton: SqlBaton, tally: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> Stage:
     monkeypatch.setattr(retry.time, "sleep", lambda _: None)
     return Stage(store, clock, baton, tally)
 
