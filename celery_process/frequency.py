@@ -1,8 +1,8 @@
 """What the argument `schedule` may be, how the store writes it down, and which slots it gives.
 
-A schedule is seconds, a `timedelta`, Celery's `schedule`, `crontab` or `solar`, or an instant. It becomes a `Frequency`:
-the value that people read, the occurrence rule of `slots`, and a JSON text that is the same wherever the same schedule is
-meant.
+A schedule is seconds, a `timedelta`, or Celery's `schedule`, `crontab` or `solar`; a row of a scheduler may also say `once`.
+It becomes a `Frequency`: the value that people read, the occurrence rule of `slots`, and a JSON text that is the same
+wherever the same schedule is meant.
 """
 
 from __future__ import annotations
@@ -72,20 +72,23 @@ def frequency(value: object, *, minimum: timedelta, zone: str = "UTC", own_zone:
         event, latitude, longitude = value.event, float(value.lat), float(value.lon)
         text = json.dumps({"solar": {"event": event, "lat": latitude, "lon": longitude}})
         return Frequency(value, Solar(event, latitude, longitude), text)
-    if isinstance(value, datetime):
-        at = check_instant(value, argument="schedule").astimezone(UTC)
-        return Frequency(at, Once(at), json.dumps({"clocked": at.isoformat()}))
     if isinstance(value, schedule):
         value = value.run_every
     every = slots.clamp(seconds(value, argument="schedule", above_zero=True), minimum)
     return Frequency(every, Interval(every), json.dumps({"interval": every.total_seconds()}))
 
 
+def once(instant: datetime) -> Frequency:
+    """Return the frequency of one instant, which a clocked row says; refuses an instant without a time zone."""
+    at = check_instant(instant, argument="schedule").astimezone(UTC)
+    return Frequency(at, Once(at), json.dumps({"clocked": at.isoformat()}))
+
+
 def seconds(value: object, *, argument: str, above_zero: bool = False) -> timedelta:
     """Return seconds or a timedelta as a timedelta; refuses negative ones, NaN, and more than a hundred years."""
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
         wanted = (
-            "seconds, a timedelta, or celery.schedules.schedule or crontab"
+            "seconds, a timedelta, or celery.schedules.schedule, crontab or solar"
             if argument == "schedule"
             else "seconds or a timedelta"
         )
@@ -109,7 +112,7 @@ def from_text(text: str, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
     if "solar" in document:
         return frequency(solar(**document["solar"]), minimum=minimum)
     if "clocked" in document:
-        return frequency(datetime.fromisoformat(document["clocked"]), minimum=minimum)
+        return once(datetime.fromisoformat(document["clocked"]))
     return frequency(document["interval"], minimum=minimum, zone=zone)
 
 

@@ -22,7 +22,7 @@ from django_celery_beat.models import (
 
 from celery_process.beats.merge import Agreed
 from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
-from celery_process.frequency import Frequency, frequency
+from celery_process.frequency import Frequency, frequency, once
 from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Interval, Solar
 
@@ -140,7 +140,7 @@ def _frequency(found: Any, followed: Followed) -> Frequency:
         place = solar(found.solar.event, float(found.solar.latitude), float(found.solar.longitude))
         return frequency(place, minimum=minimum)
     if found.clocked is not None:
-        return frequency(found.clocked.clocked_time, minimum=minimum)
+        return once(found.clocked.clocked_time)
     return frequency(timedelta(**{found.interval.period: found.interval.every}), minimum=minimum)
 
 

@@ -57,6 +57,7 @@ class Follower:
 
     def __init__(self, rows: Rows, followed: Sequence[Followed]) -> None:
         self._rows, self._followed = rows, followed
+        self._said: dict[str, str] = {}
 
     def start(self) -> None:
         """Do the first round now, so that beat begins with what was agreed; the others in a thread."""
@@ -87,6 +88,9 @@ class Follower:
             self._warn(f"The periodic task of {followed.process.name}", error)
 
     def _warn(self, what: str, error: Exception) -> None:
+        if self._said.get(what) == str(error):
+            return
+        self._said[what] = str(error)
         logger.warning("%s could not be followed: %s", what, error, extra={"action": "row_unfollowed"})
 
     def _settle(self, followed: Followed) -> None:
