@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from celery.schedules import solar
 from django.db import close_old_connections, transaction
 from django.db.utils import IntegrityError
 from django_celery_beat.models import (
@@ -20,15 +18,13 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
 from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
-from celery_process.frequency import Frequency, frequency, once
+from celery_process.frequency import Frequency, frequency
 from celery_process.schedule import ProcessSchedule
-from celery_process.slots import Interval, Solar
 
-_KINDS = ("interval", "crontab", "solar", "clocked")
-_MOST = 2**31 - 1
-"""The highest number that a row's interval holds."""
+_KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
 
 
 class DjangoRows(Rows):
@@ -62,13 +58,8 @@ class DjangoRows(Rows):
         entries.update(scheduler.all_as_schedule())
 
     def held(self, schedule: Frequency) -> Frequency:
-        """Round an interval that is too long for microseconds, and a place on earth, as the columns do."""
-        if isinstance(schedule.occurrences, Interval):
-            return frequency(_rounded(schedule.occurrences.period), minimum=timedelta(0))
-        if isinstance(schedule.occurrences, Solar):
-            at = schedule.occurrences
-            return frequency(solar(at.event, round(at.latitude, 6), round(at.longitude, 6)), minimum=timedelta(0))
-        return schedule
+        """Return what the columns make of a schedule."""
+        return columns.held(schedule)
 
     def read(self, followed: Followed) -> Row | None:
         """Return the row of a process."""
@@ -80,7 +71,7 @@ class DjangoRows(Rows):
             found,
             _frequency(found, followed),
             found.enabled,
-            Agreed.from_text(_headers(found).get(REMEMBERED)),
+            columns.agreed_in(found.headers),
             found.date_changed,
             ends=found.one_off or found.expires is not None,
         )
@@ -94,7 +85,7 @@ class DjangoRows(Rows):
                     task=followed.task,
                     enabled=enabled,
                     description=f"The schedule of the process {followed.process.name}.",
-                    headers=json.dumps({REMEMBERED: Agreed(self.held(schedule).text, schedule.text, not enabled).text}),
+                    headers=columns.remembering(None, Agreed(self.held(schedule).text, schedule.text, not enabled)),
                     **{key: followed.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
                     **_columns(schedule, followed.zone),
                 )
@@ -102,15 +93,12 @@ class DjangoRows(Rows):
             return  # another beat was faster
 
     def write(
-        self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed | None
+        self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
     ) -> None:
         """Change a row that is as it was read, in one statement, and tell the scheduler."""
         found = row.found
         as_read = {f"{kind}_id": getattr(found, f"{kind}_id") for kind in _KINDS}
-        headers = _headers(found)
-        if agreed is not None:
-            headers[REMEMBERED] = agreed.text
-        changed: dict[str, Any] = {"headers": json.dumps(headers)}
+        changed: dict[str, Any] = {"headers": columns.remembering(found.headers, agreed)}
         if schedule is not None:
             changed |= _columns(schedule, followed.zone)
             if found.clocked_id is not None:
@@ -124,61 +112,25 @@ class DjangoRows(Rows):
             PeriodicTasks.update_changed()
 
 
-def _headers(found: Any) -> dict[str, Any]:
-    try:
-        headers = json.loads(found.headers or "{}")
-    except ValueError:
-        return {}
-    return headers if isinstance(headers, dict) else {}
-
-
 def _frequency(found: Any, followed: Followed) -> Frequency:
     minimum, zone = followed.process.definition.min_schedule_frequency, followed.zone
     if found.crontab is not None:
         return frequency(found.crontab.schedule, minimum=minimum, zone=zone, own_zone=str(found.crontab.timezone))
     if found.solar is not None:
-        place = solar(found.solar.event, float(found.solar.latitude), float(found.solar.longitude))
-        return frequency(place, minimum=minimum)
+        return columns.solar_of(found.solar.event, found.solar.latitude, found.solar.longitude)
     if found.clocked is not None:
-        return once(found.clocked.clocked_time)
+        return columns.clocked_of(found.clocked.clocked_time)
     return frequency(timedelta(**{found.interval.period: found.interval.every}), minimum=minimum)
 
 
 def _columns(schedule: Frequency, zone: str) -> dict[str, Any]:
     """Return the columns that say a schedule: one of the four kinds, the others empty."""
-    columns: dict[str, Any] = dict.fromkeys(_KINDS)
-    document = json.loads(schedule.text)
-    kind = next(iter(document))
-    if isinstance(schedule.occurrences, Interval):
-        columns["interval"] = _interval(schedule.occurrences.period)
-    elif kind == "crontab":
-        fields = {"timezone": zone, **document["crontab"]}
-        fields["timezone"] = fields.pop("zone", zone)
-        columns["crontab"] = _one(CrontabSchedule, **fields)
-    elif kind == "solar":
-        place = document["solar"]
-        columns["solar"] = _one(SolarSchedule, event=place["event"], latitude=place["lat"], longitude=place["lon"])
-    else:
-        columns["clocked"] = _one(ClockedSchedule, clocked_time=schedule.value)
-        columns["one_off"] = True
-    return columns
+    kind, model = columns.columns_of(schedule, zone, _one)
+    found: dict[str, Any] = {**dict.fromkeys(_KINDS), kind: model}
+    return {**found, "one_off": True} if kind == "clocked" else found
 
 
-def _rounded(period: timedelta) -> timedelta:
-    microseconds = period // timedelta(microseconds=1)
-    if microseconds % 1_000_000 and microseconds <= _MOST:
-        return period
-    return timedelta(seconds=min(max(round(period.total_seconds()), 1), _MOST))
-
-
-def _interval(period: timedelta) -> Any:
-    """Return the interval of a period: whole seconds, else microseconds, where that many fit."""
-    held = _rounded(period)
-    if held.microseconds:
-        return _one(IntervalSchedule, every=held // timedelta(microseconds=1), period=IntervalSchedule.MICROSECONDS)
-    return _one(IntervalSchedule, every=int(held.total_seconds()), period=IntervalSchedule.SECONDS)
-
-
-def _one(model: Any, **fields: Any) -> Any:
+def _one(kind: str, **fields: Any) -> Any:
     # The tables have no unique key, and may hold a schedule twice.
+    model = _KINDS[kind]
     return model.objects.filter(**fields).first() or model.objects.create(**fields)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from celery import Celery
 from kombu.utils.imports import symbol_by_name
 
 from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
@@ -20,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 _ADAPTERS = {
     "django_celery_beat.schedulers": "celery_process.beats.django:DjangoRows",
+    "redbeat.schedulers": "celery_process.beats.redbeat:RedBeatRows",
+    "sqlalchemy_celery_beat.schedulers": "celery_process.beats.sqlalchemy:SqlAlchemyRows",
 }
 """The adapter of a scheduler, by the module that defines it."""
 _ALIASES = {
@@ -28,7 +29,7 @@ _ALIASES = {
 }
 
 
-def keeps_rows(app: Celery) -> bool:
+def keeps_rows(app: Any) -> bool:
     """Whether the scheduler that this program names keeps its schedule in rows; nothing is imported to know.
 
     A name on the command line (`-S`) goes before `beat_scheduler`.
@@ -38,6 +39,7 @@ def keeps_rows(app: Celery) -> bool:
     if not isinstance(named, str):
         return adapter_module(named) in _ADAPTERS
     module = _ALIASES.get(named, named).replace(":", ".").rpartition(".")[0]
+    # Both packages offer their scheduler under shorter names too, such as `redbeat.RedBeatScheduler`.
     return module in _ADAPTERS or module.partition(".")[0] in {known.partition(".")[0] for known in _ADAPTERS}
 
 

@@ -64,9 +64,9 @@ class Rows(ABC):
 
     @abstractmethod
     def write(
-        self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed | None
+        self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
     ) -> None:
-        """Change a row: None keeps what it has. `agreed` is remembered with the change, or in the next round."""
+        """Change a row: None keeps what it has. `agreed` is remembered with the change."""
 
     def held(self, schedule: Frequency) -> Frequency:
         """Return what a row makes of a schedule that it cannot hold exactly."""

@@ -70,6 +70,8 @@ def test_what_was_agreed_is_read_back():
         ("django_celery_beat.schedulers:DatabaseScheduler", True),
         ("django_celery_beat.schedulers.DatabaseScheduler", True),
         ("django", True),
+        ("redbeat.RedBeatScheduler", True),
+        ("sqlalchemy_celery_beat.schedulers:DatabaseScheduler", True),
         ("celery.beat:PersistentScheduler", False),
     ],
 )

@@ -18,7 +18,9 @@ NAMES = {
     "celery.bootsteps": "the step that publishes the sweep from each worker",
     "celery.schedules.crontab": "a schedule that a process may have",
     "celery.schedules.schedule": "a schedule that a process may have, and the base of the one that follows the store",
+    "celery.schedules.solar": "a schedule that a process may have",
     "celery.signals.beat_init": "the moment at which beat gets entries that its configuration lacks",
+    "celery.signals.import_modules": "the moment at which the named scheduler is known, and beat is not set up yet",
     "celery.utils.dispatch.Signal": "the kind of signal that Celery's users know",
 }
 """Names of Celery's public API: documented, and in `__all__` where the module has one."""
