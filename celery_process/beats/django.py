@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import close_old_connections, transaction
 from django.db.utils import IntegrityError
 from django_celery_beat.models import (
@@ -89,8 +90,10 @@ class DjangoRows(Rows):
                     **{key: followed.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
                     **_columns(schedule, followed.zone),
                 )
-        except IntegrityError:
-            return  # another beat was faster
+        except (IntegrityError, ValidationError):
+            if not PeriodicTask.objects.filter(name=followed.task).exists():
+                raise
+            # Another beat was faster.
 
     def write(
         self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import uuid4
 
@@ -109,3 +109,25 @@ def test_row_and_process_agree_whoever_changes_which(bazaar):
         assert "Sending due task prices.schedule" in bazaar.log(name)
         assert "Traceback" not in bazaar.log(name)
         assert "could not be followed" not in bazaar.log(name)
+
+
+@pytest.mark.parametrize("kind", ["django"], indirect=True)
+def test_an_own_row_of_any_name_and_kind_is_followed(bazaar):
+    """A row that was there is the schedule; a change without a signal is seen; a clocked row gives its one slot."""
+    prices = bazaar.prices
+    bazaar.ask("add", "mine", 2)
+    bazaar.worker()
+    bazaar.beat()
+    wait_for_gap(prices, 2 * SECOND)
+    assert bazaar.ask("names") == ["mine"]
+
+    bazaar.ask("quietly", False)
+    wait_for(lambda: prices.state().paused, what="a pause")
+    bazaar.ask("quietly", True)
+    wait_for(lambda: not prices.state().paused, what="the end of the pause")
+
+    at = datetime.now(UTC).replace(microsecond=0) + 8 * SECOND
+    bazaar.ask("at", at.isoformat())
+    wait_for(lambda: at in slots_of(prices), what=f"a run of {at}")
+    assert slots_of(prices)[-1] == at
+    assert not prices.state().paused

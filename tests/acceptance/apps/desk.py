@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import datetime
 from typing import Any
 
 TASK = "prices.schedule"
@@ -47,6 +48,13 @@ class Django:
     def add(self, name: str, every: int) -> None:
         interval = self._models.IntervalSchedule.objects.create(every=every, period="seconds")
         self._models.PeriodicTask.objects.create(name=name, task=TASK, interval=interval)
+
+    def at(self, instant: str) -> None:
+        """Make the row a clocked one."""
+        clock = self._models.ClockedSchedule.objects.create(clocked_time=datetime.fromisoformat(instant))
+        row = self._row()
+        row.interval, row.clocked, row.one_off, row.enabled = None, clock, True, True
+        row.save()
 
     def names(self) -> list[str]:
         return sorted(self._models.PeriodicTask.objects.filter(task=TASK).values_list("name", flat=True))
