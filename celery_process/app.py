@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from celery import Celery
 from celery.signals import beat_init, import_modules
 
-from celery_process import shared, tasks
+from celery_process import shared, slots, tasks
 from celery_process.beats.follow import Follower, keeps_rows, rows_of
 from celery_process.beats.rows import Followed
 from celery_process.config import read_config, store_of, use_store
@@ -18,7 +18,7 @@ from celery_process.definition import Handler, define
 from celery_process.dispatch import Dispatch
 from celery_process.events import emit
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
-from celery_process.frequency import Frequency, frequency, from_text, zone_of
+from celery_process.frequency import Frequency, from_text, once, zone_of
 from celery_process.heartbeat import Heartbeat
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
@@ -232,7 +232,7 @@ class Processes:
             if self._owner(process) is not None:
                 continue
             definition = process.definition
-            initial = process.default_frequency() or frequency(definition.min_schedule_frequency, minimum=timedelta(0))
+            initial = process.default_frequency() or once(slots.NEVER)
             schedule = ProcessSchedule.of(
                 process.name, initial, minimum=definition.min_schedule_frequency, initial_wait=definition.initial_wait
             )

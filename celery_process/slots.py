@@ -140,13 +140,14 @@ class Once:
 
     def following(self, instant: datetime) -> datetime:
         """Return `at`, until it has come."""
-        return self.at if instant < self.at else _NEVER
+        return self.at if instant < self.at else NEVER
 
 
 Occurrences = Interval | Calendar | Solar | Once
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""An instant that does not come."""
 _MAX_SOLAR_DAYS = 400
 """Farthest search: where the sun does not rise in winter or set in summer, an event is less than a year away."""
 _HORIZONS = {"astronomical": "-18", "nautical": "-12", "civil": "-6"}

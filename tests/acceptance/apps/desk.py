@@ -50,11 +50,9 @@ class Django:
         self._models.PeriodicTask.objects.create(name=name, task=TASK, interval=interval)
 
     def at(self, instant: str) -> None:
-        """Make the row a clocked one."""
+        """Make a clocked row for the process that has no schedule in the code."""
         clock = self._models.ClockedSchedule.objects.create(clocked_time=datetime.fromisoformat(instant))
-        row = self._row()
-        row.interval, row.clocked, row.one_off, row.enabled = None, clock, True, True
-        row.save()
+        self._models.PeriodicTask.objects.create(name="once", task="stock.schedule", clocked=clock, one_off=True)
 
     def names(self) -> list[str]:
         return sorted(self._models.PeriodicTask.objects.filter(task=TASK).values_list("name", flat=True))
