@@ -8,15 +8,17 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from celery import Celery
-from celery.signals import beat_init
+from celery.signals import beat_init, import_modules
 
-from celery_process import shared, tasks
+from celery_process import shared, slots, tasks
+from celery_process.beats.follow import Follower, keeps_rows, rows_of
+from celery_process.beats.rows import Followed
 from celery_process.config import read_config, store_of, use_store
 from celery_process.definition import Handler, define
 from celery_process.dispatch import Dispatch
 from celery_process.events import emit
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
-from celery_process.frequency import Frequency, from_text, zone_of
+from celery_process.frequency import Frequency, from_text, once, zone_of
 from celery_process.heartbeat import Heartbeat
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
@@ -72,6 +74,8 @@ class Processes:
         app.on_after_finalize.connect(self._on_finalized, weak=False)
         # By an id of its own: before 5.7 Celery tells methods apart by their function alone, and keeps the first.
         beat_init.connect(self._on_beat, weak=False, dispatch_uid=f"celery_process.{id(self)}")
+        # `-S` is read by now, and beat has not set up its schedule yet.
+        import_modules.connect(self._on_imports, weak=False, dispatch_uid=f"celery_process.imports.{id(self)}")
         for process in list(self._processes.values()):
             self._adopt(process)
         shared.adopt_all(self)
@@ -221,12 +225,32 @@ class Processes:
             }
         return entries
 
+    def _followed(self) -> list[Followed]:
+        """Return the processes whose schedule a row holds: all but those with an own entry of `beat_schedule`."""
+        found = []
+        for process in self:
+            if self._owner(process) is not None:
+                continue
+            definition = process.definition
+            initial = process.default_frequency() or once(slots.NEVER)
+            schedule = ProcessSchedule.of(
+                process.name, initial, minimum=definition.min_schedule_frequency, initial_wait=definition.initial_wait
+            )
+            task = tasks.task_names(process.name)["schedule"]
+            found.append(Followed(process, task, tasks.publishing(definition), schedule, zone_of(self.app)))
+        return found
+
     def _add_entries(self, *processes: Process) -> None:
         """Add the entries of processes, or make them anew; before the app is finalized, leave that to then."""
         if self._app is None or not self._app.finalized:
             return
         # A new dict: the default of `beat_schedule` is one object for all apps.
         known = self.app.conf.beat_schedule or {}
+        if keeps_rows(self.app):
+            # Such a scheduler writes these entries over its rows at each start, edited ones too; they are followed instead.
+            kept = {key: entry for key, entry in known.items() if not isinstance(entry.get("schedule"), ProcessSchedule)}
+            self.app.conf.beat_schedule = kept
+            return
         entries = {
             key: entry
             for key, entry in self._entries(processes).items()
@@ -237,12 +261,20 @@ class Processes:
     def _on_finalized(self, **_: Any) -> None:
         self._add_entries(*self)
 
+    def _on_imports(self, sender: Any, **_: Any) -> None:
+        if sender is self._app:
+            self._add_entries(*self)
+
     def _on_beat(self, sender: Any, **_: Any) -> None:
         """Add entries to a beat that was set up from a `beat_schedule` assigned after the app was finalized."""
         if sender.app is not self._app:
             return
         # As a worker does: what beat unpickles from its file knows no app and takes the current one.
         self.app.set_current()
+        rows = rows_of(sender.scheduler)
+        if rows is not None:
+            Follower(rows, self._followed()).start()
+            return
         missing = {key: entry for key, entry in self._entries(self).items() if key not in sender.scheduler.schedule}
         if missing:
             sender.scheduler.update_from_dict(missing)

@@ -1,7 +1,8 @@
 """What the argument `schedule` may be, how the store writes it down, and which slots it gives.
 
-A schedule is seconds, a `timedelta`, or Celery's `schedule` or `crontab`. It becomes a `Frequency`: the value that people
-read, the occurrence rule of `slots`, and a JSON text that is the same wherever the same schedule is meant.
+A schedule is seconds, a `timedelta`, or Celery's `schedule`, `crontab` or `solar`; a row of a scheduler may also say `once`.
+It becomes a `Frequency`: the value that people read, the occurrence rule of `slots`, and a JSON text that is the same
+wherever the same schedule is meant.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ import json
 import math
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import tzlocal
 from celery import Celery
-from celery.schedules import BaseSchedule, crontab, schedule
+from celery.schedules import BaseSchedule, crontab, schedule, solar
 
 from celery_process import slots
 from celery_process.exceptions import InvalidType, InvalidValue
-from celery_process.slots import Calendar, Interval, Occurrences
+from celery_process.slots import Calendar, Interval, Occurrences, Once, Solar
+from celery_process.values import check_instant
 
 LONGEST = timedelta(days=36_525)
 _FIELDS = {
@@ -52,9 +54,10 @@ def zone_of(app: Celery) -> str:
     return "UTC" if app.conf.enable_utc else str(tzlocal.get_localzone_name())
 
 
-def frequency(value: object, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
+def frequency(value: object, *, minimum: timedelta, zone: str = "UTC", own_zone: str | None = None) -> Frequency:
     """Return the frequency that a schedule argument means; an interval is at least `minimum` (B2).
 
+    A crontab is meant in `zone`, which is the app's; with `own_zone`, in that one, which its text then names.
     Raises `InvalidType` for what is not a schedule and `InvalidValue` for one that is not above 0 or too long.
     """
     if isinstance(value, crontab):
@@ -64,18 +67,28 @@ def frequency(value: object, *, minimum: timedelta, zone: str = "UTC") -> Freque
                 argument="schedule",
                 value=value,
             )
-        return _crontab(value, zone)
+        return _crontab(value, zone, own_zone if own_zone != zone else None)
+    if isinstance(value, solar):
+        event, latitude, longitude = value.event, float(value.lat), float(value.lon)
+        text = json.dumps({"solar": {"event": event, "lat": latitude, "lon": longitude}})
+        return Frequency(value, Solar(event, latitude, longitude), text)
     if isinstance(value, schedule):
         value = value.run_every
     every = slots.clamp(seconds(value, argument="schedule", above_zero=True), minimum)
     return Frequency(every, Interval(every), json.dumps({"interval": every.total_seconds()}))
 
 
+def once(instant: datetime) -> Frequency:
+    """Return the frequency of one instant, which a clocked row says; refuses an instant without a time zone."""
+    at = check_instant(instant, argument="schedule").astimezone(UTC)
+    return Frequency(at, Once(at), json.dumps({"clocked": at.isoformat()}))
+
+
 def seconds(value: object, *, argument: str, above_zero: bool = False) -> timedelta:
     """Return seconds or a timedelta as a timedelta; refuses negative ones, NaN, and more than a hundred years."""
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
         wanted = (
-            "seconds, a timedelta, or celery.schedules.schedule or crontab"
+            "seconds, a timedelta, or celery.schedules.schedule, crontab or solar"
             if argument == "schedule"
             else "seconds or a timedelta"
         )
@@ -93,11 +106,17 @@ def from_text(text: str, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
     """Return the frequency that `Frequency.text` wrote down."""
     document = json.loads(text)
     if "crontab" in document:
-        return _crontab(crontab(**document["crontab"]), zone)
+        fields = dict(document["crontab"])
+        own_zone = fields.pop("zone", None)
+        return _crontab(crontab(**fields), zone, own_zone)
+    if "solar" in document:
+        return frequency(solar(**document["solar"]), minimum=minimum)
+    if "clocked" in document:
+        return once(datetime.fromisoformat(document["clocked"]))
     return frequency(document["interval"], minimum=minimum, zone=zone)
 
 
-def _crontab(value: Any, zone: str) -> Frequency:
+def _crontab(value: Any, zone: str, own_zone: str | None = None) -> Frequency:
     parsed = {name: frozenset(getattr(value, name)) for name in _FIELDS}
     rule = Calendar(
         minutes=parsed["minute"],
@@ -105,9 +124,10 @@ def _crontab(value: Any, zone: str) -> Frequency:
         days=parsed["day_of_month"],
         months=parsed["month_of_year"],
         weekdays=parsed["day_of_week"],
-        zone=zone,
+        zone=own_zone or zone,
     )
-    text = json.dumps({"crontab": {name: _spec(parsed[name], full) for name, full in _FIELDS.items()}})
+    fields = {name: _spec(parsed[name], full) for name, full in _FIELDS.items()}
+    text = json.dumps({"crontab": fields if own_zone is None else {**fields, "zone": own_zone}})
     return Frequency(value, rule, text)
 
 
@@ -125,4 +145,6 @@ def shown(value: object) -> str:
     if isinstance(value, crontab):
         names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
         return "crontab " + " ".join(_spec(frozenset(getattr(value, name)), _FIELDS[name]) for name in names)
+    if isinstance(value, solar):
+        return f"solar {value.event} at {value.lat}, {value.lon}"
     return "on demand" if value is None else str(value)

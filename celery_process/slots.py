@@ -1,15 +1,16 @@
 """Which slot an instant belongs to, when the next one begins, and when a slot is due. Pure decisions over time.
 
-An occurrence rule is an `Interval` or a `Calendar`; both answer `latest(t)`, the last occurrence at or before `t`, and
-`following(t)`, the first one after it. No clock is read here, and Celery is not known.
+An occurrence rule is an `Interval`, a `Calendar`, `Solar` or `Once`; each answers `latest(t)`, the last occurrence at or
+before `t`, and `following(t)`, the first one after it. No clock is read here, and Celery is not known.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from celery_process.exceptions import InvalidValue
@@ -99,7 +100,81 @@ class Calendar:
         return InvalidValue(f"{self} names no day that comes; correct its days and months.", argument="schedule", value=self)
 
 
-Occurrences = Interval | Calendar
+@dataclass(frozen=True, slots=True)
+class Solar:
+    """An event of the sun at a place, as Celery's `solar` names it; needs the package `ephem`, which Celery asks for too.
+
+    Each day (UTC) is asked by itself, so that every beat and worker gets the same second. A day without it has no slot.
+    """
+
+    event: str
+    latitude: float
+    longitude: float
+
+    def latest(self, instant: datetime) -> datetime:
+        """Return the last event at or before `instant`."""
+        return self._first(instant, -1, lambda found: found <= instant)
+
+    def following(self, instant: datetime) -> datetime:
+        """Return the first event after `instant`."""
+        return self._first(instant, 1, lambda found: found > instant)
+
+    def _first(self, instant: datetime, step: int, fits: Callable[[datetime], bool]) -> datetime:
+        start = instant.astimezone(UTC).date()
+        for offset in range(_MAX_SOLAR_DAYS):
+            found = _sun(self.event, self.latitude, self.longitude, start + timedelta(days=offset * step))
+            if found is not None and fits(found):
+                return found
+        raise InvalidValue(f"{self} does not come within a year; choose another event.", argument="schedule", value=self)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One instant. Before it, the slot is the beginning of 1970; after it, the next one does not come before 9999."""
+
+    at: datetime
+
+    def latest(self, instant: datetime) -> datetime:
+        """Return `at`, once it has come."""
+        return self.at if instant >= self.at else _BEGINNING
+
+    def following(self, instant: datetime) -> datetime:
+        """Return `at`, until it has come."""
+        return self.at if instant < self.at else NEVER
+
+
+Occurrences = Interval | Calendar | Solar | Once
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""An instant that does not come."""
+_MAX_SOLAR_DAYS = 400
+"""Farthest search: where the sun does not rise in winter or set in summer, an event is less than a year away."""
+_HORIZONS = {"astronomical": "-18", "nautical": "-12", "civil": "-6"}
+"""Degrees of the sun's centre below the horizon at dawn and dusk; sunrise and sunset are -34 minutes of its upper edge."""
+
+
+@lru_cache(maxsize=4096)
+def _sun(event: str, latitude: float, longitude: float, day: date) -> datetime | None:
+    """Return when an event happens on a day (UTC), to the second, or None where it does not."""
+    import ephem  # noqa: PLC0415 - an optional package
+
+    kind, _, twilight = event.partition("_")
+    place = ephem.Observer()
+    place.lat, place.lon, place.elevation, place.pressure = str(latitude), str(longitude), 0, 0
+    place.horizon = _HORIZONS.get(twilight, "0" if kind == "solar" else "-0:34")
+    midnight = datetime.combine(day, time(0))
+    sun = ephem.Sun()
+    try:
+        if kind == "solar":
+            found = place.next_transit(sun, start=midnight)
+        else:
+            find = place.next_rising if kind in ("dawn", "sunrise") else place.next_setting
+            found = find(sun, start=midnight, use_center=twilight in _HORIZONS)
+    except ephem.CircumpolarError:
+        return None
+    instant: datetime = found.datetime().replace(microsecond=0, tzinfo=UTC)
+    return instant if instant.date() == day else None
 
 
 def _zone(name: str) -> tzinfo:

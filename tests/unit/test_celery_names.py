@@ -18,6 +18,7 @@ NAMES = {
     "celery.bootsteps": "the step that publishes the sweep from each worker",
     "celery.schedules.crontab": "a schedule that a process may have",
     "celery.schedules.schedule": "a schedule that a process may have, and the base of the one that follows the store",
+    "celery.schedules.solar": "a schedule that a process may have",
     "celery.signals.beat_init": "the moment at which beat gets entries that its configuration lacks",
     "celery.utils.dispatch.Signal": "the kind of signal that Celery's users know",
 }
@@ -26,6 +27,7 @@ BEYOND = {
     "celery.schedules.BaseSchedule": "the documented base of all schedules, for the type checker; not in `__all__`",
     "celery.schedules.schedstate": "what is_due() is documented to return; not in `__all__`",
     "celery.bin.base.CLIContext": "what that decorator and Celery's own commands read the app from; no `__all__` there",
+    "celery.signals.import_modules": "a moment at which `-S` is read and beat is not set up yet; not in `__all__`",
     "celery.bin.base.handle_preload_options": "the documented decorator of commands that others add; no `__all__` there",
     "kombu.utils.imports.symbol_by_name": "in kombu's reference; found by name when beat unpickles, it falls back to a default",
     "kombu.utils.url.maybe_sanitize_url": "in kombu's reference; masks passwords as Celery's own reports do",

@@ -1,0 +1,82 @@
+"""What rows with the columns of django-celery-beat hold: both packages with a database have the same four kinds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery_process.beats.merge import Agreed
+from celery_process.beats.rows import REMEMBERED
+from celery_process.frequency import Frequency, frequency, from_text, once
+from celery_process.slots import Interval, Solar
+
+_MOST = 2**31 - 1
+"""The highest number that a row's interval holds."""
+
+
+def interval_of(period: timedelta) -> tuple[int, str]:
+    """Return a period as a number and its unit: whole seconds, else microseconds, where that many fit."""
+    microseconds = period // timedelta(microseconds=1)
+    if microseconds % 1_000_000 and microseconds <= _MOST:
+        return microseconds, "microseconds"
+    return min(max(round(period.total_seconds()), 1), _MOST), "seconds"
+
+
+def held(schedule: Frequency) -> Frequency:
+    """Return what the columns make of a schedule: an interval as above, a place on earth to six digits."""
+    at = schedule.occurrences
+    if isinstance(at, Interval):
+        every, unit = interval_of(at.period)
+        return frequency(timedelta(**{unit: every}), minimum=timedelta(0))
+    if isinstance(at, Solar):
+        return solar_of(at.event, round(at.latitude, 6), round(at.longitude, 6))
+    return schedule
+
+
+def solar_of(event: str, latitude: Any, longitude: Any) -> Frequency:
+    """Return the frequency of a solar row."""
+    place = {"event": event, "lat": float(latitude), "lon": float(longitude)}
+    return from_text(json.dumps({"solar": place}), minimum=timedelta(0))
+
+
+def clocked_of(at: datetime) -> Frequency:
+    """Return the frequency of a clocked row."""
+    return once(at)
+
+
+def columns_of(schedule: Frequency, zone: str, one: Callable[..., Any]) -> tuple[str, Any]:
+    """Return the kind of a schedule and its row, which `one(kind, **fields)` finds or makes."""
+    if isinstance(schedule.occurrences, Interval):
+        every, unit = interval_of(schedule.occurrences.period)
+        return "interval", one("interval", every=every, period=unit)
+    document = json.loads(schedule.text)
+    kind = next(iter(document))
+    if kind == "crontab":
+        fields = dict(document["crontab"])
+        fields["timezone"] = fields.pop("zone", zone)
+        return kind, one(kind, **fields)
+    if kind == "solar":
+        place = document["solar"]
+        return kind, one(kind, event=place["event"], latitude=place["lat"], longitude=place["lon"])
+    return kind, one(kind, clocked_time=schedule.value)
+
+
+def headers_of(text: str | None) -> dict[str, Any]:
+    """Return a row's headers; what is not an object of JSON counts as none."""
+    try:
+        headers = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return headers if isinstance(headers, dict) else {}
+
+
+def agreed_in(text: str | None) -> Agreed | None:
+    """Return what a row's headers remember."""
+    return Agreed.from_text(headers_of(text).get(REMEMBERED))
+
+
+def remembering(text: str | None, agreed: Agreed) -> str:
+    """Return a row's headers with what was agreed."""
+    return json.dumps({**headers_of(text), REMEMBERED: agreed.text})

@@ -1,0 +1,139 @@
+"""The rows of django-celery-beat: `PeriodicTask`, as the Django admin shows and edits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import close_old_connections, transaction
+from django.db.utils import IntegrityError
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    PeriodicTasks,
+    SolarSchedule,
+)
+
+from celery_process.beats import columns
+from celery_process.beats.merge import Agreed
+from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
+from celery_process.frequency import Frequency, frequency
+from celery_process.schedule import ProcessSchedule
+
+_KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
+
+
+class DjangoRows(Rows):
+    """The rows that a `DatabaseScheduler` works from."""
+
+    by = "django-celery-beat"
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """Begin with a connection that works; this thread keeps one of its own."""
+        close_old_connections()
+        yield
+
+    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
+        """Give the scheduler a class of entries that ask these schedules; what else a row says stays as it is."""
+        scheduler = self._scheduler
+
+        class AlignedEntry(scheduler.Entry):  # type: ignore[name-defined]
+            def __init__(self, model: Any, app: Any = None) -> None:
+                super().__init__(model, app=app or scheduler.app)
+                self.options["headers"].pop(REMEMBERED, None)
+                if self.task in schedules:
+                    self.schedule = schedules[self.task]
+
+        scheduler.Entry = AlignedEntry
+        entries = scheduler.schedule
+        entries.clear()
+        entries.update(scheduler.all_as_schedule())
+
+    def held(self, schedule: Frequency) -> Frequency:
+        """Return what the columns make of a schedule."""
+        return columns.held(schedule)
+
+    def read(self, followed: Followed) -> Row | None:
+        """Return the row of a process."""
+        rows = PeriodicTask.objects.select_related(*_KINDS).filter(task=followed.task).order_by("pk")
+        found = min(rows, key=lambda row: row.name != followed.task, default=None)
+        if found is None:
+            return None
+        return Row(
+            found,
+            _frequency(found, followed),
+            found.enabled,
+            columns.agreed_in(found.headers),
+            found.date_changed,
+            ends=found.one_off or found.expires is not None,
+        )
+
+    def create(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> None:
+        """Make the row of a process."""
+        try:
+            with transaction.atomic():
+                PeriodicTask.objects.create(
+                    name=followed.task,
+                    task=followed.task,
+                    enabled=enabled,
+                    description=f"The schedule of the process {followed.process.name}.",
+                    headers=columns.remembering(None, Agreed(self.held(schedule).text, schedule.text, not enabled)),
+                    **{key: followed.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
+                    **_columns(schedule, followed.zone),
+                )
+        except (IntegrityError, ValidationError):
+            if not PeriodicTask.objects.filter(name=followed.task).exists():
+                raise
+            # Another beat was faster.
+
+    def write(
+        self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
+    ) -> None:
+        """Change a row that is as it was read, in one statement, and tell the scheduler."""
+        found = row.found
+        as_read = {f"{kind}_id": getattr(found, f"{kind}_id") for kind in _KINDS}
+        changed: dict[str, Any] = {"headers": columns.remembering(found.headers, agreed)}
+        if schedule is not None:
+            changed |= _columns(schedule, followed.zone)
+            if found.clocked_id is not None:
+                changed.setdefault("one_off", False)
+        if enabled is not None:
+            changed["enabled"] = enabled
+            if not enabled:
+                changed["last_run_at"] = None
+        same = PeriodicTask.objects.filter(pk=found.pk, enabled=found.enabled, headers=found.headers, **as_read)
+        if same.update(**changed):
+            PeriodicTasks.update_changed()
+
+
+def _frequency(found: Any, followed: Followed) -> Frequency:
+    minimum, zone = followed.process.definition.min_schedule_frequency, followed.zone
+    if found.crontab is not None:
+        return frequency(found.crontab.schedule, minimum=minimum, zone=zone, own_zone=str(found.crontab.timezone))
+    if found.solar is not None:
+        return columns.solar_of(found.solar.event, found.solar.latitude, found.solar.longitude)
+    if found.clocked is not None:
+        return columns.clocked_of(found.clocked.clocked_time)
+    return frequency(timedelta(**{found.interval.period: found.interval.every}), minimum=minimum)
+
+
+def _columns(schedule: Frequency, zone: str) -> dict[str, Any]:
+    """Return the columns that say a schedule: one of the four kinds, the others empty."""
+    kind, model = columns.columns_of(schedule, zone, _one)
+    found: dict[str, Any] = {**dict.fromkeys(_KINDS), kind: model}
+    return {**found, "one_off": True} if kind == "clocked" else found
+
+
+def _one(kind: str, **fields: Any) -> Any:
+    # The tables have no unique key, and may hold a schedule twice.
+    model = _KINDS[kind]
+    return model.objects.filter(**fields).first() or model.objects.create(**fields)

@@ -1,0 +1,135 @@
+"""Keeps the rows of a scheduler and the store in agreement: a round every `REFRESH` seconds, in a thread beside beat."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from kombu.utils.imports import symbol_by_name
+
+from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
+from celery_process.beats.rows import Followed, Row, Rows
+from celery_process.exceptions import SettingsChanged
+from celery_process.schedule import REFRESH
+
+logger = logging.getLogger(__name__)
+
+_ADAPTERS = {
+    "django_celery_beat.schedulers": "celery_process.beats.django:DjangoRows",
+    "redbeat.schedulers": "celery_process.beats.redbeat:RedBeatRows",
+    "sqlalchemy_celery_beat.schedulers": "celery_process.beats.sqlalchemy:SqlAlchemyRows",
+}
+"""The adapter of a scheduler, by the module that defines it."""
+_ALIASES = {
+    "django": "django_celery_beat.schedulers:DatabaseScheduler",
+    "redbeat": "redbeat.schedulers:RedBeatScheduler",
+}
+
+
+def keeps_rows(app: Any) -> bool:
+    """Whether the scheduler that this program names keeps its schedule in rows; nothing is imported to know.
+
+    A name on the command line (`-S`) goes before `beat_scheduler`.
+    """
+    context = click.get_current_context(silent=True)
+    named = (context.params.get("scheduler") if context is not None else None) or app.conf.beat_scheduler
+    if not isinstance(named, str):
+        return adapter_module(named) in _ADAPTERS
+    module = _ALIASES.get(named, named).replace(":", ".").rpartition(".")[0]
+    # Both packages offer their scheduler under shorter names too, such as `redbeat.RedBeatScheduler`.
+    return module in _ADAPTERS or module.partition(".")[0] in {known.partition(".")[0] for known in _ADAPTERS}
+
+
+def adapter_module(scheduler_class: type) -> str:
+    """Return the module that makes a class of schedulers one that an adapter knows, or ""."""
+    return next((base.__module__ for base in scheduler_class.__mro__ if base.__module__ in _ADAPTERS), "")
+
+
+def rows_of(scheduler: Any) -> Rows | None:
+    """Return the adapter of a live scheduler, or None where it keeps no rows."""
+    module = adapter_module(type(scheduler))
+    return symbol_by_name(_ADAPTERS[module])(scheduler) if module else None  # type: ignore[no-untyped-call]
+
+
+class Follower:
+    """Follows the rows of some processes, until the interpreter ends."""
+
+    def __init__(self, rows: Rows, followed: Sequence[Followed]) -> None:
+        self._rows, self._followed = rows, followed
+        self._said: dict[str, str] = {}
+
+    def start(self) -> None:
+        """Do the first round now, so that beat begins with what was agreed; the others in a thread."""
+        self.follow()
+        self._rows.align({one.task: one.schedule for one in self._followed})
+        threading.Thread(target=self._run, name="celery_process.beats", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(REFRESH):
+            self.follow()
+
+    def follow(self) -> None:
+        """Bring each row and the store together; what fails is tried in the next round."""
+        try:
+            with self._rows.round():
+                for followed in self._followed:
+                    self._attempt(followed)
+        except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises
+            self._warn("The rows of beat", error)
+
+    def _attempt(self, followed: Followed) -> None:
+        try:
+            self._settle(followed)
+        except SettingsChanged:
+            pass  # the store changed meanwhile; the next round sees both
+        except Exception as error:  # noqa: BLE001 - one row must not keep the others from being followed
+            self._warn(f"The periodic task of {followed.process.name}", error)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        if self._said.get(what) == str(error):
+            return
+        self._said[what] = str(error)
+        logger.warning("%s could not be followed: %s", what, error, extra={"action": "row_unfollowed"})
+
+    def _settle(self, followed: Followed) -> None:
+        process, row = followed.process, self._rows.read(followed)
+        stored = process.dispatch.store.process(process.name)
+        current = process.dispatch.current()
+        if row is None:
+            if process.default_frequency() is not None and current is not None:
+                self._rows.create(followed, current, enabled=stored.paused is None)
+            return
+        of_row = Side(row.schedule.text, not row.enabled, row.changed_at)
+        text = "" if current is None else current.text
+        of_store = Side(text, stored.paused is not None, stored.overrides.changed_at)
+        schedule = schedule_follows(of_row, of_store, row.agreed)
+        pause = Follows.NEITHER if row.ends else pause_follows(of_row, of_store, row.agreed)
+        if schedule is Follows.STORE:
+            process.dispatch.store.update_settings(
+                process.name,
+                settings=None,
+                schedule=row.schedule.text,
+                by=self._rows.by,
+                expected_version=stored.overrides.version,
+            )
+            text = row.schedule.text
+        if pause is Follows.STORE:
+            self._pause(followed, row)
+        paused = of_store.paused if pause is Follows.ROW else of_row.paused
+        to_row = current if schedule is Follows.ROW else None
+        in_row = row.schedule if to_row is None else self._rows.held(to_row)
+        agreed = Agreed(in_row.text, text, paused)
+        if to_row is not None or pause is Follows.ROW or agreed != row.agreed:
+            self._rows.write(
+                followed, row, schedule=to_row, enabled=not paused if pause is Follows.ROW else None, agreed=agreed
+            )
+
+    def _pause(self, followed: Followed, row: Row) -> None:
+        if row.enabled:
+            followed.process.resume()
+        else:
+            followed.process.pause("its periodic task is disabled", by=self._rows.by)

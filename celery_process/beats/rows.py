@@ -1,0 +1,77 @@
+"""What an adapter does for a scheduler: it reads, makes and changes the rows of processes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from celery_process.beats.merge import Agreed
+from celery_process.frequency import Frequency
+from celery_process.process import Process
+from celery_process.schedule import ProcessSchedule
+
+REMEMBERED = "celery_process"
+"""The key under which a row remembers what was agreed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as it was read; `found` is the adapter's own. `ends` where the scheduler disables it by itself."""
+
+    found: Any
+    schedule: Frequency
+    enabled: bool
+    agreed: Agreed | None
+    changed_at: datetime | None = None
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A process with what its row needs; `schedule` is what the live scheduler asks."""
+
+    process: Process
+    task: str
+    options: Mapping[str, Any]
+    schedule: ProcessSchedule
+    zone: str
+
+
+class Rows(ABC):
+    """The rows of one kind of scheduler. A write is dropped where the row changed since it was read."""
+
+    by = ""
+    """Who the store says changed a schedule."""
+
+    @abstractmethod
+    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
+        """Let the live scheduler ask these schedules, by task, instead of what it makes of its rows."""
+
+    @abstractmethod
+    def read(self, followed: Followed) -> Row | None:
+        """Return the row of a process: the one named after its task, else the oldest with that task.
+
+        Raises `ProcessError` for a schedule that no process can have.
+        """
+
+    @abstractmethod
+    def create(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> None:
+        """Make the row of a process; if another beat just did, leave that."""
+
+    @abstractmethod
+    def write(
+        self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
+    ) -> None:
+        """Change a row: None keeps what it has. `agreed` is remembered with the change."""
+
+    def held(self, schedule: Frequency) -> Frequency:
+        """Return what a row makes of a schedule that it cannot hold exactly."""
+        return schedule
+
+    def round(self) -> AbstractContextManager[Any]:
+        """Surround one round over all processes."""
+        return nullcontext()

@@ -1,0 +1,86 @@
+"""What a scheduler's row and the store make of each other's changes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from celery import Celery
+
+from celery_process import Processes
+from celery_process.beats.follow import keeps_rows
+from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+AGREED = Agreed("1", "1", paused=False)
+
+
+@pytest.mark.parametrize(
+    ("row", "store", "agreed", "follows"),
+    [
+        ("1", "1", AGREED, Follows.NEITHER),
+        ("2", "1", AGREED, Follows.STORE),
+        ("1", "2", AGREED, Follows.ROW),
+        ("2", "2", AGREED, Follows.NEITHER),
+        ("2", "1", None, Follows.STORE),
+        ("2", "3", AGREED, Follows.STORE),
+        ("1", "1.5", Agreed("1", "1.5", paused=False), Follows.NEITHER),
+        ("1", "2", Agreed("1", "1.5", paused=False), Follows.ROW),
+    ],
+)
+def test_the_side_that_changed_is_followed(row, store, agreed, follows):
+    """A row that nothing was agreed with is the user's; without times the row goes first."""
+    assert schedule_follows(Side(row, paused=False), Side(store, paused=False), agreed) is follows
+
+
+@pytest.mark.parametrize(("ahead", "follows"), [(1, Follows.STORE), (-1, Follows.ROW)])
+def test_the_later_change_wins(ahead, follows):
+    """Where both changed, their times decide."""
+    row = Side("2", paused=False, changed_at=NOON + timedelta(seconds=ahead))
+    assert schedule_follows(row, Side("3", paused=False, changed_at=NOON), AGREED) is follows
+
+
+@pytest.mark.parametrize(
+    ("row", "store", "agreed", "follows"),
+    [
+        (False, False, AGREED, Follows.NEITHER),
+        (True, False, AGREED, Follows.STORE),
+        (False, True, AGREED, Follows.ROW),
+        (False, True, Agreed("1", "1", paused=True), Follows.STORE),
+        (True, False, Agreed("1", "1", paused=True), Follows.ROW),
+        (True, False, None, Follows.STORE),
+        (False, True, None, Follows.ROW),
+    ],
+)
+def test_a_pause_is_followed(row, store, agreed, follows):
+    """The side that changed is followed; with nothing agreed, the pause."""
+    assert pause_follows(Side("1", paused=row), Side("1", paused=store), agreed) is follows
+
+
+def test_what_was_agreed_is_read_back():
+    """What a person did to the text is as if nothing was agreed."""
+    assert Agreed.from_text(AGREED.text) == AGREED
+    for text in (None, "", "[]", "{}", "null", '{"row": 1, "store": "1", "paused": false}', 3):
+        assert Agreed.from_text(text) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "keeps"),
+    [
+        ("django_celery_beat.schedulers:DatabaseScheduler", True),
+        ("django_celery_beat.schedulers.DatabaseScheduler", True),
+        ("django", True),
+        ("redbeat.RedBeatScheduler", True),
+        ("sqlalchemy_celery_beat.schedulers:DatabaseScheduler", True),
+        ("celery.beat:PersistentScheduler", False),
+    ],
+)
+def test_no_entries_are_given_to_a_scheduler_that_keeps_rows(named, keeps):
+    """It would write them over its rows at each start."""
+    app = Celery("shop", set_as_current=False)
+    app.conf.beat_scheduler = named
+    processes = Processes(app, backend="memory://")
+    processes.process("prices", schedule=1)(lambda work: None)
+    app.finalize()
+    assert keeps_rows(app) is keeps
+    assert ("prices.schedule" in app.conf.beat_schedule) is not keeps
