@@ -50,24 +50,27 @@ def _table(seen: list[Overview]) -> Table:
     from rich.progress_bar import ProgressBar  # noqa: PLC0415 - an extra
     from rich.table import Table  # noqa: PLC0415 - the same
 
-    table = Table(box=None, expand=True, pad_edge=False)
-    table.add_column("PROCESS", overflow="ellipsis", no_wrap=True)
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("", width=12)
-    for header in ("ITEMS", "/S", "LEFT", "ERRORS", "NEXT"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for item in seen:
-        state = "never ran" if item.state is None else item.state.value
-        table.add_row(
-            item.process,
-            "PAUSED" if item.paused else state,
-            ProgressBar(total=1, completed=item.fraction, width=12),
+    rows = [
+        (
+            "PAUSED" if item.paused else "never ran" if item.state is None else item.state.value,
             f"{item.done}/{item.total}",
             "-" if item.rate is None else f"{item.rate:,.1f}",
             "-" if item.remaining is None else f"{item.remaining.total_seconds():,.0f} s",
             f"{item.errors}/{'∞' if item.tolerated is None else item.tolerated}",
             "-" if item.next_slot is None else f"{item.next_slot:%H:%M:%S}",
         )
+        for item in seen
+    ]
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), pad_edge=False)
+    # Of all columns the name alone gives way where the terminal is narrow.
+    table.add_column("PROCESS", overflow="ellipsis", no_wrap=True, ratio=1)
+    for index, header in enumerate(("STATE", "ITEMS", "/S", "LEFT", "ERRORS", "NEXT")):
+        width = max(len(header), *(len(row[index]) for row in rows)) if rows else len(header)
+        table.add_column(header, justify="right" if index else "left", no_wrap=True, width=width)
+        if index == 0:
+            table.add_column("", width=8)
+    for item, (state, *rest) in zip(seen, rows, strict=True):
+        table.add_row(item.process, state, ProgressBar(total=1, completed=item.fraction, width=8), *rest)
     return table
 
 
