@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from itertools import count as counting
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,7 +29,8 @@ class Watch:
     def look(self) -> Overview:
         """Read the store once more."""
         process = self.process
-        store, newest = process.dispatch.store, tuple(islice(process.runs(), 2))
+        store = process.dispatch.store
+        newest = store.runs(process.name, before=None, limit=2)
         run = newest[0].id if newest else None
         if self._listed is None or run != self._run:
             self._run, self._listed = run, sum(process.work_counts().values())
@@ -41,7 +41,7 @@ class Watch:
             now=now,
             listed=self._listed,
             tolerance=process.definition.tolerance,
-            paused=process.state().paused is not None,
+            paused=store.process(process.name).paused is not None,
             next_slot=None if current is None else current.occurrences.following(now),
         )
 
