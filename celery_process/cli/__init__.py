@@ -9,9 +9,8 @@ from celery_process.cli.base import process
 from celery_process.cli.reads import doctor, list_, runs, settings, show, slots
 from celery_process.cli.transfers import export, import_
 from celery_process.cli.verbs import cancel, migrate, pause, redrive, register, resume, run, sweep, unregister
-from celery_process.cli.watching import errors, watch, work
 
-for command in (list_, show, watch, work, errors, runs, slots, settings, doctor):
+for command in (list_, show, runs, slots, settings, doctor):
     process.add_command(command)
 for command in (run, pause, resume, cancel, redrive, register, unregister, sweep, migrate, export, import_):
     process.add_command(command)
