@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -230,55 +229,3 @@ def _schedule(text: str) -> Any:
         raise InvalidValue(
             f"{text!r} is neither seconds nor five crontab fields, such as '*/10 * * * *'.", argument="schedule", value=text
         ) from None
-
-
-@click.command()
-@as_json
-@click.pass_context
-@with_processes
-def doctor(processes: Processes, ctx: click.Context, *, json_: bool) -> None:
-    """Check settings, store, broker and the freshness of the slots; exit status 1 if something is wrong."""
-    findings: list[dict[str, str]] = []
-
-    def note(what: str, level: str, text: str) -> None:
-        findings.append({"what": what, "level": level, "text": text})
-
-    try:
-        for warning in processes.check():
-            note("store", "warning", warning)
-        note("store", "ok", f"{processes.store.url} answers")
-    except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        note("store", "error", str(error))
-    else:
-        for process in processes:
-            note(process.name, *_freshness(process))
-    try:
-        with processes.app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, timeout=3)
-        note("broker", "ok", f"{connection.as_uri()} answers")
-    except Exception as error:  # noqa: BLE001 - whatever the transport raises
-        note("broker", "error", f"out of reach: {error}; check broker_url")
-    if json_:
-        print_json(findings)
-    else:
-        print_table(("WHAT", "", "FINDING"), ((item["what"], item["level"], item["text"]) for item in findings))
-    if any(item["level"] == "error" for item in findings):
-        ctx.exit(1)
-
-
-def _freshness(process: Process) -> tuple[str, str]:
-    """Judge beat by the slots it brought: a beat that answers may still be wedged (celery#7251)."""
-    current = process.dispatch.current()
-    if current is None:
-        return "ok", "has no schedule"
-    newest = next(process.slots(), None)
-    if newest is None:
-        return "warning", "no slot yet; is beat running?"
-    late = datetime.now(UTC) - current.occurrences.following(newest.slot)
-    every = current.occurrences.following(newest.slot) - newest.slot
-    if late > max(every, timedelta(seconds=30)):
-        return (
-            "error",
-            f"the last slot was {when(newest.slot)}, {shown(current.value)} apart; start beat, or look at its log",
-        )
-    return "ok", f"the last slot was {when(newest.slot)} ({newest.end.value})"

@@ -37,6 +37,19 @@ END = chr(0x10FFFF)
 """A name after all names: where to begin a walk backwards."""
 
 
+class Danger(str):
+    """A warning of what is a fault already: something may be lost at any time. `cure`: what to do."""
+
+    __slots__ = ("cure",)
+    cure: str
+
+    def __new__(cls, said: str, cure: str) -> Danger:
+        """Make it of what is wrong and what to do."""
+        made = super().__new__(cls, f"{said} {cure}")
+        made.cure = cure
+        return made
+
+
 class Definitions(ABC):
     """What callers write: registrations, overrides, the pause. No run ever writes these, but for a clean cleanup's drop.
 
@@ -233,7 +246,7 @@ class Store(Definitions, Runs, Items, Reads):
 
     @abstractmethod
     def check(self) -> tuple[str, ...]:
-        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings."""
+        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings, of a fault a `Danger`."""
 
     @abstractmethod
     def migrate(self) -> tuple[str, ...]:
