@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -54,7 +55,8 @@ def examine(
 
     `clock` is this host's. A few reads a process, a round trip to the broker, and one question to all workers.
     """
-    app, findings = processes.app, [_guarded("settings", lambda: _settings(app))]
+    app = processes.app
+    findings = [_guarded("settings", lambda: _settings(app))]
     if not findings[0].ok:
         return tuple(findings)
     broker = _guarded("broker", lambda: _broker(app, patience or 1.0))
@@ -63,7 +65,7 @@ def examine(
     findings += store
     if all(finding.ok for finding in store if finding.check in ("store", "schema")):
         findings.append(_guarded("clock", lambda: _clock(processes.store, clock)))
-        findings += [_guarded(f"beat:{process.name}", lambda p=process: _beat(p, beats)) for process in processes]
+        findings += [_guarded(f"beat:{process.name}", partial(_beat, process, beats)) for process in processes]
         findings.append(_guarded("sweep", lambda: _sweep(processes)))
     findings.append(broker)
     if broker.ok and patience is not None:
@@ -163,8 +165,8 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
         )
     else:
         cure = (
-            f"{start} If it does, it is wedged, or its clock is wrong: end it, by SIGKILL if need be, look at the end of its "
-            "log, and start it again. If it ticks, see what `workers` says."
+            f"{start} If it does, it is wedged, or its clock is wrong: end it, by SIGKILL if need be, look at the end of "
+            "its log, and start it again. If it ticks, see what `workers` says."
         )
     return Finding(check, False, said, cure)
 
@@ -185,8 +187,8 @@ def _sweep(processes: Processes) -> Finding:
             "sweep",
             False,
             f"No sweep looks at {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
-            f"Start a worker on the queue {_queue(processes.app, SWEEP_TASK, {})!r}, or route {SWEEP_TASK!r} to a queue that "
-            "is not full; `process sweep` makes one now.",
+            f"Start a worker on the queue {_queue(processes.app, SWEEP_TASK, {})!r}, or route {SWEEP_TASK!r} to one "
+            "that is not full; `process sweep` makes one now.",
         )
     return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
 
@@ -226,7 +228,7 @@ def _workers(processes: Processes, patience: float) -> Finding:
     missing = sorted(set(needed) - consumed)
     if missing:
         tasks = ", ".join(task for queue in missing for task in needed[queue][:3])
-        who = f"{len(answers)} workers answer and none" if answers else f"No worker answers within {patience:g} s, so none"
+        who = f"Of {len(answers)} that answer, none" if answers else f"No worker answers within {patience:g} s: none"
         return Finding(
             "workers",
             False,
@@ -234,7 +236,7 @@ def _workers(processes: Processes, patience: float) -> Finding:
             f"Start one: celery -A PROJ worker -Q {','.join(missing)}. A solo worker that is busy, and one without remote "
             "control, do not answer.",
         )
-    return Finding("workers", True, f"{len(answers)} workers consume {', '.join(sorted(needed))}.")
+    return Finding("workers", True, f"{len(answers)} answer, and {', '.join(sorted(needed))} is consumed.")
 
 
 def _queue(app: Celery, task: str, options: dict[str, Any]) -> str:
