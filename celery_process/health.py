@@ -147,12 +147,10 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
     if current is None:
         return Finding(check, True, f"{name} has no schedule.")
     store = process.dispatch.store
-    newest = next(process.slots(), None)
+    newest, slot = next(process.slots(), None), due_slot(process, store.overrides(name).changed_at)
     start = "Start beat if it does not run: celery -A PROJ beat."
-    if newest is None:
+    if newest is None or slot is None:
         return Finding(check, True, f"No slot of {name} has come yet.", start)
-    changed = store.overrides(name).changed_at  # a schedule that was shortened owes no slot of before
-    slot = current.occurrences.following(max(newest.slot, changed or newest.slot))
     every = current.occurrences.following(slot) - slot
     allowed = max(min(every, LATE_MOST), LATE_LEAST) + process.definition.jitter + process.definition.initial_wait
     if store.now() - slot <= allowed:
@@ -169,6 +167,18 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
             "its log, and start it again. If it ticks, see what `workers` says."
         )
     return Finding(check, False, said, cure)
+
+
+def due_slot(process: Process, changed_at: datetime | None) -> datetime | None:
+    """Return the slot that comes after the newest in the ledger; None without a schedule, and where none has come yet.
+
+    `changed_at`: when the stored settings changed; a schedule that was shortened then owes no slot of before.
+    """
+    current = process.dispatch.current()
+    newest = next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
+    if current is None or newest is None:
+        return None
+    return current.occurrences.following(max(newest.slot, changed_at or newest.slot))
 
 
 def _sweep(processes: Processes) -> Finding:
