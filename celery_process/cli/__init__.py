@@ -6,11 +6,16 @@ Reading commands take `--json`. An error of the library is one line on standard 
 from __future__ import annotations
 
 from celery_process.cli.base import process
-from celery_process.cli.reads import doctor, list_, runs, settings, show, slots
+from celery_process.cli.doctor import doctor
+from celery_process.cli.items import errors, work
+from celery_process.cli.metrics import metrics
+from celery_process.cli.reads import list_, runs, show, slots
+from celery_process.cli.settings import settings
 from celery_process.cli.transfers import export, import_
 from celery_process.cli.verbs import cancel, migrate, pause, redrive, register, resume, run, sweep, unregister
+from celery_process.cli.watch import watch
 
-for command in (list_, show, runs, slots, settings, doctor):
+for command in (list_, watch, show, runs, slots, work, errors, settings, doctor, metrics):
     process.add_command(command)
 for command in (run, pause, resume, cancel, redrive, register, unregister, sweep, migrate, export, import_):
     process.add_command(command)
