@@ -1,0 +1,1 @@
+"""Homes in other frameworks; each is an island that the library does not know."""
