@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from celery_process.model import ErrorEntry, Pause, ProcessState, RunStatus
 from celery_process.process import Process
@@ -24,8 +25,9 @@ FARTHEST = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A process at an instant. `fraction`, `done`, `total` and the errors are of its open run, or else of its last one.
+    """A process at an instant, with its schedule.
 
+    `fraction`, `done`, `total` and the errors are of its open run, or else of its last one.
     `state` is the run's, or None of a process that never ran. `total` is what the run has enlisted or, while it is open
     and more is listed, that number: an estimate, and too high for a redrive. `rate` is in items a second. `limit` is how
     many errors the run tolerates, None where any number or where `percent` is of a number that was not given.
@@ -34,6 +36,7 @@ class Overview:
 
     process: str
     at: datetime
+    schedule_frequency: Any
     state: RunState | None
     run_id: str | None
     fraction: float | None
@@ -75,6 +78,7 @@ def overview(
         return Overview(
             process=store_state.name,
             at=now,
+            schedule_frequency=store_state.schedule_frequency,
             state=None,
             run_id=None,
             fraction=None,
@@ -97,6 +101,7 @@ def overview(
     return Overview(
         process=store_state.name,
         at=now,
+        schedule_frequency=store_state.schedule_frequency,
         state=run.state,
         run_id=run.id,
         fraction=_fraction(done, total, is_open=is_open),
@@ -113,12 +118,13 @@ def overview(
     )
 
 
-def read_overview(process: Process, *, earlier: Overview | None = None) -> Overview:
+def read_overview(process: Process, *, state: ProcessState | None = None, earlier: Overview | None = None) -> Overview:
     """Read the overview of a process: its state, the run before an open one, and once a run how many items are listed.
 
-    Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one.
+    Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
+    `state` that was read just now is not read again.
     """
-    state, store = process.state(), process.dispatch.store
+    state, store = process.state() if state is None else state, process.dispatch.store
     now, current = store.now(), process.dispatch.current()
     run, listed, last_closed = state.run, None, None
     if run is not None and run.state.is_open:

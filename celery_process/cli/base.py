@@ -9,8 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -18,8 +17,8 @@ import click
 from celery.bin.base import handle_preload_options
 
 from celery_process.app import Processes, registry_of
+from celery_process.documents import plain
 from celery_process.exceptions import ProcessError
-from celery_process.frequency import shown
 from celery_process.model import RunStatus
 
 
@@ -67,21 +66,6 @@ limit = click.option("-n", "--limit", default=20, show_default=True, type=click.
 def who() -> str:
     """Return who is at the terminal, for the ledger: the login name, if the system tells one."""
     return f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or 'unknown'}"
-
-
-def plain(value: Any) -> Any:
-    """Return a value of `celery_process.model` as what JSON has: instants in ISO 8601, durations in seconds."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return value if value is None or isinstance(value, str | int | float | bool) else shown(value)
 
 
 def print_json(value: Any) -> None:

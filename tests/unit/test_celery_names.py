@@ -16,6 +16,7 @@ NAMES = {
     "celery.Celery": "the app that a registry is added to",
     "celery.Task": "the type of the tasks that a process owns",
     "celery.bootsteps": "the step that publishes the sweep from each worker",
+    "celery.exceptions.Ignore": "ends a task that did nothing, whose event says so",
     "celery.schedules.crontab": "a schedule that a process may have",
     "celery.schedules.schedule": "a schedule that a process may have, and the base of the one that follows the store",
     "celery.schedules.solar": "a schedule that a process may have",
