@@ -182,6 +182,7 @@ class Runner:
             Event.WORK_FINISHED,
             work=work.name,
             run_id=work.run.id,
+            slot=work.run.slot,
             outcome=outcome,
             stats=work.stats,
             errors=work.total_errors,

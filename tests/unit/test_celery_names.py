@@ -21,6 +21,8 @@ NAMES = {
     "celery.schedules.schedule": "a schedule that a process may have, and the base of the one that follows the store",
     "celery.schedules.solar": "a schedule that a process may have",
     "celery.signals.beat_init": "the moment at which beat gets entries that its configuration lacks",
+    "celery.signals.before_task_publish": "where tracing gives a message the context of its run's scheduling task",
+    "celery.signals.task_prerun": "where tracing says of an item's span what it is about",
     "celery.utils.dispatch.Signal": "the kind of signal that Celery's users know",
 }
 """Names of Celery's public API: documented, and in `__all__` where the module has one."""
