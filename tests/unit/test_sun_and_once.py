@@ -23,7 +23,8 @@ def test_events_of_the_sun_are_those_of_celery(event):
     value = solar(event, 52.5, 13.4, nowfun=lambda: NOON)
     rule = frequency(value, minimum=MINUTE).occurrences
     following = rule.following(NOON)
-    assert abs(following - (NOON + value.remaining_estimate(NOON))) < timedelta(seconds=5)
+    if solar._horizons[event] != "18":  # before 5.6 Celery takes this dusk for 18 degrees above the horizon
+        assert abs(following - (NOON + value.remaining_estimate(NOON))) < timedelta(seconds=5)
     assert rule.latest(following) == following
     assert rule.latest(following - timedelta(seconds=1)) < following - DAY + timedelta(minutes=10)
     assert abs(period(rule, NOON) - DAY) < timedelta(minutes=10)
