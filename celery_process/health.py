@@ -104,7 +104,7 @@ def _store(processes: Processes) -> Iterator[Finding]:
     yield _guarded("writes", lambda: _writes(store))
     for warning in warnings:
         if isinstance(warning, Danger):
-            yield Finding("eviction", False, str(warning), warning.cure)
+            yield Finding("eviction", False, warning.said, warning.cure)
         else:
             yield Finding("durability", True, warning, "Change it if it was not meant so.")
 

@@ -34,7 +34,7 @@ def instrument(processes: Processes, **options: Any) -> Tracing:
     Call it where you set up tracing: with the prefork pool on Celery's signal `worker_process_init`, since exporters do
     not survive a fork. Return what `uninstrument()` undoes.
     """
-    instrumentor = CeleryInstrumentor()
+    instrumentor = CeleryInstrumentor()  # type: ignore[no-untyped-call]
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument(**options)
     return Tracing(processes)

@@ -38,15 +38,16 @@ END = chr(0x10FFFF)
 
 
 class Danger(str):
-    """A warning of what is a fault already: something may be lost at any time. `cure`: what to do."""
+    """A warning of what is a fault already: something may be lost at any time. `said` without, and `cure`: what to do."""
 
-    __slots__ = ("cure",)
+    __slots__ = ("cure", "said")
+    said: str
     cure: str
 
     def __new__(cls, said: str, cure: str) -> Self:
         """Make it of what is wrong and what to do."""
         made = super().__new__(cls, f"{said} {cure}")
-        made.cure = cure
+        made.said, made.cure = said, cure
         return made
 
 

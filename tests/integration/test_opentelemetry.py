@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from celery import Celery
@@ -56,12 +57,9 @@ def trace_it(**_):
 """
 
 
-def spans_of_a_run(folder: Path, tracing: str) -> list[dict[str, Any]]:
+def spans_of_a_run(folder: Path, broker: str, tracing: str) -> list[dict[str, Any]]:
     """Run five items, two a page, on a real prefork worker; return the spans that its children exported."""
-    box = {"data_folder_in": f"{folder}/box", "data_folder_out": f"{folder}/box", "control_folder": f"{folder}/control"}
-    settings = {"broker_url": "filesystem://", "broker_transport_options": box}
-    (folder / "box").mkdir()
-    (folder / "control").mkdir()
+    settings = {"broker_url": broker, "task_default_queue": f"q{uuid4().hex[:10]}"}
     (folder / "traced.py").write_text(MODULE.replace("{settings}", repr(settings)))
     env = {**os.environ, "TRACING": tracing, "PYTHONPATH": str(folder)}
     celery = [sys.executable, "-m", "celery", "-A", "traced"]
@@ -82,14 +80,16 @@ def spans_of_a_run(folder: Path, tracing: str) -> list[dict[str, Any]]:
         worker.terminate()
         worker.wait(60)
         processes.store.close()
+        with app.connection_for_write() as connection:
+            connection.default_channel.queue_delete(settings["task_default_queue"])
     found = [json.loads(line) for file in folder.glob("spans-*.jsonl") for line in file.read_text().splitlines()]
     return [span for span in found if span["name"].startswith("run/key-gc")]
 
 
 @pytest.mark.parametrize("tracing", ["standard", "ours"])
-def test_a_run_is_one_trace(tmp_path: Path, tracing: str) -> None:
+def test_a_run_is_one_trace(tmp_path: Path, redis_url: str, tracing: str) -> None:
     """The items of every page are in the trace of the scheduling task; ours say which they are, and link to it."""
-    spans = spans_of_a_run(tmp_path, tracing)
+    spans = spans_of_a_run(tmp_path, redis_url, tracing)
     (schedule,) = [span for span in spans if span["name"] == "run/key-gc.schedule"]
     items = [span for span in spans if span["name"] == "run/key-gc.work"]
     assert len(items) == 5
