@@ -37,14 +37,14 @@ def flower(stage, processes):
 
 @pytest.fixture(scope="module")
 def open_flower(stage, processes):
-    """A Flower without authentication, under a prefix."""
+    """Start a Flower without authentication, under a prefix."""
     with stage.flower(prefix="watch") as flower:
         yield flower
 
 
 @pytest.fixture(scope="module")
 def run(stage, processes):
-    """A run with failures, made by a worker that has ended since."""
+    """Make a run with failures, by a worker that has ended since."""
     feeds = processes["feeds"]
     feeds.register_works({"good": None, HOSTILE: {"broken": True}, "twice": {"errors": 2}, "gone": None})
     feeds.unregister_work("gone")
