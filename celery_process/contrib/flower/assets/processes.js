@@ -296,7 +296,8 @@
         if (!name) warn(document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here.");
         status("live", "Live");
       } catch (error) {
-        status("error", error instanceof TypeError || error instanceof SyntaxError ? "Flower does not answer" : error.message);
+        status("error", "Not live");
+        warn(error instanceof TypeError || error instanceof SyntaxError ? "Flower does not answer." : error.message);
       }
     }
     clearTimeout(timer);
