@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from itertools import islice
 
 import pytest
+from tornado.web import create_signed_value
 
 from celery_process import RunState
 
 from .waiting import wait_for, wait_for_end
 from .watching import Flower, Stage
 
+flower_urls = import_module("flower.urls")
+default_options = import_module("flower.options").default_options
 USER = "ann:pw"
+READ_ONLY = hasattr(default_options, "read_only")
 HOSTILE = "</script><script>alert(1)</script>"
 
 
@@ -37,14 +42,14 @@ def flower(stage, processes):
 
 @pytest.fixture(scope="module")
 def open_flower(stage, processes):
-    """A Flower without authentication, under a prefix."""
+    """Start a Flower without authentication, under a prefix."""
     with stage.flower(prefix="watch") as flower:
         yield flower
 
 
 @pytest.fixture(scope="module")
 def run(stage, processes):
-    """A run with failures, made by a worker that has ended since."""
+    """Make a run with failures, by a worker that has ended since."""
     feeds = processes["feeds"]
     feeds.register_works({"good": None, HOSTILE: {"broken": True}, "twice": {"errors": 2}, "gone": None})
     feeds.unregister_work("gone")
@@ -172,6 +177,48 @@ def test_everything_works_under_a_prefix(open_flower):
     for link in re.findall(r'"(/watch/processes[^"]*)"', page.text):
         assert open_flower.ask(link.removeprefix("/watch")).status == 200
     assert len(open_flower.ask("/processes?json=1").json["processes"]) == 4
+
+
+def test_an_api_that_is_open_to_all_takes_actions_of_nobody_in_particular(stage, processes):
+    """FLOWER_UNAUTHENTICATED_API opens the actions as it opens Flower's own, still not to other sites."""
+    with stage.flower(FLOWER_UNAUTHENTICATED_API="true") as flower:
+        assert flower.ask("/api/processes/quiet/pause", {}, Origin="https://evil.example").status == 403
+        assert processes["quiet"].state().paused is None
+        assert flower.ask("/api/processes/quiet/pause", {}).status == 200
+        assert processes["quiet"].state().paused.by == "flower:anonymous"
+        assert 'data-act="run"' in flower.ask("/processes/quiet").text
+    processes["quiet"].resume()
+
+
+@pytest.mark.skipif(not READ_ONLY, reason="this Flower has no --read_only")
+def test_a_flower_that_only_reads_takes_no_actions(stage, processes):
+    """Under --read_only there are no buttons, and an action is refused to whoever asks."""
+    with stage.flower("--read_only", user=USER) as flower:
+        assert flower.ask("/api/processes/quiet/pause", {}).status == 403
+        assert 'data-act="run"' not in flower.ask("/processes/quiet").text
+        assert flower.ask("/api/processes/quiet").status == 200
+    assert processes["quiet"].state().paused is None
+
+
+def test_who_is_logged_in_acts_by_that_name(stage, processes):
+    """A session of Flower's --auth is recorded as its user; without the session's token, where Flower has one, nothing."""
+    secret, email = "a secret of the test", "bea@example.org"
+    with stage.flower(
+        f"--auth={email}", f"--cookie_secret={secret}", "--auth_provider=flower.views.auth.GithubLoginHandler"
+    ) as flower:
+        session = f"user={create_signed_value(secret, 'user', email).decode()}"
+        page = flower.ask("/processes/quiet", Cookie=session)
+        assert page.status == 200
+        token = re.search(r"_xsrf=([^;]+)", page.headers.get("Set-Cookie", ""))
+        if "xsrf_cookies" in flower_urls.settings:
+            assert flower.ask("/api/processes/quiet/pause", {}, Cookie=session).status == 403
+            assert processes["quiet"].state().paused is None
+            session += f"; _xsrf={token[1]}"
+        given = {"X_XSRFToken": token[1]} if token else {}
+        assert flower.ask("/api/processes/quiet/pause", {}, Cookie=session, **given).status == 200
+        assert processes["quiet"].state().paused.by == f"flower:{email}"
+        assert flower.ask("/api/processes/quiet/pause", {}).status == 403
+    processes["quiet"].resume()
 
 
 @pytest.mark.parametrize("path", [f"/processes/{HOSTILE}", f"/processes/{HOSTILE}?json=1", f"/api/processes/{HOSTILE}"])

@@ -88,6 +88,22 @@ def test_each_task_ends_as_the_store_says(flower, processes):
     assert (info["name"], info["state"], eval(info["result"])) == ("checks.schedule", "SUCCESS", f"claimed {run.id}")
 
 
+def test_the_same_run_has_the_same_numbers_everywhere(flower, stage, processes):
+    """Flower's tasks, the page of the process, its API and the command line agree on one run."""
+    checks = processes["checks"]
+    run_id = triggered(processes, "checks")
+    run = wait_for_end(checks, run_id)
+    tasks = Counter(task["state"] for task in tasks_of(flower, run, run.counts.enlisted))
+
+    told = {"completed": tasks["SUCCESS"], "incomplete": tasks["FAILURE"], "aborted": 0, "cancelled": tasks["REVOKED"]}
+    said = stage.say("show", "checks", "--json")["state"]["run"]
+    wait_for(lambda: flower.ask("/api/processes/checks").json["run"] == said, what="the page", every=0.5)
+    for counts in (said["counts"], flower.ask("/processes/checks?json=1").json["run"]["counts"]):
+        assert {name: counts[name] for name in told} == told
+    assert said["id"] == run_id
+    assert sum(told.values()) == run.counts.enlisted > 0
+
+
 def test_a_run_beyond_its_tolerance_shows_what_failed_and_what_was_never_worked(flower, processes):
     """A handler that swallows Abort leaves a FAILURE with the error; cancelled items are REVOKED, not SUCCESS."""
     feeds = processes["feeds"]

@@ -81,7 +81,9 @@ class OfProcesses:
     def who(self) -> str:
         """Who asks, for the ledger: Flower's user, where it has one."""
         user = self.current_user
-        if not isinstance(user, str):
+        if isinstance(user, bytes):
+            user = user.decode()
+        elif not isinstance(user, str):
             user = ""
             scheme, _, credentials = self.request.headers.get("Authorization", "").partition(" ")
             if self.application.options.basic_auth and scheme == "Basic":

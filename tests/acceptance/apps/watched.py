@@ -71,5 +71,5 @@ def quiet(work):
     lease=5,
 )
 def feed(work):
-    """A process with a schedule and settings."""
+    """Do it under a schedule and settings."""
     do(work)

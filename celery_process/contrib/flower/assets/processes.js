@@ -33,12 +33,13 @@
 
   function duration(seconds) {
     if (seconds === null || seconds === undefined) return "–";
-    if (seconds < 10) return `${seconds.toFixed(1)} s`;
+    if (seconds < 10 && seconds % 1) return `${seconds.toFixed(1)} s`;
     if (seconds < 60) return `${Math.round(seconds)} s`;
     const minutes = Math.round(seconds / 60);
-    if (minutes < 60) return seconds < 600 ? `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s` : `${minutes} min`;
+    if (minutes < 60) return seconds < 600 && seconds % 60 >= 1 ? `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s` : `${minutes} min`;
     const hours = Math.floor(minutes / 60);
-    return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} days`;
+    if (hours >= 48) return `${Math.round(hours / 24)} days`;
+    return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
   }
 
   function instant(text, now) {
@@ -203,12 +204,14 @@
     warn(note || (document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here."));
     at("cp-progress").replaceChildren(bar(overview));
     facts(overview, run);
+    const kept = document_.failing.reduce((sum, item) => sum + item.errors.length, 0);
+    const more = run ? run.total_errors - kept : 0;
+    at("cp-more").textContent = more > 0 ? `${count(more)} more are counted, but their texts are not kept.` : "";
     part("failing", document_.failing, () => fill("cp-failing", document_.failing.map((item) => {
-      const error = item.errors[item.errors.length - 1];
       return row("cp-failing", [
         item.work === null ? "the run itself" : item.work, item.state ? badge(item.state) : "–",
         item.attempt === null ? "–" : count(item.attempt), count(item.total_errors),
-        [el("span", { class: "cp-error" }, error.text), el("span", { class: "cp-under" }, instant(error.at))],
+        item.errors.flatMap((error) => [el("span", { class: "cp-error" }, error.text), el("span", { class: "cp-under" }, instant(error.at))]),
       ]);
     }), run ? "No error in this run." : "No run yet."));
     part("runs", document_.runs, () => {
@@ -293,7 +296,8 @@
         if (!name) warn(document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here.");
         status("live", "Live");
       } catch (error) {
-        status("error", error instanceof TypeError || error instanceof SyntaxError ? "Flower does not answer" : error.message);
+        status("error", "Not live");
+        warn(error instanceof TypeError || error instanceof SyntaxError ? "Flower does not answer." : error.message);
       }
     }
     clearTimeout(timer);
