@@ -86,7 +86,16 @@ def test_current_app_is_nowhere() -> None:
 def test_the_protocol_imports_nothing_of_celery() -> None:
     """Stores and runner know nothing of Celery: what publishes and tells is given to them."""
     users = {file for name, files in imported().items() if name.startswith("celery") for file in files}
-    assert users == {"app.py", "config.py", "events.py", "frequency.py", "health.py", "schedule.py", "signals.py", "tasks.py"} | {
+    assert users == {
+        "app.py",
+        "config.py",
+        "events.py",
+        "frequency.py",
+        "health.py",
+        "schedule.py",
+        "signals.py",
+        "tasks.py",
+    } | {
         "cli/base.py",
         "cli/settings.py",
         "contrib/django/management/commands/celery_process.py",
