@@ -55,6 +55,8 @@ def install() -> bool:
         loader = _loader(urls.settings["template_path"])
         urls.settings["template_loader"] = loader
         urls.handlers[:0] = ROUTES
+    except ImportError:
+        return False  # a Flower that lacks one of its own packages runs no pages at all
     except Exception as error:  # noqa: BLE001 - whatever a Flower of another shape makes of it: celery's commands must work
         logger.warning("This Flower does not take the page of processes: %s", error, extra={"action": "flower_refused"})
         return False
