@@ -26,7 +26,9 @@ def emit(app: Celery, process: Process, event: Event, payload: dict[str, Any]) -
     if event is Event.WORK_FINISHED or app.conf.task_always_eager:
         return
     try:
-        with app.events.default_dispatcher() as dispatcher:
+        # In a worker's task, under the worker's name; Flower keeps a counter for each name that it hears.
+        task = app.current_worker_task
+        with app.events.default_dispatcher(hostname=task.request.hostname if task else None) as dispatcher:
             dispatcher.send(f"process-{event.value.replace('_', '-')}", process=process.name, **_fields(payload))
     except Exception as error:  # noqa: BLE001 - whatever the transport raises: a monitor that misses this sees the next
         logger.warning(

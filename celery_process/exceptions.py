@@ -15,6 +15,7 @@
     │   ├── RunOpen, ProcessPaused, RunPurged, ScheduleOwned, AlreadyUsed, SettingsChanged
     ├── CannotJoin (TypeError)                 `using=` on a store that cannot join that transaction
     ├── StoreUnavailable (ConnectionError)     the store is out of reach, after retries
+    ├── WorkFailed (RuntimeError)              items of a Celery task did not complete: what monitors show of it
     └── RunInterrupted                         raised inside a handler, to stop it
         ├── RunAborted                         the run ended early: tolerance, cancelled, superseded
         └── OwnershipLost                      another worker holds this item now: write nothing more
@@ -133,6 +134,10 @@ class CannotJoin(ProcessError, TypeError):
 
 class StoreUnavailable(ProcessError, ConnectionError):
     """The store did not answer, after retries. Facts: `operation`."""
+
+
+class WorkFailed(ProcessError, RuntimeError):
+    """Items of a Celery task did not complete; the task is a FAILURE. Facts: `process`, `works`, `outcomes`."""
 
 
 class RunInterrupted(ProcessError):

@@ -114,6 +114,8 @@ class StoredProcess:
     aggregate_stats: Stats = field(default_factory=dict)
     epoch: int = 0
     """The number of its newest run, which may not be kept any more."""
+    swept_at: datetime | None = None
+    """When a sweep last looked at it; none looks where nothing is open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""A process as the document that the Go package `process` keeps and serves: its message `Process` in proto JSON.
+"""A process as the original shows it: the proto JSON of its message `Process`, by the mapping of the protocol's words.
 
-Keys are in camelCase, instants RFC 3339, durations seconds with an `s`, whole numbers of 64 bits texts; what is empty is
-left out (B6, B36–B39). Params and settings there are two maps, of whole numbers and of texts: a value that is neither
-is a text of JSON.
+Field names and types are those of proto/process/v1/process.proto (healthcare-federated-access-services, Apache-2.0).
+As in all proto JSON, 64-bit integers are strings, and what has no value is left out. Params have two maps there, of
+integers and of strings: what is neither is its JSON text among the strings. A crontab is no duration and is left out.
 """
 
 from __future__ import annotations
@@ -10,91 +10,160 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
-from celery_process import slots
-from celery_process.model import ErrorEntry, RunStatus, WorkInfo, WorkStatus
+from celery_process.exceptions import WorkNotFound
+from celery_process.model import ErrorEntry, RunStatus, Stats, WorkInfo, WorkStatus
 from celery_process.process import Process
-from celery_process.states import RunState, WorkList
+from celery_process.states import RunState, WorkList, WorkState
+from celery_process.stores.base import Store
 
-Json = dict[str, Any]
+LIMIT = 1_000
+"""Items of each list in one document, unless told otherwise."""
+NEXT = "next"
+"""The one key that is not the original's: there only where a list is cut, with the name after which to go on."""
+
+PAGE = 500
+_INT64 = range(-(2**63), 2**63)
+_WORDS: Mapping[WorkState, str] = {state: state.value.lower() for state in WorkState} | {WorkState.NEW: "queued"}
 
 
-def document(process: Process, *, limit: int) -> tuple[Json, frozenset[WorkList]]:
-    """Return the document, with the first `limit` items of each list, and the lists that have more."""
-    state, current = process.state(), process.dispatch.current()
-    works = {on: list(islice(process.works(on), limit + 1)) for on in WorkList}
-    longer = frozenset(on for on, found in works.items() if len(found) > limit)
-    shown = {on: found[:limit] for on, found in works.items()}
-    run = state.run
-    made = {
-        "processName": state.name,
-        "instance": "" if run is None else run.id,
-        "scheduleFrequency": None if current is None else _duration(slots.period(current.occurrences, datetime.now(UTC))),
-        "activeWork": {work.name: _work(work) for work in shown[WorkList.ACTIVE]},
-        "cleanupWork": {work.name: _instant(work.listed_at) for work in shown[WorkList.CLEANUP]},
-        "droppedWork": {work.name: _instant(work.listed_at) for work in shown[WorkList.DROPPED]},
-        "settings": _params(state.settings),
-        "settingsTime": _instant(process.dispatch.store.overrides(state.name).changed_at),
-        "processStatus": None if run is None else _run(run),
+def document(store: Store, process: Process, *, limit: int | None = LIMIT, after: str = "") -> dict[str, Any]:
+    """Return a process as a `Process` message.
+
+    Each list has at most `limit` items (None: all), in name order, with names after `after`. Where a list was cut, the
+    key "next" has the name to give as `after` for what follows; a document without that key is whole from `after` on.
+    """
+    state, overrides = process.state(), store.overrides(process.name)
+    found = {on: _items(store, process.name, on, after, limit) for on in WorkList}
+    whole: dict[str, Any] = {
+        "processName": process.name,
+        "instance": state.run.id.partition("-")[2] if state.run else None,
+        "scheduleFrequency": duration(state.schedule_frequency),
+        "settings": params(state.settings),
+        "settingsTime": timestamp(overrides.changed_at),
+        "processStatus": _run(state.run) if state.run else None,
         "aggregateStats": dict(state.aggregate_stats),
     }
-    return _filled(made), longer
+    cut = [items[limit - 1].name for items in found.values() if limit is not None and len(items) > limit]
+    end = min(cut, default=None)
+    active, cleanup, dropped = (
+        [item for item in found[on] if end is None or item.name <= end]
+        for on in (WorkList.ACTIVE, WorkList.CLEANUP, WorkList.DROPPED)
+    )
+    whole["activeWork"] = {item.name: _work(item) for item in active}
+    whole["cleanupWork"] = {item.name: timestamp(item.listed_at) for item in cleanup}
+    whole["droppedWork"] = {item.name: timestamp(item.listed_at) for item in dropped}
+    whole[NEXT] = end
+    return _present(whole)
 
 
-def _work(work: WorkInfo) -> Json:
-    return _filled(
+def documents(store: Store, processes: Iterable[Process], *, limit: int | None = LIMIT) -> dict[str, Any]:
+    """Return the answer of `/processes`: all processes by name, each as `document` gives it."""
+    return {"processes": {process.name: document(store, process, limit=limit) for process in processes}}
+
+
+def work_response(store: Store, process: Process, name: str, *, uri: str = "") -> dict[str, Any]:
+    """Return one item as a `WorkResponse` message, with its state in a word; one that nobody knows is "purged" (B38)."""
+    try:
+        item = store.work(process.name, name)
+    except WorkNotFound:
+        return _present({"id": name, "state": "purged", "uri": uri or None})
+    active = item.on is WorkList.ACTIVE
+    word = _WORDS[item.status.state] if active else item.on.value
+    return _present({"id": name, "state": word, "details": _work(item) if active else None, "uri": uri or None})
+
+
+def timestamp(instant: datetime | None) -> str | None:
+    """Return an instant as proto JSON has it: UTC with a Z, and 0, 3 or 6 digits of a second."""
+    if instant is None:
+        return None
+    instant = instant.astimezone(UTC)
+    return f"{instant:%Y-%m-%dT%H:%M:%S}{_fraction(instant.microsecond)}Z"
+
+
+def duration(value: object) -> str | None:
+    """Return a timedelta as proto JSON has it, such as "3600s"; None for a schedule that is no duration."""
+    if not isinstance(value, timedelta):
+        return None
+    whole = value // timedelta(seconds=1)
+    return f"{whole}{_fraction(value.microseconds)}s"
+
+
+def params(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return params or settings as a `Params` message."""
+    whole = {name: value for name, value in values.items() if _is_int64(value)}
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        for name, value in values.items()
+        if name not in whole
+    }
+    return _present(
+        {"intParams": {name: str(value) for name, value in whole.items()} or None, "stringParams": texts or None}
+    )
+
+
+def fits(value: object) -> bool:
+    """Whether a value of params is carried as what it is, and not as its text."""
+    return isinstance(value, str) or _is_int64(value)
+
+
+def _is_int64(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
+
+
+def _items(store: Store, process: str, on: WorkList, after: str, limit: int | None) -> list[WorkInfo]:
+    """Return up to one item more than the limit, which shows that the list goes on."""
+    found: list[WorkInfo] = []
+    while limit is None or len(found) <= limit:
+        size = PAGE if limit is None else min(PAGE, limit + 1 - len(found))
+        page = store.works(process, on=on, after=after, limit=size)
+        found.extend(page)
+        if len(page) < size:
+            break
+        after = page[-1].name
+    return found
+
+
+def _work(item: WorkInfo) -> dict[str, Any]:
+    status = item.status
+    return {
+        "modified": timestamp(item.changed_at),
+        "params": params(item.params),
+        "status": _status(status, status.state.value, progress_at=status.finished_at or status.started_at),
+    }
+
+
+def _run(run: RunStatus) -> dict[str, Any]:
+    state = RunState.ACTIVE if run.state.is_open else run.state
+    return _status(run, state.value, progress_at=run.progress_at)
+
+
+def _status(status: RunStatus | WorkStatus, state: str, *, progress_at: datetime | None) -> dict[str, Any]:
+    stats: Stats = status.stats
+    return _present(
         {
-            "modified": _instant(work.changed_at),
-            "params": _params(work.params),
-            "status": _status(work.status, work.status.state),
+            "startTime": timestamp(status.started_at),
+            "progressTime": timestamp(progress_at),
+            "finishTime": timestamp(status.finished_at),
+            "lastErrorTime": timestamp(status.last_error_at),
+            "stats": dict(stats),
+            "errors": [_error(error) for error in status.errors],
+            "totalErrors": str(status.total_errors),
+            "state": state,
         }
     )
 
 
-def _run(run: RunStatus) -> Json:
-    # The original has no word for a run that is coming to its end.
-    state = RunState.ACTIVE if run.state is RunState.ABORTING else run.state
-    return _filled({**_status(run, state), "progressTime": _instant(run.progress_at)})
+def _error(error: ErrorEntry) -> dict[str, Any]:
+    return _present({"time": timestamp(error.at), "text": error.text})
 
 
-def _status(status: RunStatus | WorkStatus, state: str) -> Json:
-    return _filled(
-        {
-            "startTime": _instant(status.started_at),
-            "finishTime": _instant(status.finished_at),
-            "lastErrorTime": _instant(status.last_error_at),
-            "stats": dict(status.stats),
-            "errors": _errors(status.errors),
-            "totalErrors": str(status.total_errors) if status.total_errors else None,
-            "state": str(state),
-        }
-    )
+def _fraction(microseconds: int) -> str:
+    if not microseconds:
+        return ""
+    return f".{microseconds // 1000:03}" if microseconds % 1000 == 0 else f".{microseconds:06}"
 
 
-def _errors(errors: Iterable[ErrorEntry]) -> list[Json]:
-    return [_filled({"time": _instant(error.at), "text": error.text}) for error in errors]
-
-
-def _params(params: Mapping[str, Any]) -> Json:
-    numbers, texts = {}, {}
-    for name, value in params.items():
-        if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
-            numbers[name] = str(value)
-        else:
-            texts[name] = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return _filled({"intParams": numbers, "stringParams": texts})
-
-
-def _filled(made: Json) -> Json:
-    return {key: value for key, value in made.items() if value not in (None, "", [], {})}
-
-
-def _instant(instant: datetime | None) -> str | None:
-    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _duration(duration: timedelta) -> str:
-    whole, part = divmod(duration, timedelta(seconds=1))
-    return f"{whole}.{part.microseconds:06d}s" if part else f"{whole}s"
+def _present(message: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if value is not None}

@@ -1,77 +1,178 @@
-"""How a process is doing, as one small value for a terminal or a page. Pure: it reads no clock and no store."""
+"""How far a process is, in the numbers that every view shows: the terminal, Flower, Django's admin.
+
+`overview` is pure; `read_overview` reads what it needs, in a bounded number of reads. Nothing here knows a view.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from celery_process.model import RunStatus
-from celery_process.states import RunState
+from celery_process.model import ErrorEntry, Pause, ProcessState, RunStatus
+from celery_process.process import Process
+from celery_process.states import RunState, WorkList
 from celery_process.tolerance import Tolerance
+
+SHORTEST = timedelta(seconds=0.5)
+"""Over less time than this a rate says nothing."""
+FADES = timedelta(seconds=30)
+"""What was seen this long ago weighs 1/e in the rate of an open run, where an earlier overview is given."""
+FARTHEST = timedelta(days=365)
+"""A longer time left is none that anybody would wait for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The open or last run of a process in figures; `state` is None where it never ran.
+    """A process at an instant, with its schedule.
 
-    `total` of an open run is an estimate from above: all items that are listed now, even where a redrive takes fewer.
-    `rate` is items a second since the run began, `remaining` what that rate makes of the rest; both are None where
-    there is nothing to tell them from. `tolerated` is None where any number of errors is.
+    `fraction`, `done`, `total` and the errors are of its open run, or else of its last one.
+    `state` is the run's, or None of a process that never ran. `total` is what the run has enlisted or, while it is open
+    and more is listed, that number: an estimate, and too high for a redrive. `rate` is in items a second. `limit` is how
+    many errors the run tolerates, None where any number or where `percent` is of a number that was not given.
+    `last_outcome` is how the last closed run ended, where it is known; `next_slot` is None while the process is paused.
     """
 
     process: str
-    paused: bool
+    at: datetime
+    schedule_frequency: Any
     state: RunState | None
+    run_id: str | None
+    fraction: float | None
     done: int
     total: int
     rate: float | None
     remaining: timedelta | None
     errors: int
-    tolerated: int | None
+    limit: int | None
     last_outcome: RunState | None
-    slot: datetime | None
     next_slot: datetime | None
+    paused: Pause | None
+    last_error: ErrorEntry | None
 
     @property
-    def fraction(self) -> float:
-        """The share of the items that ended, 0 to 1; a closed run is at 1."""
-        if self.state is not None and not self.state.is_open:
-            return 1.0
-        return self.done / self.total if self.total else 0.0
+    def is_open(self) -> bool:
+        """Whether a run is under way."""
+        return self.state is not None and self.state.is_open
 
 
 def overview(
-    process: str,
-    newest: tuple[RunStatus, ...],
-    *,
+    store_state: ProcessState,
     now: datetime,
-    listed: int,
+    *,
     tolerance: Tolerance,
-    paused: bool = False,
     next_slot: datetime | None = None,
+    listed: int | None = None,
+    last_closed: RunStatus | None = None,
+    earlier: Overview | None = None,
 ) -> Overview:
-    """Return the overview of a process from its newest runs (two are enough), at the store's `now`."""
-    run = newest[0] if newest else None
-    closed = next((item.state for item in newest if not item.state.is_open), None)
+    """Return the overview of a process at the store's `now`.
+
+    `listed`: how many items are on the lists that a run takes. `last_closed`: the last run that ended, if the present one
+    is open. `earlier`: an overview of some seconds ago, whose rate is brought up to date; else the rate is the mean since
+    the run's start.
+    """
+    run = store_state.run
     if run is None:
-        limit = tolerance.run_limit(listed)
-        return Overview(process, paused, None, 0, listed, None, None, 0, limit, None, None, next_slot)
-    is_open = run.state.is_open
-    done, total = run.counts.ended, max(run.counts.enlisted, listed) if is_open else run.counts.enlisted
-    elapsed = ((run.finished_at or now) - run.started_at).total_seconds()
-    rate = done / elapsed if done and elapsed > 0 else None
-    remaining = timedelta(seconds=(total - done) / rate) if rate and run.state is RunState.ACTIVE and not paused else None
+        return Overview(
+            process=store_state.name,
+            at=now,
+            schedule_frequency=store_state.schedule_frequency,
+            state=None,
+            run_id=None,
+            fraction=None,
+            done=0,
+            total=0,
+            rate=None,
+            remaining=None,
+            errors=0,
+            limit=tolerance.run_limit(listed) if listed is not None else tolerance.per_run,
+            last_outcome=None,
+            next_slot=None if store_state.paused else next_slot,
+            paused=store_state.paused,
+            last_error=None,
+        )
+    same = earlier if earlier is not None and earlier.run_id == run.id else None
+    done, is_open = run.counts.ended, run.state.is_open
+    total = max(run.counts.enlisted, listed or 0, same.total if same is not None else 0) if is_open else run.counts.enlisted
+    rate = _rate(run, now, same)
+    closed = last_closed if is_open else run
     return Overview(
-        process=process,
-        paused=paused,
+        process=store_state.name,
+        at=now,
+        schedule_frequency=store_state.schedule_frequency,
         state=run.state,
+        run_id=run.id,
+        fraction=_fraction(done, total, is_open=is_open),
         done=done,
         total=total,
         rate=rate,
-        remaining=remaining,
+        remaining=_remaining(total - done, rate) if is_open and store_state.paused is None else None,
         errors=run.total_errors,
-        tolerated=tolerance.run_limit(total),
-        last_outcome=closed,
-        slot=run.slot,
-        next_slot=next_slot,
+        limit=tolerance.run_limit(total) if total or tolerance.percent is None else tolerance.per_run,
+        last_outcome=closed.state if closed is not None else None,
+        next_slot=None if store_state.paused else next_slot,
+        paused=store_state.paused,
+        last_error=run.errors[-1] if run.errors else None,
     )
+
+
+def read_overview(process: Process, *, state: ProcessState | None = None, earlier: Overview | None = None) -> Overview:
+    """Read the overview of a process: its state, the run before an open one, and once a run how many items are listed.
+
+    Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
+    `state` that was read just now is not read again.
+    """
+    state, store = process.state() if state is None else state, process.dispatch.store
+    now, current = store.now(), process.dispatch.current()
+    run, listed, last_closed = state.run, None, None
+    if run is not None and run.state.is_open:
+        if earlier is None or earlier.run_id != run.id:
+            listed = listed_of(process)
+        last_closed = next(iter(store.runs(process.name, before=run.epoch, limit=1)), None)
+    return overview(
+        state,
+        now,
+        tolerance=process.definition.tolerance,
+        next_slot=None if current is None else current.occurrences.following(now),
+        listed=listed,
+        last_closed=last_closed,
+        earlier=earlier,
+    )
+
+
+def listed_of(process: Process) -> int:
+    """Return how many items a run of the process that begins now would take; not constant time on every store."""
+    counts = process.work_counts()
+    return sum(count for on, count in counts.items() if on is not WorkList.DROPPED)
+
+
+def _rate(run: RunStatus, now: datetime, earlier: Overview | None) -> float | None:
+    """Return the mean since the run's start or, with an earlier overview, one in which the past fades."""
+    done = run.counts.ended
+    if earlier is None or earlier.rate is None or not run.state.is_open:
+        return _mean(done, (run.finished_at or now) - run.started_at)
+    since = now - earlier.at
+    recent = _mean(done - earlier.done, since)
+    if recent is None:
+        return earlier.rate
+    return earlier.rate + (recent - earlier.rate) * -math.expm1(-since / FADES)
+
+
+def _mean(done: int, took: timedelta) -> float | None:
+    return max(done, 0) / took.total_seconds() if took >= SHORTEST else None
+
+
+def _fraction(done: int, total: int, *, is_open: bool) -> float | None:
+    if total == 0:
+        return None if is_open else 1.0
+    return min(done / total, 1.0)
+
+
+def _remaining(left: int, rate: float | None) -> timedelta | None:
+    if left <= 0:
+        return timedelta(0)
+    if not rate or left / rate > FARTHEST.total_seconds():
+        return None
+    return timedelta(seconds=left / rate)

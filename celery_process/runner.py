@@ -32,11 +32,17 @@ _REFRESH = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one item of a message ended; `error` is what its handler raised."""
+    """How one item of a message ended; `error` is what its handler raised, `text` the last error that it recorded.
+
+    With an `answer` other than CLAIMED nothing was done here; None as `outcome` of a claimed one: it was lost to another.
+    """
 
     name: str
     outcome: WorkState | None
     error: BaseException | None = None
+    errors: int = 0
+    text: str = ""
+    answer: ClaimAnswer = ClaimAnswer.CLAIMED
 
 
 class Host(Protocol):
@@ -59,7 +65,10 @@ class Runner:
         self._every_read_at = -_REFRESH
 
     def run(self, run_id: str, names: Sequence[str]) -> list[Ended]:
-        """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run."""
+        """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
+
+        Return all that were worked on, then those that were refused.
+        """
         definition, store = self.dispatch.definition, self.dispatch.store
         token = uuid.uuid4().hex
         claims = store.claim(
@@ -79,7 +88,8 @@ class Runner:
         ended = self._run_claims(run_id, token, mine)
         if any(claim.answer is ClaimAnswer.REMOVED for claim in claims):
             self._follow(run_id, [Reported(page_closed=True)])
-        return ended
+        refused = [claim for claim in claims if claim.answer is not ClaimAnswer.CLAIMED]
+        return [*ended, *(Ended(claim.name, None, answer=claim.answer) for claim in refused)]
 
     def _run_claims(self, run_id: str, token: str, claims: list[ItemClaim]) -> list[Ended]:
         definition, ended = self.dispatch.definition, []
@@ -172,11 +182,12 @@ class Runner:
             Event.WORK_FINISHED,
             work=work.name,
             run_id=work.run.id,
+            slot=work.run.slot,
             outcome=outcome,
             stats=work.stats,
             errors=work.total_errors,
         )
-        return Ended(work.name, outcome, error)
+        return Ended(work.name, outcome, error, work.total_errors, work.last_error)
 
     def _lost(self, work: Work, error: BaseException | None) -> Ended:
         logger.warning(

@@ -5,8 +5,9 @@ The sender is the `Process`. Receivers take `**kwargs`, as Celery's do. What eac
     run_started      run (RunStatus)
     run_finished     run (RunStatus): at least once for every run, with its stable id
     run_aborted      run (RunStatus): before run_finished, when the tolerance was used up
+    run_repaired     run_id, expired, published: a sweep let leases run out, or published items again
     slot_skipped     slot (datetime), end (SlotEnd)
-    work_finished    work, run_id, outcome (WorkState), stats, errors
+    work_finished    work, run_id, slot, outcome (WorkState), stats, errors
     work_lost        work, run_id: given up after the last attempt
     ownership_lost   work, run_id, attempt: its holder was too late, nothing of the attempt is kept
 """
@@ -21,6 +22,7 @@ __all__ = [
     "ownership_lost",
     "run_aborted",
     "run_finished",
+    "run_repaired",
     "run_started",
     "slot_skipped",
     "work_finished",
@@ -30,8 +32,9 @@ __all__ = [
 run_started = Signal(name="run_started", providing_args={"run"})
 run_finished = Signal(name="run_finished", providing_args={"run"})
 run_aborted = Signal(name="run_aborted", providing_args={"run"})
+run_repaired = Signal(name="run_repaired", providing_args={"run_id", "expired", "published"})
 slot_skipped = Signal(name="slot_skipped", providing_args={"slot", "end"})
-work_finished = Signal(name="work_finished", providing_args={"work", "run_id", "outcome", "stats", "errors"})
+work_finished = Signal(name="work_finished", providing_args={"work", "run_id", "slot", "outcome", "stats", "errors"})
 work_lost = Signal(name="work_lost", providing_args={"work", "run_id"})
 ownership_lost = Signal(name="ownership_lost", providing_args={"work", "run_id", "attempt"})
 
@@ -39,6 +42,7 @@ BY_EVENT: dict[Event, Signal] = {
     Event.RUN_STARTED: run_started,
     Event.RUN_FINISHED: run_finished,
     Event.RUN_ABORTED: run_aborted,
+    Event.RUN_REPAIRED: run_repaired,
     Event.SLOT_SKIPPED: slot_skipped,
     Event.WORK_FINISHED: work_finished,
     Event.WORK_LOST: work_lost,

@@ -146,6 +146,7 @@ class Event(StrEnum):
     RUN_STARTED = "run_started"
     RUN_FINISHED = "run_finished"
     RUN_ABORTED = "run_aborted"
+    RUN_REPAIRED = "run_repaired"
     SLOT_SKIPPED = "slot_skipped"
     WORK_FINISHED = "work_finished"
     WORK_LOST = "work_lost"

@@ -70,6 +70,7 @@ def _repair_run(dispatch: Dispatch, run_id: str) -> None:
         logger.warning(
             "Sweep of %s: %d leases ran out, %d items published.", dispatch.name, swept.expired, again, extra=extra
         )
+        dispatch.emit(Event.RUN_REPAIRED, run_id=run_id, expired=swept.expired, published=again)
     for name in swept.lost:
         dispatch.emit(Event.WORK_LOST, work=name, run_id=run_id)
     if swept.run is not None:

@@ -1,7 +1,7 @@
 """The Celery tasks of the library: three for each process, and the sweep of the app; and the timer that publishes it.
 
 Items are published with the keyword arguments `process=`, `work=` (or `works=`) and `run=`, which is what Flower can
-search; no result, no trail, no shadow.
+search; no result, no trail, no shadow. How a task ends is what the store says of its items; see `outcomes`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from datetime import timedelta
 from typing import Any
 
 from celery import Celery, Task, bootsteps
+from celery.exceptions import Ignore
 
 from celery_process.config import read_config, store_of
 from celery_process.definition import Definition
 from celery_process.exceptions import ConfigurationError, StoreUnavailable
+from celery_process.model import RunClaim
+from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.runner import Ended
-from celery_process.states import WorkList
+from celery_process.states import ClaimAnswer, WorkList
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ def make_tasks(
     app: Celery,
     definition: Definition,
     *,
-    trigger: Callable[..., object],
+    trigger: Callable[..., RunClaim],
     run_items: Callable[[str, list[str]], list[Ended]],
 ) -> dict[str, Task]:
     """Register the three tasks of a process and return them by kind."""
@@ -52,18 +55,22 @@ def make_tasks(
         # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
         item.setdefault("time_limit", definition.time_limit.total_seconds() * definition.batch_size)
 
-    @app.task(name=names["schedule"], **common)
-    def schedule(self: Task, *, comeback: bool = False) -> None:
+    # Without the events of its items a process is still seen by its scheduling task.
+    of_schedule = {key: value for key, value in common.items() if key != "send_events"}
+
+    @app.task(name=names["schedule"], **of_schedule)
+    def schedule(self: Task, *, comeback: bool = False) -> str:
         def defer(due_in: timedelta) -> None:
             self.apply_async(
                 kwargs={"comeback": True}, countdown=due_in.total_seconds(), add_to_parent=False, **publishing(definition)
             )
 
         headers = self.request.headers or {}
-        trigger(by="beat" if headers.get("celery_beat_task") else "task", defer=None if comeback else defer)
+        claim = trigger(by="beat" if headers.get("celery_beat_task") else "task", defer=None if comeback else defer)
+        return f"{claim.answer.value} {claim.run.id}" if claim.run is not None else claim.answer.value
 
-    def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> None:
-        _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
+    def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
+        return _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
 
     # Two names for one body: the claim tells the list, the names tell people and routes which it is.
     of_items = {kind: app.task(name=names[kind], **item)(run_message) for kind in ("work", "cleanup")}
@@ -72,18 +79,27 @@ def make_tasks(
 
 def _run(
     task: Task, name: str, run_items: Callable[[str, list[str]], list[Ended]], *, process: object, run: object, works: object
-) -> None:
+) -> str:
     schema = (task.request.headers or {}).get("cp_schema", SCHEMA)
     names_are_text = isinstance(works, list) and all(isinstance(item, str) for item in works)
     if process != name or not isinstance(run, str) or not names_are_text or not isinstance(schema, int) or schema > SCHEMA:
         extra = {"action": "message_refused", "process_name": name}
         logger.error("A message to %s is not one of this version (schema %r); dropped.", task.name, schema, extra=extra)
-        return
+        return "refused"
     assert isinstance(works, list)
     ended = run_items(run, works)
-    if len(ended) == 1 and ended[0].error is not None:
-        # Recorded already; raised so that the task is a FAILURE in Flower, with its traceback in the worker's log.
-        raise ended[0].error
+    worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
+    if worked or not ended:
+        return outcome_of(name, worked)
+    # Nothing was done here: neither a success nor a failure. Celery's word for it has no exception, only an event.
+    if task.send_events and not task.app.conf.task_always_eager:
+        try:
+            task.send_event("task-revoked", terminated=False, signum=None, expired=False)
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises: a monitor that misses this shows STARTED
+            logger.warning(
+                "task-revoked could not be sent: %s", error, extra={"action": "event_unsent", "process_name": name}
+            )
+    raise Ignore(ended[0].answer.value)
 
 
 def publishing(definition: Definition) -> dict[str, Any]:
@@ -113,9 +129,14 @@ def publish_items(
             task.apply(kwargs=kwargs, throw=False)
         return
     options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **publishing(definition)}
+    present = app.current_worker_task
+    root = (present.request.root_id or present.request.id) if present else None
     with app.producer_or_acquire() as producer:
         for kwargs in arguments:
-            task.apply_async(kwargs=kwargs, producer=producer, **options)
+            # All items under one root, the task that began the run; where none did, under the first of these.
+            options.update(root_id=root, parent_id=root)
+            sent = task.apply_async(kwargs=kwargs, kwargsrepr=kwargs_shown(kwargs), producer=producer, **options)
+            root = root or sent.id
 
 
 def make_sweep_task(app: Celery, sweep: Callable[[], object]) -> Task:

@@ -30,6 +30,8 @@ PAGE = 500
 Line = tuple[int, dict[str, Any]]
 Document = Callable[[], Iterable[str]]
 """Gives the lines of a document from its beginning, each time that it is called."""
+Brought = tuple[StoredProcess, Iterator[WorkInfo]]
+"""A process and its items."""
 
 
 def export(store: Store, process: str) -> Iterator[str]:
@@ -71,10 +73,15 @@ def load(store: Store, document: Document, *, force: bool = False) -> dict[str, 
     All of it is checked before the first write. Raises `InvalidValue` where it is not whole, `RunOpen`, and `WrongState`
     where the store has something newer, unless `force` replaces that. What only the store has stays.
     """
-    for stored, works in read(document()):
+    return bring(store, lambda: read(document()), force=force)
+
+
+def bring(store: Store, processes: Callable[[], Iterable[Brought]], *, force: bool = False) -> dict[str, int]:
+    """Write processes with their items into a store, as `load` does; they are gone through twice."""
+    for stored, works in processes():
         _refuse(store, stored, works, force=force)
     counts = {}
-    for stored, works in read(document()):
+    for stored, works in processes():
         store.restore(stored.name, stored, (), force=force)
         counts[stored.name] = 0
         while page := list(islice(works, PAGE)):
@@ -83,7 +90,7 @@ def load(store: Store, document: Document, *, force: bool = False) -> dict[str, 
     return counts
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[StoredProcess, Iterator[WorkInfo]]]:
+def read(lines: Iterable[str]) -> Iterator[Brought]:
     """Return each process of a document with its items, which have to be gone through before the next process."""
     numbered = _numbered(lines)
     for number, line in numbered:

@@ -277,6 +277,11 @@ class Work:
         """How many errors of the item this attempt recorded."""
         return self._error_count
 
+    @property
+    def last_error(self) -> str:
+        """The text of the last error of the item that is kept, or nothing."""
+        return self._errors[-1].text if self._errors else ""
+
     def _flush(self, outcome: WorkState | None = None) -> ItemAnswer:
         self._sequence += 1
         totals = Totals(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -15,8 +17,9 @@ import click
 from celery.bin.base import handle_preload_options
 
 from celery_process.app import Processes, registry_of
+from celery_process.documents import plain
 from celery_process.exceptions import ProcessError
-from celery_process.frequency import shown
+from celery_process.model import RunStatus
 
 
 @click.group(name="process", help="Processes: look at them, run them, pause them, change their work and settings.")
@@ -65,33 +68,78 @@ def who() -> str:
     return f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or 'unknown'}"
 
 
-def plain(value: Any) -> Any:
-    """Return a value of `celery_process.model` as what JSON has: instants in ISO 8601, durations in seconds."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return value if value is None or isinstance(value, str | int | float | bool) else shown(value)
-
-
 def print_json(value: Any) -> None:
     """Print a value as JSON, one document."""
     click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
+def wide() -> int | None:
+    """Return the columns of the terminal; None where the output goes elsewhere, which nothing is cut for."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def coloured(text: str, colour: str | None = None, *, bold: bool = False) -> str:
+    """Return text in a colour, on a terminal that was not told otherwise by NO_COLOR or Celery's --no-color."""
+    ctx = click.get_current_context(silent=True)
+    plainly = os.environ.get("NO_COLOR") or getattr(ctx and ctx.obj, "no_color", False) or not sys.stdout.isatty()
+    return text if plainly else click.style(text, fg=colour, bold=bold or None)
+
+
+def cut(text: str, width: int | None) -> str:
+    """Return text on one line, at most `width` characters of it."""
+    line = " ".join(text.split())
+    return line if width is None or len(line) <= width else line[: max(width - 1, 0)] + "…"
+
+
+def said(text: str, *, first: str = "", indent: int = 0) -> None:
+    """Print a text after `first`, which takes `indent` columns; on a terminal, folded between words."""
+    lines = textwrap.wrap(text, width=max((wide() or 10_000) - indent, 20), break_on_hyphens=False) or [""]
+    click.echo(first + lines[0])
+    for line in lines[1:]:
+        click.echo(" " * indent + line)
+
+
+def fact(label: str, text: str) -> None:
+    """Print what belongs to a label, or more of the one before."""
+    said(text, first=f"{label:<9}", indent=9)
+
+
+NARROWEST = 19
+"""Columns below which no cell is cut, but for the last: an instant and a run's id stay whole."""
+STATES = {"COMPLETED": "green", "ACTIVE": "cyan", "ABORTING": "yellow", "INCOMPLETE": "yellow", "ABORTED": "red"}
+"""The colours of states, whatever they are of."""
+
+
+def state_of(state: str, reason: str = "") -> str:
+    """Return a state in its colour, with its reason."""
+    return coloured(state, STATES.get(state)) + (f" ({reason})" if reason else "")
+
+
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows in columns; the last column is cut where the line would be longer than 100 characters."""
+    """Print rows in columns, states in their colours; on a terminal the last column, then the widest, is cut to fit."""
     lines = [list(header), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
-    for line in lines:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        click.echo(text if len(text) <= 100 else text[:99] + "…")
+    edge = wide()
+    if edge is not None:
+        room = edge - 2 * (len(widths) - 1)
+        widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), len(header[-1]), 4)
+        while sum(widths) > room and max(widths) > NARROWEST:
+            widths[widths.index(max(widths))] -= 1
+    for number, line in enumerate(lines):
+        cells = [cut(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True)]
+        shown_cells = [coloured(cell, STATES.get(cell.strip()), bold=number == 0) for cell in cells]
+        click.echo("  ".join(shown_cells).rstrip())
+
+
+def progress(run: RunStatus | None) -> str:
+    """Return how many of its items a run has ended."""
+    return "-" if run is None else f"{run.counts.ended}/{run.counts.enlisted}"
+
+
+def numbers(stats: Any) -> str:
+    """Return stats in one line."""
+    listed = (f"{name} {count:,}" if isinstance(count, int) else f"{name} {count:,.3f}" for name, count in stats.items())
+    return ", ".join(listed) or "-"
 
 
 def when(instant: datetime | None) -> str:
@@ -99,4 +147,23 @@ def when(instant: datetime | None) -> str:
     return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}"
 
 
-__all__ = ["Processes", "as_json", "limit", "plain", "print_json", "print_table", "process", "process_name", "when", "who"]
+__all__ = [
+    "Processes",
+    "as_json",
+    "coloured",
+    "cut",
+    "fact",
+    "limit",
+    "numbers",
+    "plain",
+    "print_json",
+    "print_table",
+    "process",
+    "process_name",
+    "progress",
+    "said",
+    "state_of",
+    "when",
+    "who",
+    "wide",
+]

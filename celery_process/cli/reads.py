@@ -1,26 +1,31 @@
-"""The commands that read, and `settings`, which reads unless it is told what to store."""
+"""The commands that read processes, their runs and their slots."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
 
 import click
-from celery.schedules import crontab
 
 from celery_process.app import Processes
-from celery_process.cli.base import as_json, limit, print_json, print_table, process_name, when, who, with_processes
-from celery_process.exceptions import InvalidValue
+from celery_process.cli.base import (
+    as_json,
+    fact,
+    limit,
+    numbers,
+    print_json,
+    print_table,
+    process_name,
+    progress,
+    said,
+    state_of,
+    when,
+    with_processes,
+)
 from celery_process.frequency import shown
 from celery_process.model import RunStatus
 from celery_process.process import Process
 from celery_process.states import WorkList
-
-
-def _progress(run: RunStatus | None) -> str:
-    return "-" if run is None else f"{run.counts.ended}/{run.counts.enlisted}"
 
 
 @click.command(name="list")
@@ -33,44 +38,33 @@ def list_(processes: Processes, *, json_: bool) -> None:
         print_json(states)
         return
     print_table(
-        ("PROCESS", "SCHEDULE", "RUN", "ITEMS", "ERRORS", "SLOT", "NOTE"),
+        ("PROCESS", "SCHEDULE", "STATE", "ITEMS", "ERRORS", "SLOT"),
         (
             (
                 state.name,
                 shown(state.schedule_frequency),
                 state.run.state.value if state.run else "never ran",
-                _progress(state.run),
+                progress(state.run),
                 state.run.total_errors if state.run else "-",
                 when(state.run.slot if state.run else None),
-                f"paused: {state.paused.note}" if state.paused else "",
             )
             for state in states
         ),
     )
+    for state in states:
+        if state.paused is not None:
+            said(f"{state.name} is paused by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
 
 
 @click.command()
 @process_name
 @click.option("--on", type=click.Choice([item.value for item in WorkList]), help="Show the items of one list.")
-@click.option("--work", "work_name", help="Show one work item.")
 @limit
 @as_json
 @with_processes
-def show(processes: Processes, name: str, *, on: str | None, work_name: str | None, limit: int, json_: bool) -> None:
-    """Show a process: its run, settings and totals; or its items with --on or --work."""
+def show(processes: Processes, name: str, *, on: str | None, limit: int, json_: bool) -> None:
+    """Show a process: its run, settings and totals; or the items of a list with --on."""
     process = processes[name]
-    if work_name is not None:
-        info = process.work(work_name)
-        if json_:
-            print_json(info)
-            return
-        click.echo(f"{info.name}  on {info.on.value} since version of {when(info.changed_at)}")
-        click.echo(f"params   {json.dumps(dict(info.params), ensure_ascii=False)}")
-        click.echo(f"status   {info.status.state.value}, attempt {info.status.attempt}, {info.status.total_errors} errors")
-        click.echo(f"stats    {_numbers(info.status.stats)}")
-        for error in info.status.errors:
-            click.echo(f"error    {when(error.at)}  {error.text}")
-        return
     if on is not None:
         infos = list(islice(process.works(on), limit))
         if json_:
@@ -84,7 +78,7 @@ def show(processes: Processes, name: str, *, on: str | None, work_name: str | No
                     info.status.state.value,
                     info.status.total_errors,
                     when(info.status.finished_at),
-                    _numbers(info.status.stats),
+                    numbers(info.status.stats),
                 )
                 for info in infos
             ),
@@ -98,30 +92,24 @@ def _show(process: Process, *, json_: bool) -> None:
     if json_:
         print_json({"state": state, "work_counts": dict(counts)})
         return
-    click.echo(f"{state.name}: every {shown(state.schedule_frequency)}, settings version {state.settings_version}")
+    said(f"{state.name}: every {shown(state.schedule_frequency)}, settings version {state.settings_version}")
     if state.paused is not None:
-        click.echo(f"paused   {when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
-    click.echo(f"settings {json.dumps(dict(state.settings), ensure_ascii=False)}")
-    click.echo("items    " + ", ".join(f"{count} {on.value}" for on, count in counts.items()))
+        fact("paused", f"{when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
+    fact("settings", json.dumps(dict(state.settings), ensure_ascii=False))
+    fact("items", ", ".join(f"{count} {on.value}" for on, count in counts.items()))
     run = state.run
     if run is None:
-        click.echo("run      never ran")
+        fact("run", "never ran")
         return
-    reason = f" ({run.reason})" if run.reason else ""
-    click.echo(f"run      {run.id} {run.state.value}{reason}, slot {when(run.slot)}, generation {run.generation}")
-    click.echo(f"         started {when(run.started_at)}, finished {when(run.finished_at)}")
-    click.echo(f"         {_progress(run)} items ended, {run.total_errors} errors")
-    click.echo(f"stats    {_numbers(run.stats)}")
-    click.echo(f"total    {_numbers(state.aggregate_stats)}")
-    for error in run.errors:
-        click.echo(f"error    {when(error.at)}  {f'{error.work}: ' if error.work else ''}{error.text}")
-
-
-def _numbers(stats: Any) -> str:
-    return (
-        ", ".join(f"{name} {count:,}" if isinstance(count, int) else f"{name} {count:,.3f}" for name, count in stats.items())
-        or "-"
-    )
+    fact("run", f"{run.id} {state_of(run.state, run.reason)}, slot {when(run.slot)}, generation {run.generation}")
+    fact("", f"started {when(run.started_at)}, finished {when(run.finished_at)}")
+    fact("", f"{progress(run)} items ended, {run.total_errors} errors")
+    fact("stats", numbers(run.stats))
+    fact("total", numbers(state.aggregate_stats))
+    for error in run.errors[:5]:
+        fact("error", f"{when(error.at)}  {f'{error.work}: ' if error.work else ''}{error.text}")
+    if len(run.errors) > 5:
+        fact("", f"… `process errors {state.name}` tells more")
 
 
 @click.command()
@@ -136,11 +124,8 @@ def runs(processes: Processes, name: str, *, limit: int, json_: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("SLOT", "GEN", "STATE", "ITEMS", "ERRORS", "REASON", "RUN"),
-        (
-            (when(run.slot), run.generation, run.state.value, _progress(run), run.total_errors, run.reason or "-", run.id)
-            for run in found
-        ),
+        ("RUN", "SLOT", "STATE", "ITEMS", "ERRORS", "NOTE"),
+        ((run.id, when(run.slot), run.state.value, progress(run), run.total_errors, _note(run)) for run in found),
     )
 
 
@@ -159,126 +144,15 @@ def slots(processes: Processes, name: str, *, limit: int, json_: bool) -> None:
         ("SLOT", "END", "BY", "RUN"),
         (
             (
-                when(entry.slot) if entry.after is None else f"after {when(entry.after)} to {when(entry.slot)}",
+                when(entry.slot),
                 entry.end.value,
                 entry.by or "-",
-                entry.run_id or "-",
+                entry.run_id or (f"all after {when(entry.after)}" if entry.after else "-"),
             )
             for entry in found
         ),
     )
 
 
-@click.command()
-@process_name
-@click.option(
-    "--set", "new", metavar="JSON", help="Replace the stored settings by this JSON object; {} goes back to the code's."
-)
-@click.option("--schedule", metavar="SECONDS|CRON", help="Store a schedule: seconds, or five crontab fields in quotes.")
-@click.option("--expected-version", type=int, help="Refuse unless the settings are at this version.")
-@as_json
-@with_processes
-def settings(
-    processes: Processes, name: str, *, new: str | None, schedule: str | None, expected_version: int | None, json_: bool
-) -> None:
-    """Show the settings in force, or store new ones."""
-    process = processes[name]
-    if new is not None or schedule is not None:
-        document = None if new is None else _object(new)
-        process.update_settings(
-            document,
-            schedule=None if schedule is None else _schedule(schedule),
-            expected_version=expected_version,
-            by=who(),
-        )
-    state = process.state()
-    if json_:
-        print_json(
-            {"settings": dict(state.settings), "schedule": state.schedule_frequency, "version": state.settings_version}
-        )
-        return
-    click.echo(f"version  {state.settings_version}")
-    click.echo(f"schedule {shown(state.schedule_frequency)}")
-    for key, value in sorted(state.settings.items()):
-        click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
-
-
-def _object(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidValue(
-            f"--set takes a JSON object, such as '{{\"key_ttl\": 60}}', and this is none: {error}.",
-            argument="set",
-            value=text,
-        ) from None
-
-
-def _schedule(text: str) -> Any:
-    fields = text.split()
-    if len(fields) == 5:
-        try:
-            names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-            return crontab(**dict(zip(names, fields, strict=True)))
-        except Exception as error:
-            raise InvalidValue(
-                f"{text!r} is no crontab: {error}; give five fields, m h dom mon dow.", argument="schedule", value=text
-            ) from error
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidValue(
-            f"{text!r} is neither seconds nor five crontab fields, such as '*/10 * * * *'.", argument="schedule", value=text
-        ) from None
-
-
-@click.command()
-@as_json
-@click.pass_context
-@with_processes
-def doctor(processes: Processes, ctx: click.Context, *, json_: bool) -> None:
-    """Check settings, store, broker and the freshness of the slots; exit status 1 if something is wrong."""
-    findings: list[dict[str, str]] = []
-
-    def note(what: str, level: str, text: str) -> None:
-        findings.append({"what": what, "level": level, "text": text})
-
-    try:
-        for warning in processes.check():
-            note("store", "warning", warning)
-        note("store", "ok", f"{processes.store.url} answers")
-    except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        note("store", "error", str(error))
-    else:
-        for process in processes:
-            note(process.name, *_freshness(process))
-    try:
-        with processes.app.connection_for_read() as connection:
-            connection.ensure_connection(max_retries=1, timeout=3)
-        note("broker", "ok", f"{connection.as_uri()} answers")
-    except Exception as error:  # noqa: BLE001 - whatever the transport raises
-        note("broker", "error", f"out of reach: {error}; check broker_url")
-    if json_:
-        print_json(findings)
-    else:
-        print_table(("WHAT", "", "FINDING"), ((item["what"], item["level"], item["text"]) for item in findings))
-    if any(item["level"] == "error" for item in findings):
-        ctx.exit(1)
-
-
-def _freshness(process: Process) -> tuple[str, str]:
-    """Judge beat by the slots it brought: a beat that answers may still be wedged (celery#7251)."""
-    current = process.dispatch.current()
-    if current is None:
-        return "ok", "has no schedule"
-    newest = next(process.slots(), None)
-    if newest is None:
-        return "warning", "no slot yet; is beat running?"
-    late = datetime.now(UTC) - current.occurrences.following(newest.slot)
-    every = current.occurrences.following(newest.slot) - newest.slot
-    if late > max(every, timedelta(seconds=30)):
-        return (
-            "error",
-            f"the last slot was {when(newest.slot)}, {shown(current.value)} apart; start beat, or look at its log",
-        )
-    return "ok", f"the last slot was {when(newest.slot)} ({newest.end.value})"
+def _note(run: RunStatus) -> str:
+    return ", ".join(filter(None, (run.reason, f"generation {run.generation}" if run.generation else "")))

@@ -1,29 +1,76 @@
-"""The commands that carry processes from one store to another."""
+"""The commands that carry processes from one store to another, in our document or in the original's."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from celery_process import transfer
+from celery_process import original, original_reading, rules, transfer
 from celery_process.app import Processes
 from celery_process.cli.base import with_processes
+from celery_process.exceptions import InvalidValue
+from celery_process.process import Process
 
 
 @click.command()
 @click.argument("names", metavar="[PROCESS]...", nargs=-1)
 @click.option("-o", "--output", type=click.File("w", encoding="utf-8", atomic=True), default="-", help="A file to write.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["lines", "original"]),
+    default="lines",
+    show_default=True,
+    help="Lines of JSON, or the document of the Go package process, one process a document.",
+)
 @with_processes
-def export(processes: Processes, names: tuple[str, ...], *, output: TextIO) -> None:
+def export(processes: Processes, names: tuple[str, ...], *, output: TextIO, form: str) -> None:
     """Write what the store has of processes, of all by default: items, settings, pause, totals; not their runs.
 
     To change the store: pause the processes, export, set process_backend, migrate, import, resume.
     """
-    for name in names or [process.name for process in processes]:
-        output.writelines(f"{line}\n" for line in transfer.export(processes.store, processes[name].name))
+    chosen = [processes[name] for name in names] or list(processes)
+    if form == "lines":
+        for process in chosen:
+            output.writelines(f"{line}\n" for line in transfer.export(processes.store, process.name))
+        return
+    if len(chosen) != 1:
+        raise InvalidValue(
+            f"A document of the original holds one process, not {len(chosen)}; name one, and export each to a file.",
+            argument="names",
+            value=names,
+        )
+    _export_original(processes, chosen[0], output)
+
+
+def _export_original(processes: Processes, process: Process, output: TextIO) -> None:
+    stored = processes.store.process(process.name)
+    if stored.run is not None and stored.run.state.is_open:
+        raise rules.run_open(process.name, stored.run)
+    json.dump(original.document(processes.store, process, limit=None), output, indent=2)
+    output.write("\n")
+    left = {"its pause": stored.paused is not None, "its schedule, a crontab": _is_crontab(process)}
+    for what, is_there in left.items():
+        if is_there:
+            click.echo(f"not carried: {what}", err=True)
+    settings = process.state().settings
+    texts = [f"settings.{name}" for name, value in settings.items() if not original.fits(value)]
+    for work in process.works():
+        texts += [f"{name} of {work.name}" for name, value in work.params.items() if not original.fits(value)]
+    for text in texts[:20]:
+        click.echo(f"written as text, for it is neither an integer nor a string: {text}", err=True)
+    if len(texts) > 20:
+        click.echo(f"… and {len(texts) - 20} more", err=True)
+
+
+def _is_crontab(process: Process) -> bool:
+    value = process.schedule_frequency
+    return value is not None and original.duration(value) is None
 
 
 @click.command(name="import")
@@ -31,15 +78,40 @@ def export(processes: Processes, names: tuple[str, ...], *, output: TextIO) -> N
 @click.option("--force", is_flag=True, help="Replace what is newer in the store; an open run is refused even so.")
 @with_processes
 def import_(processes: Processes, document: Path, *, force: bool) -> None:
-    """Bring what `export` wrote into the store of this app."""
+    """Bring what `export` wrote into the store of this app; or a state document of the Go package process."""
+    message = _original(document)
+    if message is not None:
+        reading = original_reading.read(message, name=_name_in(document))
+        processes[reading.stored.name]  # one that this app does not define is refused before anything is written
+        counts = transfer.bring(processes.store, reading.pairs, force=force)
+        for key in reading.left:
+            click.echo(f"not carried: {key}", err=True)
+    else:
 
-    def lines() -> Iterator[str]:
-        with document.open(encoding="utf-8", errors="replace") as file:
-            yield from file
+        def lines() -> Iterator[str]:
+            with document.open(encoding="utf-8", errors="replace") as file:
+                yield from file
 
-    for stored, works in transfer.read(lines()):
-        processes[stored.name]  # one that this app does not define is refused before anything is written
-        for _ in works:
-            pass
-    for name, count in transfer.load(processes.store, lines, force=force).items():
+        for stored, works in transfer.read(lines()):
+            processes[stored.name]
+            for _ in works:
+                pass
+        counts = transfer.load(processes.store, lines, force=force)
+    for name, count in counts.items():
         click.echo(f"{name}: {count} items brought")
+
+
+def _original(document: Path) -> dict[str, object] | None:
+    """Return the message in a file that is a document of the original: one object, over however many lines."""
+    with document.open(encoding="utf-8", errors="replace") as file:
+        first = next((line for line in file if line.strip()), "")
+    with suppress(ValueError, RecursionError):
+        if "celery_process" in json.loads(first):
+            return None
+    return original_reading.parsed(document.read_text(encoding="utf-8", errors="replace"))
+
+
+def _name_in(document: Path) -> str:
+    """Return the process's name in the name that the original gives its files: process_<realm>_<name>_latest.json."""
+    parts = document.stem.split("_", 2)
+    return parts[2].removesuffix("_latest") if len(parts) == 3 and parts[0] == "process" else ""

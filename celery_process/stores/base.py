@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from celery_process.model import (
     ItemClaim,
@@ -35,6 +35,20 @@ from celery_process.states import Again, SlotEnd, StopReason, WorkList
 
 END = chr(0x10FFFF)
 """A name after all names: where to begin a walk backwards."""
+
+
+class Danger(str):
+    """A warning of what is a fault already: something may be lost at any time. `said` without, and `cure`: what to do."""
+
+    __slots__ = ("cure", "said")
+    said: str
+    cure: str
+
+    def __new__(cls, said: str, cure: str) -> Self:
+        """Make it of what is wrong and what to do."""
+        made = super().__new__(cls, f"{said} {cure}")
+        made.said, made.cure = said, cure
+        return made
 
 
 class Definitions(ABC):
@@ -233,7 +247,7 @@ class Store(Definitions, Runs, Items, Reads):
 
     @abstractmethod
     def check(self) -> tuple[str, ...]:
-        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings."""
+        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings, some a `Danger`."""
 
     @abstractmethod
     def migrate(self) -> tuple[str, ...]:

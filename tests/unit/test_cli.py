@@ -78,7 +78,8 @@ READS = {
     "list": ["list"],
     "show": ["show", "key-gc"],
     "show --on": ["show", "key-gc", "--on", "active"],
-    "show --work": ["show", "key-gc", "--work", "b"],
+    "work": ["work", "key-gc", "b"],
+    "errors": ["errors", "key-gc"],
     "runs": ["runs", "key-gc"],
     "slots": ["slots", "key-gc"],
     "settings": ["settings", "key-gc"],
@@ -90,8 +91,8 @@ READS = {
 @pytest.mark.parametrize("ran", [False, True])
 def test_what_reads_prints_text_and_json(terminal: Terminal, process: Process, command: str, ran: bool) -> None:
     """Each reading command prints lines for people and one JSON document with --json, before a run and after one."""
+    terminal.clock.set(datetime.now(UTC))
     if ran:
-        terminal.clock.set(datetime.now(UTC))
         process.run_now()
     assert terminal.printed(*READS[command]).strip()
     assert terminal.json(*READS[command]) is not None
@@ -124,13 +125,13 @@ def test_show(terminal: Terminal, process: Process) -> None:
 
 
 def test_show_items(terminal: Terminal, process: Process) -> None:
-    """`show --on` lists items up to a limit, `show --work` tells one with its errors."""
+    """`show --on` lists items up to a limit, `work` tells one with its errors."""
     process.run_now()
     assert [info["name"] for info in terminal.json("show", "key-gc", "--on", "active")] == ["a", "b"]
     assert [info["name"] for info in terminal.json("show", "key-gc", "--on", "active", "-n", "1")] == ["a"]
     assert "INCOMPLETE" in terminal.printed("show", "key-gc", "--on", "active")
-    assert "ValueError: broken" in terminal.printed("show", "key-gc", "--work", "b")
-    info = terminal.json("show", "key-gc", "--work", "b")
+    assert "ValueError: broken" in terminal.printed("work", "key-gc", "b")
+    info = terminal.json("work", "key-gc", "b")
     assert (info["on"], info["params"], info["status"]["state"]) == ("active", {"bad": True}, "INCOMPLETE")
 
 
@@ -221,24 +222,13 @@ def test_sweep_and_migrate(terminal: Terminal, process: Process) -> None:
     assert terminal.printed("migrate") == "nothing to do\n"
 
 
-def test_doctor(terminal: Terminal, process: Process) -> None:
-    """`doctor` finds a beat that brings no slots, by their age, and its exit status says so."""
-    terminal.clock.set(datetime.now(UTC) - timedelta(days=1))
-    process.run_now()
-    result = terminal.call("doctor", "--json")
-    assert result.exit_code == 1
-    findings = {finding["what"]: finding["level"] for finding in json.loads(result.output)}
-    assert (findings["key-gc"], findings["broker"]) == ("error", "ok")
-    terminal.clock.set(datetime.now(UTC))
-    process.run_now()
-    assert {finding["level"] for finding in terminal.json("doctor")} == {"ok", "warning"}
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
         ["show", "key-cg"],
-        ["show", "key-gc", "--work", "nobody"],
+        ["work", "key-gc", "nobody"],
+        ["errors", "key-gc", "1-nope"],
+        ["watch", "key-cg"],
         ["run", "key-cg"],
         ["run", "key-gc", "--slot", "noon"],
         ["run", "key-gc", "--slot", "2999-01-01"],

@@ -30,6 +30,7 @@ BUILTINS = {
     "SettingsChanged": RuntimeError,
     "StoreUnavailable": ConnectionError,
     "UnknownSetting": ValueError,
+    "WorkFailed": RuntimeError,
     "WorkNotFound": LookupError,
     "WrongState": RuntimeError,
 }

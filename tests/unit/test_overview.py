@@ -1,66 +1,188 @@
-"""The overview of a process, from runs made by hand."""
+"""How far a process is: fraction, rate, time left, errors against what is tolerated."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery import Celery
+from hypothesis import given
+from hypothesis import strategies as st
 
-from celery_process.model import ItemCounts, RunStatus
-from celery_process.overview import overview
-from celery_process.states import RunState
-from celery_process.tolerance import Tolerance
+from celery_process import Processes, RunState, Tolerance
+from celery_process.model import ItemCounts, Pause, ProcessState, RunStatus
+from celery_process.overview import FADES, overview, read_overview
+from celery_process.stores.memory import MemoryStore
+from celery_process.testing.clock import MovableClock
 
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+START = datetime(2026, 3, 2, 12, tzinfo=UTC)
+COUNTS = ItemCounts(pending=30, claimed=20, completed=40, incomplete=10)
+RUN = RunStatus(
+    process="p",
+    id="2-a",
+    epoch=2,
+    slot=START,
+    generation=1,
+    state=RunState.ACTIVE,
+    reason="",
+    settings_version=0,
+    started_at=START,
+    progress_at=START,
+    finished_at=None,
+    counts=COUNTS,
+    stats={},
+    total_errors=10,
+    errors=(),
+)
+STATE = ProcessState("p", timedelta(hours=1), {}, 0, None, RUN, {})
+TOLERANT = Tolerance()
 
 
-def a_run(state: RunState, counts: ItemCounts, *, finished_at: datetime | None = None, errors: int = 0) -> RunStatus:
-    return RunStatus(
-        "shop", "r", 1, NOON, 1, state, "", 1, NOON, NOON, finished_at, counts, {}, total_errors=errors, errors=()
+def seconds(number):
+    return timedelta(seconds=number)
+
+
+def test_a_process_that_never_ran_has_no_numbers():
+    """Without a run there is no state, no fraction and no rate."""
+    seen = overview(replace(STATE, run=None), START, tolerance=TOLERANT)
+    assert (seen.state, seen.fraction, seen.rate, seen.remaining, seen.done, seen.total) == (None, None, None, None, 0, 0)
+    assert not seen.is_open
+
+
+def test_an_open_run_is_measured_against_what_is_listed():
+    """50 of 200 are a quarter; at 5 items a second the other 150 take 30 seconds."""
+    seen = overview(STATE, START + seconds(10), tolerance=TOLERANT, listed=200)
+    assert (seen.done, seen.total, seen.fraction) == (50, 200, 0.25)
+    assert (seen.rate, seen.remaining) == (5.0, seconds(30))
+
+
+def test_what_is_enlisted_counts_where_less_is_listed():
+    """Items that left the lists in mid-run stay in the total of the run."""
+    assert overview(STATE, START, tolerance=TOLERANT, listed=3).total == COUNTS.enlisted
+
+
+def test_a_closed_run_is_whole():
+    """A run that has ended is measured by its own items, its rate over the time it took."""
+    run = replace(
+        RUN, state=RunState.COMPLETED, finished_at=START + seconds(20), counts=ItemCounts(completed=40, incomplete=10)
     )
-
-
-def of(*runs: RunStatus, listed: int = 100, **options):
-    options = {"now": NOON + timedelta(seconds=10), "tolerance": Tolerance(10, 25), **options}
-    return overview("shop", runs, listed=listed, **options)
-
-
-def test_a_process_that_never_ran():
-    """Without a run there is no state, no rate and no outcome, but the items listed and what is tolerated."""
-    seen = of()
-    assert (seen.state, seen.rate, seen.remaining, seen.last_outcome) == (None, None, None, None)
-    assert (seen.fraction, seen.total, seen.tolerated) == (0.0, 100, 25)
-
-
-def test_an_open_run():
-    """Rate and remaining time follow from the items ended since it began; the outcome is that of the run before."""
-    before = a_run(RunState.ABORTED, ItemCounts(aborted=1), finished_at=NOON)
-    seen = of(a_run(RunState.ACTIVE, ItemCounts(pending=30, completed=20), errors=3), before)
-    assert (seen.done, seen.total, seen.fraction) == (20, 100, 0.2)
-    assert (seen.rate, seen.remaining) == (2.0, timedelta(seconds=40))
-    assert (seen.errors, seen.last_outcome) == (3, RunState.ABORTED)
-
-
-def test_a_closed_run():
-    """It is at 1 with nothing remaining, and its rate is over its own time, not until now."""
-    closed = a_run(RunState.COMPLETED, ItemCounts(completed=20), finished_at=NOON + timedelta(seconds=4))
-    seen = of(closed, now=NOON + timedelta(days=1))
-    assert (seen.fraction, seen.total, seen.rate, seen.remaining) == (1.0, 20, 5.0, None)
+    seen = overview(replace(STATE, run=run), START + seconds(3600), tolerance=TOLERANT, listed=999)
+    assert (seen.fraction, seen.total, seen.rate, seen.remaining) == (1.0, 50, 2.5, None)
     assert seen.last_outcome is RunState.COMPLETED
 
 
-@pytest.mark.parametrize(("state", "paused"), [(RunState.ACTIVE, True), (RunState.ABORTING, False)])
-def test_what_stands_still_has_no_remaining_time(state, paused):
-    """A paused run, and one that stops, do not go through the rest of their items."""
-    assert of(a_run(state, ItemCounts(pending=1, completed=1)), paused=paused).remaining is None
+def test_a_closed_run_without_items_is_whole():
+    """Nothing to do, done."""
+    run = replace(RUN, state=RunState.COMPLETED, finished_at=START, counts=ItemCounts())
+    assert overview(replace(STATE, run=run), START, tolerance=TOLERANT).fraction == 1.0
 
 
-def test_nothing_to_do():
-    """An open run of no items is at 0, without a division by it."""
-    seen = of(a_run(RunState.ACTIVE, ItemCounts()), listed=0, now=NOON)
-    assert (seen.fraction, seen.rate, seen.remaining) == (0.0, None, None)
+def test_a_paused_process_has_no_time_left_and_no_next_slot():
+    """A pause has no known end."""
+    paused = replace(STATE, paused=Pause("why", "ann", START))
+    seen = overview(paused, START + seconds(10), tolerance=TOLERANT, listed=200, next_slot=START + seconds(3600))
+    assert (seen.remaining, seen.next_slot, seen.rate) == (None, None, 5.0)
 
 
-def test_a_percentage_is_of_all_items():
-    """Of the number and the percentage the stricter counts, over all items."""
-    assert of(a_run(RunState.ACTIVE, ItemCounts(completed=1)), tolerance=Tolerance(10, 25, percent=5)).tolerated == 5
+@pytest.mark.parametrize(
+    ("tolerance", "limit"),
+    [
+        (Tolerance(), 25),
+        (Tolerance(per_run=None), None),
+        (Tolerance(per_run=None, percent=10), 20),
+        (Tolerance(percent=1), 2),
+    ],
+)
+def test_the_limit_is_the_stricter_one(tolerance, limit):
+    """A share counts of the items of the run."""
+    assert overview(STATE, START, tolerance=tolerance, listed=200).limit == limit
+
+
+def test_the_rate_follows_what_happens_now():
+    """A rate of 5 becomes nearly 100 when 100 items a second end for long, and nearly 0 when none does."""
+    first = overview(STATE, START + seconds(10), tolerance=TOLERANT, listed=10**6)
+    fast, slow = first, first
+    for step in range(1, 1 + 10 * int(FADES.total_seconds())):
+        now = START + seconds(10 + step)
+        counts = replace(COUNTS, completed=40 + 100 * step)
+        fast = overview(replace(STATE, run=replace(RUN, counts=counts)), now, tolerance=TOLERANT, earlier=fast)
+        slow = overview(STATE, now, tolerance=TOLERANT, earlier=slow)
+    assert fast.rate == pytest.approx(100, rel=0.01)
+    assert slow.rate == pytest.approx(0, abs=0.01)
+    assert slow.remaining is None
+    assert fast.total == 10**6
+
+
+def test_the_rate_of_another_run_says_nothing():
+    """An earlier overview of the run before is not gone on with."""
+    first = overview(STATE, START + seconds(10), tolerance=TOLERANT, listed=200)
+    run = replace(RUN, id="3-b", epoch=3, started_at=START + seconds(20))
+    seen = overview(replace(STATE, run=run), START + seconds(30), tolerance=TOLERANT, listed=100, earlier=first)
+    assert (seen.rate, seen.total) == (5.0, 100)
+
+
+@given(
+    st.builds(ItemCounts, *[st.integers(0, 10**7)] * 8),
+    st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30)),
+    st.integers(0, 10**7),
+    st.timedeltas(min_value=timedelta(seconds=-10), max_value=timedelta(days=30)),
+)
+def test_numbers_are_always_sane(counts, since, listed, later):
+    """Whatever is counted and whatever a clock does, a fraction is in 0 … 1, and rate and time left are not negative."""
+    state = replace(STATE, run=replace(RUN, counts=counts))
+    first = overview(state, START + since, tolerance=TOLERANT, listed=listed)
+    for seen in (first, overview(state, START + since + later, tolerance=TOLERANT, earlier=first)):
+        assert seen.fraction is None or 0 <= seen.fraction <= 1
+        assert seen.rate is None or seen.rate >= 0
+        assert seen.remaining is None or seen.remaining >= timedelta(0)
+        assert seen.done <= seen.total
+
+
+@pytest.fixture
+def clock():
+    return MovableClock()
+
+
+@pytest.fixture
+def process(clock):
+    processes = Processes(Celery("overview", set_as_current=False), backend=MemoryStore(clock=clock))
+    processes.app.conf.task_always_eager = True
+
+    @processes.process("p", schedule=3600)
+    def p(work):
+        if work.name == "bad":
+            raise ValueError("no")
+
+    return p
+
+
+def test_reading_gives_the_store_s_numbers(process, clock):
+    """The overview agrees with the state, and the next slot is after the store's now."""
+    process.register_works({"good": None, "bad": None, "gone": None})
+    process.unregister_work("gone")
+    assert read_overview(process).state is None
+    run = process.run_now()
+    seen = read_overview(process)
+    assert (seen.done, seen.total, seen.errors, seen.fraction) == (3, 3, 1, 1.0)
+    assert seen.run_id == run.id
+    assert seen.last_error.text == run.errors[0].text
+    assert clock() < seen.next_slot <= clock() + timedelta(hours=1)
+
+
+def test_an_open_run_is_counted_once(process, clock, monkeypatch):
+    """Asked again and again, the lists are counted once a run; the run before tells the last outcome."""
+    process.register_works({"good": None})
+    process.run_now()
+    store = process.dispatch.store
+    counted = []
+    counts = store.work_counts
+    monkeypatch.setattr(store, "work_counts", lambda name: counted.append(name) or counts(name))
+    monkeypatch.setattr(type(process.dispatch), "advance", lambda self, run_id: None)
+    clock.advance(timedelta(hours=1))
+    run = process.run_now()
+    assert run.state is RunState.ACTIVE
+    seen = read_overview(process)
+    again = read_overview(process, earlier=seen)
+    assert (seen.total, again.total, seen.last_outcome) == (1, 1, RunState.COMPLETED)
+    assert counted == ["p"]

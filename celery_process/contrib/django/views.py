@@ -15,13 +15,11 @@ from django.views.decorators.http import require_safe
 
 from celery_process.app import registries
 from celery_process.exceptions import ProcessError
-from celery_process.original import document
+from celery_process.original import document, documents
 
 PERMISSION = "celery_process.view_process"
 WORKS, MOST_WORKS = 100, 10_000
-"""Items of each list that an answer has, as it stands and at most; `?works=` asks for another number."""
-LONGER = "X-More-Work"
-"""The header that names the lists of which there are more items than the answer has."""
+"""Items of each list that an answer has, as it stands and at most; `?works=` asks for another number, `?after=` goes on."""
 
 
 def _guarded(view: Callable[..., JsonResponse]) -> Any:
@@ -50,23 +48,20 @@ def _guarded(view: Callable[..., JsonResponse]) -> Any:
 @_guarded
 def processes(_: HttpRequest, *, limit: int) -> JsonResponse:
     """Answer all processes of all apps of this project, by name."""
-    found = {process.name: document(process, limit=limit) for registry in registries() for process in registry}
-    longer = {f"{name}/{on}" for name, (_, lists) in found.items() for on in lists}
-    return _answer({"processes": {name: made for name, (made, _) in found.items()}}, longer)
+    found: dict[str, Any] = {}
+    for registry in registries():
+        found |= documents(registry.store, registry, limit=limit)["processes"]
+    return JsonResponse({"processes": found})
 
 
 @_guarded
-def process(_: HttpRequest, name: str, *, limit: int) -> JsonResponse:
+def process(request: HttpRequest, name: str, *, limit: int) -> JsonResponse:
     """Answer one process."""
     for registry in registries():
         if name in registry:
-            made, longer = document(registry[name], limit=limit)
-            return _answer({"process": made}, {str(on) for on in longer})
+            after = request.GET.get("after", "")
+            return JsonResponse({"process": document(registry.store, registry[name], limit=limit, after=after)})
     return _error(404, f"This project has no process {name!r:.80}; /processes lists those that it has.")
-
-
-def _answer(made: dict[str, Any], longer: set[str]) -> JsonResponse:
-    return JsonResponse(made, headers={LONGER: ", ".join(sorted(longer))} if longer else None)
 
 
 def _error(status: int, message: str) -> JsonResponse:

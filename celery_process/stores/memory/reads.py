@@ -29,6 +29,7 @@ class MemoryReads(MemoryBase, Reads):
                 run=last.status() if last else None,
                 aggregate_stats=dict(row.aggregate),
                 epoch=row.epoch,
+                swept_at=row.swept_at,
             )
 
     def overrides(self, process: str) -> Overrides:  # noqa: D102

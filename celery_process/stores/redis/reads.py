@@ -13,6 +13,7 @@ from celery_process.stores.redis.keys import CHUNK, RunKey, chunks, not_found, p
 from celery_process.stores.redis.records import (
     LETTERS,
     decode_stats,
+    instant,
     pairs,
     read_entry,
     read_overrides,
@@ -47,6 +48,7 @@ def process(client: Client, name: str) -> StoredProcess:
         run=read_run(name, shown) if shown else None,
         aggregate_stats=decode_stats(fields.get("aggregate")),
         epoch=int(fields.get("epoch") or 0),
+        swept_at=instant(fields.get("swept")),
     )
 
 

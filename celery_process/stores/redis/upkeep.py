@@ -9,6 +9,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from celery_process.exceptions import ConfigurationError
+from celery_process.stores.base import Danger
 from celery_process.stores.redis.client import Client, version_of
 
 OLDEST = (6, 2)
@@ -46,9 +47,9 @@ def _warnings(client: Client) -> Iterator[str]:
         return
     policies = {str(info.get("maxmemory_policy", "noeviction")) for info in infos}
     for policy in sorted(policies - {"noeviction"}):
-        yield (
-            f"{shown} has maxmemory-policy {policy}: when its memory is full it may delete keys of open runs; set it to "
-            "noeviction."
+        yield Danger(
+            f"{shown} has maxmemory-policy {policy}: when its memory is full it may delete keys of open runs.",
+            "Set it to noeviction.",
         )
     if not client.address.volatile and any(str(info.get("aof_enabled", 1)) == "0" for info in infos):
         yield (

@@ -225,6 +225,17 @@ class TestBeginningSweeps:
         targets = drive.targets()
         assert [(target.process, target.open_run) for target in targets] == [(drive.process, run)]
 
+    def test_tells_when(self, drive: Driver) -> None:
+        """When a process was last looked at can be read; without a look, nothing is."""
+        drive.start("a")
+        assert drive.store.process(drive.process).swept_at is None
+        drive.clock.advance(SECOND)
+        drive.targets()
+        swept_at = drive.store.process(drive.process).swept_at
+        drive.clock.advance(SECOND)
+        drive.targets()
+        assert swept_at == drive.store.process(drive.process).swept_at == drive.clock() - SECOND
+
     def test_once_in_an_interval(self, drive: Driver) -> None:
         """A process goes to one caller in an interval; a lost answer is made up for after it."""
         drive.start("a")

@@ -1,0 +1,40 @@
+"""`process doctor`: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import click
+
+from celery_process.app import Processes
+from celery_process.cli.base import as_json, coloured, print_json, said, with_processes
+from celery_process.health import Finding, document, examine
+
+
+@click.command()
+@click.option(
+    "--patience",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    metavar="SECONDS",
+    help="How long workers and beat may take to answer; 0 does not ask them.",
+)
+@as_json
+@click.pass_context
+@with_processes
+def doctor(processes: Processes, ctx: click.Context, *, patience: float, json_: bool) -> None:
+    """Check settings, store, clocks, beat, sweep, broker and workers; exit status 1 if something is wrong."""
+    findings = examine(processes, patience=patience or None)
+    if json_:
+        print_json(document(findings))
+    else:
+        for finding in findings:
+            _tell(finding)
+    if not all(finding.ok for finding in findings):
+        ctx.exit(1)
+
+
+def _tell(finding: Finding) -> None:
+    word = coloured("ok   ", "green") if finding.ok else coloured("FAULT", "red", bold=True)
+    said(f"{finding.check}: {finding.said}", first=f"{word} ", indent=6)
+    if finding.cure:
+        said(finding.cure, first="      → ", indent=8)

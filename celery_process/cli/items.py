@@ -1,0 +1,68 @@
+"""The commands about single items: one item's facts, and the errors of a run with the items that had them."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from celery_process.app import Processes
+from celery_process.cli.base import (
+    as_json,
+    fact,
+    numbers,
+    plain,
+    print_json,
+    print_table,
+    process_name,
+    said,
+    state_of,
+    when,
+    with_processes,
+)
+
+
+@click.command()
+@process_name
+@click.argument("work_name", metavar="WORK")
+@as_json
+@with_processes
+def work(processes: Processes, name: str, *, work_name: str, json_: bool) -> None:
+    """Show one work item: its list, params, and how its last run went."""
+    info = processes[name].work(work_name)
+    if json_:
+        print_json(info)
+        return
+    status = info.status
+    said(info.name)
+    fact("list", f"{info.on.value} since {when(info.listed_at)}, changed {when(info.changed_at)}")
+    fact("params", json.dumps(dict(info.params), ensure_ascii=False))
+    fact("status", f"{state_of(status.state)}, attempt {status.attempt}, {status.total_errors} errors")
+    fact("", f"started {when(status.started_at)}, finished {when(status.finished_at)}")
+    fact("stats", numbers(status.stats))
+    for error in status.errors:
+        fact("error", f"{when(error.at)}  {error.text}")
+
+
+@click.command()
+@process_name
+@click.argument("run_id", metavar="[RUN]", required=False)
+@as_json
+@with_processes
+def errors(processes: Processes, name: str, *, run_id: str | None, json_: bool) -> None:
+    """Show the errors of a run, of the open or last one by default, with the items that had them: the first 25."""
+    process = processes[name]
+    run = process.state().run if run_id is None else process.dispatch.store.run(process.name, run_id)
+    if json_:
+        about = {"run": run and run.id, "state": run and run.state.value, "total_errors": run.total_errors if run else 0}
+        print_json({**about, "errors": plain(run.errors) if run else []})
+        return
+    if run is None:
+        said(f"{process.name} never ran")
+        return
+    kept = f", the first {len(run.errors)}" if run.total_errors > len(run.errors) else ""
+    said(f"run {run.id} {state_of(run.state, run.reason)} of {when(run.started_at)}: {run.total_errors} errors{kept}")
+    if run.errors:
+        print_table(
+            ("AT", "WORK", "ERROR"), ((f"{error.at:%H:%M:%S}", error.work or "-", error.text) for error in run.errors)
+        )

@@ -1,0 +1,314 @@
+// Shows what /processes?json=1 and /processes/<name>?json=1 answer, anew every second and a half.
+// Names and error texts are anybody's: they become text nodes, never markup.
+(function () {
+  "use strict";
+
+  const page = document.getElementById("cp-page");
+  const base = page.dataset.base;
+  const name = page.dataset.process;
+  const pause = 1500;
+  const SVG = "http://www.w3.org/2000/svg";
+  const shown = new Map();
+  let timer = null;
+  let last = null;
+
+  const at = (id) => document.getElementById(id);
+  const count = (number) => number.toLocaleString("en");
+
+  function el(tag, attributes, ...children) {
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes || {})) {
+      if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value);
+    }
+    node.append(...children.filter((child) => child !== null && child !== undefined));
+    return node;
+  }
+
+  function svg(tag, attributes, text) {
+    const node = document.createElementNS(SVG, tag);
+    for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  function duration(seconds) {
+    if (seconds === null || seconds === undefined) return "–";
+    if (seconds < 10 && seconds % 1) return `${seconds.toFixed(1)} s`;
+    if (seconds < 60) return `${Math.round(seconds)} s`;
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 60) return seconds < 600 && seconds % 60 >= 1 ? `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s` : `${minutes} min`;
+    const hours = Math.floor(minutes / 60);
+    if (hours >= 48) return `${Math.round(hours / 24)} days`;
+    return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  }
+
+  function instant(text, now) {
+    if (!text) return "–";
+    const date = new Date(text);
+    const away = now ? (date - new Date(now)) / 1000 : 0;
+    const words = !now ? date.toLocaleString() : away > 0 ? `in ${duration(away)}` : `${duration(-away)} ago`;
+    return el("time", { datetime: text, title: `${date.toLocaleString()} (${text})` }, words);
+  }
+
+  function rate(number) {
+    return number === null ? "–" : number >= 100 ? count(Math.round(number)) : number.toFixed(1);
+  }
+
+  function badge(word, kind) {
+    return el("span", { class: `cp-badge cp-is-${(kind || word).replace(/ /g, "-")}` }, word);
+  }
+
+  function states(overview) {
+    const found = [overview.state ? badge(overview.state) : badge("never ran", "NEW")];
+    if (overview.paused) found.push(badge("PAUSED"));
+    return found;
+  }
+
+  function percent(overview) {
+    if (overview.fraction === null) return "–";
+    const whole = 100 * overview.fraction;
+    return `${whole > 0 && whole < 100 ? whole.toFixed(1) : Math.round(whole)} %`;
+  }
+
+  function bar(overview) {
+    const whole = Math.round(1000 * (overview.fraction || 0)) / 10;
+    const track = el("div", {
+      class: `cp-bar cp-bar-${overview.state || "NEW"}`,
+      role: "progressbar",
+      "aria-label": `Progress of ${overview.process}`,
+      "aria-valuemin": 0,
+      "aria-valuemax": 100,
+      "aria-valuenow": whole,
+    }, el("span", { style: `width: ${whole}%` }));
+    const text = overview.state ? `${count(overview.done)} of ${count(overview.total)} · ${percent(overview)}` : "no run yet";
+    return el("div", {}, track, el("p", { class: "cp-bar-text" }, text));
+  }
+
+  function errors(overview) {
+    const limit = overview.limit === null ? "any" : count(overview.limit);
+    const beyond = overview.limit !== null && overview.errors > overview.limit;
+    return el("span", { class: beyond && "cp-bad", title: `${limit} errors of a run are tolerated` }, `${count(overview.errors)} / ${limit}`);
+  }
+
+  function row(table, cells) {
+    const labels = [...at(table).tHead.rows[0].cells];
+    return el("tr", {}, ...cells.map((cell, index) => el(index === 0 ? "th" : "td", {
+      scope: index === 0 && "row", class: labels[index].className, "data-label": labels[index].textContent,
+    }, ...[].concat(cell))));
+  }
+
+  function fill(table, rows, empty) {
+    const width = at(table).tHead.rows[0].cells.length;
+    const body = rows.length ? rows : [el("tr", {}, el("td", { class: "cp-empty", colspan: width }, empty))];
+    at(table).tBodies[0].replaceChildren(...body);
+  }
+
+  // Redraw a part only where its data changed, so that nothing is taken from under a pointer or the focus.
+  function part(key, data, draw) {
+    const text = JSON.stringify(data);
+    if (shown.get(key) === text) return;
+    shown.set(key, text);
+    draw();
+  }
+
+  function drawAll(document_) {
+    part("all", document_.processes, () => fill("cp-processes", document_.processes.map((overview) => row("cp-processes", [
+      [el("a", { href: `${base}/processes/${encodeURIComponent(overview.process)}` }, overview.process),
+        el("span", { class: "cp-under" }, schedule(overview))],
+      states(overview), bar(overview), rate(overview.is_open ? overview.rate : null), duration(overview.remaining), errors(overview),
+      overview.last_outcome ? badge(overview.last_outcome) : "–", instant(overview.next_slot, overview.at),
+    ])), "This app defines no process."));
+  }
+
+  function schedule(overview) {
+    return overview.schedule_frequency === null ? "on demand" :
+      typeof overview.schedule_frequency === "number" ? `every ${duration(overview.schedule_frequency)}` : overview.schedule;
+  }
+
+  function facts(overview, run) {
+    const found = [
+      ["Items per second", rate(overview.rate)],
+      ["Time left", duration(overview.remaining)],
+      ["Errors / tolerated", errors(overview)],
+      ["Last outcome", overview.last_outcome ? badge(overview.last_outcome) : "–"],
+      ["Next slot", instant(overview.next_slot, overview.at)],
+    ];
+    if (run) {
+      found.push(["Started", instant(run.started_at, overview.at)]);
+      for (const [state, number] of Object.entries(run.counts)) if (number) found.push([state, count(number)]);
+      if (run.reason) found.push(["Reason", run.reason]);
+    }
+    at("cp-facts").replaceChildren(...found.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value))));
+  }
+
+  function ended(run) {
+    const open = run.counts.pending + run.counts.claimed;
+    const all = Object.values(run.counts).reduce((sum, number) => sum + number, 0);
+    return [all - open, all];
+  }
+
+  const took = (run, now) => Math.max(0, (new Date(run.finished_at || now) - new Date(run.started_at)) / 1000);
+
+  function chart(runs, now) {
+    if (!runs.length) return at("cp-chart").replaceChildren();
+    const oldest = [...runs].reverse();
+    const width = Math.max(260, at("cp-chart").clientWidth - 32);
+    const [height, top, foot] = [130, 24, 108];
+    const longest = Math.max(...oldest.map((run) => took(run, now)), 0.001);
+    const step = Math.min(width / oldest.length, 48);
+    const words = {};
+    for (const run of oldest) words[run.state] = (words[run.state] || 0) + 1;
+    const told = Object.entries(words).map(([state, number]) => `${number} ${state}`).join(", ");
+    const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": "cp-chart-title cp-chart-desc" });
+    root.append(svg("title", { id: "cp-chart-title" }, `How long the last ${oldest.length} runs took`),
+      svg("desc", { id: "cp-chart-desc" }, `${told}; the longest took ${duration(longest)}. The table below has each run.`));
+    root.append(svg("text", { x: 0, y: 12 }, `up to ${duration(longest)}; ! marks what did not complete`));
+    root.append(svg("line", { x1: 0, x2: width, y1: foot, y2: foot }));
+    oldest.forEach((run, index) => {
+      const high = Math.max(3, (foot - top) * took(run, now) / longest);
+      const rect = svg("rect", { class: `cp-is-${run.state}`, x: index * step + 1, y: foot - high, width: Math.max(step - 3, 2), height: high, rx: 2 });
+      rect.append(svg("title", {}, `${run.slot} ${run.state}, ${ended(run)[0]} items, ${run.total_errors} errors, ${duration(took(run, now))}`));
+      root.append(rect);
+      if (["ABORTED", "INCOMPLETE"].includes(run.state)) {
+        root.append(svg("text", { class: "cp-mark", x: index * step + step / 2 - 0.5, y: foot - high - 3 }, "!"));
+      }
+    });
+    root.append(svg("text", { x: 0, y: height - 6 }, new Date(oldest[0].slot).toLocaleTimeString()));
+    if (oldest.length > 1) {
+      const right = Math.min(oldest.length * step, width);
+      if (right > 160) root.append(svg("text", { x: right, y: height - 6, "text-anchor": "end" }, new Date(oldest[oldest.length - 1].slot).toLocaleTimeString()));
+    }
+    at("cp-chart").replaceChildren(root);
+  }
+
+  function redrive(run) {
+    const whole = run.counts.completed === ended(run)[1];
+    if (!page.dataset.acts || !run.finished_at || whole) return null;
+    const button = el("button", { class: "btn btn-outline-primary btn-sm", type: "button", style: "margin-left: .5rem" }, "Redrive");
+    button.addEventListener("click", () => ask("redrive", run.id));
+    return button;
+  }
+
+  function drawOne(document_) {
+    const { overview, run } = document_;
+    last = document_;
+    part("head", [overview.state, overview.paused, overview.schedule], () => {
+      at("cp-state").replaceChildren(...states(overview));
+      at("cp-schedule").textContent = schedule(overview);
+      for (const button of page.querySelectorAll("[data-act]")) {
+        const hide = { pause: overview.paused, resume: !overview.paused, cancel: !overview.is_open, run: overview.is_open || overview.paused };
+        button.hidden = Boolean(hide[button.dataset.act]);
+      }
+    });
+    const note = overview.paused && `Paused by ${overview.paused.by || "somebody"}: ${overview.paused.note || "no note"}`;
+    warn(note || (document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here."));
+    at("cp-progress").replaceChildren(bar(overview));
+    facts(overview, run);
+    const kept = document_.failing.reduce((sum, item) => sum + item.errors.length, 0);
+    const more = run ? run.total_errors - kept : 0;
+    at("cp-more").textContent = more > 0 ? `${count(more)} more are counted, but their texts are not kept.` : "";
+    part("failing", document_.failing, () => fill("cp-failing", document_.failing.map((item) => {
+      return row("cp-failing", [
+        item.work === null ? "the run itself" : item.work, item.state ? badge(item.state) : "–",
+        item.attempt === null ? "–" : count(item.attempt), count(item.total_errors),
+        item.errors.flatMap((error) => [el("span", { class: "cp-error" }, error.text), el("span", { class: "cp-under" }, instant(error.at))]),
+      ]);
+    }), run ? "No error in this run." : "No run yet."));
+    part("runs", document_.runs, () => {
+      chart(document_.runs, overview.at);
+      fill("cp-runs", document_.runs.map((one) => {
+        const [done, all] = ended(one);
+        const again = one.generation > 1 ? el("span", { class: "cp-under" }, `generation ${one.generation}`) : null;
+        return row("cp-runs", [
+          [instant(one.slot), again].filter(Boolean), badge(one.state), `${count(done)} / ${count(all)}`, count(one.total_errors),
+          one.finished_at ? duration(took(one, overview.at)) : "–", `v${one.settings_version}`, [el("code", {}, one.id), redrive(one)],
+        ]);
+      }), "No run yet.");
+    });
+    part("slots", document_.slots, () => fill("cp-slots", document_.slots.map((slot) => row("cp-slots", [
+      slot.after ? [instant(slot.slot), el("span", { class: "cp-under" }, "and all after ", instant(slot.after))] : instant(slot.slot),
+      badge(slot.end), slot.by || "–",
+    ])), "No slot yet."));
+    part("settings", [document_.settings, document_.overrides], () => {
+      const { version, changed_at, by } = document_.overrides;
+      at("cp-version").replaceChildren(...(version ? [`Version ${version}, stored `, instant(changed_at), by ? ` by ${by}` : "", "."] : ["As in the code."]));
+      fill("cp-settings", document_.settings.map((item) => row("cp-settings", [
+        item.name, el("code", {}, JSON.stringify(item.value)), item.stored ? "stored" : "code",
+      ])), "No settings.");
+    });
+  }
+
+  function warn(text) {
+    at("cp-warning").textContent = text;
+    at("cp-warning").hidden = !text;
+  }
+
+  function status(kind, text) {
+    at("cp-dot").className = `cp-dot cp-dot-${kind}`;
+    if (at("cp-status").textContent !== text) at("cp-status").textContent = text;
+  }
+
+  const ASKED = {
+    run: ["Run now?", "The present slot runs, or runs again.", "Run now"],
+    pause: ["Pause?", "No slot, page or claim begins until it is resumed; items in flight finish.", "Pause"],
+    resume: ["Resume?", "Slots run again, and an open run goes on.", "Resume"],
+    cancel: ["Cancel the run?", "It ends INCOMPLETE once the items in flight have ended.", "Cancel the run"],
+    redrive: ["Redrive?", "The items of this run that did not complete run again.", "Redrive"],
+  };
+
+  function ask(action, run) {
+    const dialog = at("cp-dialog");
+    const [title, text, yes] = ASKED[action];
+    at("cp-dialog-title").textContent = title;
+    at("cp-dialog-text").textContent = run ? `${text} (${run})` : text;
+    at("cp-yes").textContent = yes;
+    at("cp-note-label").hidden = action !== "pause";
+    at("cp-note").value = "";
+    dialog.onclose = () => { if (dialog.returnValue === "yes") act(action, { note: at("cp-note").value, run: run || "" }); };
+    dialog.returnValue = "";
+    dialog.showModal();
+  }
+
+  async function act(action, fields) {
+    const cookie = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/);
+    const headers = cookie ? { "X-XSRFToken": decodeURIComponent(cookie[1]) } : {};
+    let told = ASKED[action][2];
+    try {
+      const path = `${base}/api/processes/${encodeURIComponent(name)}/${action}`;
+      const answer = await fetch(path, { method: "POST", headers, body: new URLSearchParams(fields) });
+      told = answer.ok ? `${told}: done.` : (await answer.json()).error;
+    } catch (error) {
+      told = `${told}: Flower did not answer.`;
+    }
+    at("cp-message").textContent = told;
+    at("cp-message").hidden = false;
+    look();
+  }
+
+  async function look() {
+    clearTimeout(timer);
+    if (!document.hidden) {
+      try {
+        const answer = await fetch(`${base}/processes${name ? `/${encodeURIComponent(name)}` : ""}?json=1`);
+        const document_ = await answer.json();
+        if (!answer.ok) throw new Error(document_.error);
+        (name ? drawOne : drawAll)(document_);
+        if (!name) warn(document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here.");
+        status("live", "Live");
+      } catch (error) {
+        status("error", "Not live");
+        warn(error instanceof TypeError || error instanceof SyntaxError ? "Flower does not answer." : error.message);
+      }
+    }
+    clearTimeout(timer);
+    timer = setTimeout(look, pause);
+  }
+
+  page.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-act]");
+    if (button) ask(button.dataset.act);
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+  window.addEventListener("resize", () => { if (last) chart(last.runs, last.overview.at); });
+  look();
+})();

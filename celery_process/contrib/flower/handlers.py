@@ -1,0 +1,217 @@
+"""What Flower answers about processes: two pages, their JSON, and the actions.
+
+All of it stands behind what Flower has itself: `--basic_auth` or `--auth` guard everything; without them the pages are
+open, and the API, the actions among it, is closed unless FLOWER_UNAUTHENTICATED_API is set. `--read_only` closes the
+actions.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from base64 import b64decode
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from flower.api import BaseApiHandler
+from flower.utils import strtobool
+from flower.views import BaseHandler
+from tornado import web
+
+from celery_process.app import registry_of
+from celery_process.contrib.flower.board import Board
+from celery_process.documents import plain
+from celery_process.exceptions import NotFound, ProcessError, StoreUnavailable, WrongState
+from celery_process.process import Process
+
+logger = logging.getLogger(__name__)
+
+_BOARD = "celery_process_board"
+NO_PROCESSES = (
+    "This app has no processes; make a Processes(app) in the module that -A names, or in one that it imports, and start "
+    "Flower anew."
+)
+VERBS: dict[str, Callable[..., Any]] = {
+    "run": lambda process, by, **_: process.run_now(by=by),
+    "pause": lambda process, by, note, **_: process.pause(note, by=by),
+    "resume": lambda process, **_: process.resume(),
+    "cancel": lambda process, **_: process.cancel_run(),
+    "redrive": lambda process, by, run, **_: process.redrive(run, by=by),
+}
+
+
+class OfProcesses:
+    """What pages and API share: the board, and who asks."""
+
+    application: Any
+    request: Any
+    current_user: Any
+
+    @property
+    def board(self) -> Board:
+        """The board of this Flower, made at first use."""
+        settings = self.application.settings
+        if _BOARD not in settings:
+            registry = registry_of(self.application.capp)
+            if registry is None:
+                raise web.HTTPError(404, NO_PROCESSES)
+            settings[_BOARD] = Board(registry)
+        board: Board = settings[_BOARD]
+        return board
+
+    @property
+    def guarded(self) -> bool:
+        """Whether this Flower knows its users."""
+        options = self.application.options
+        return bool(options.basic_auth or options.auth)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether this Flower acts on nothing; an option that came after 2.0."""
+        return bool(getattr(self.application.options, "read_only", False))
+
+    @property
+    def may_act(self) -> bool:
+        """Whether the actions are open to who asks, as Flower's own are."""
+        return not self.read_only and (self.guarded or strtobool(os.environ.get("FLOWER_UNAUTHENTICATED_API") or "false"))
+
+    @property
+    def who(self) -> str:
+        """Who asks, for the ledger: Flower's user, where it has one."""
+        user = self.current_user
+        if isinstance(user, bytes):
+            user = user.decode()
+        elif not isinstance(user, str):
+            user = ""
+            scheme, _, credentials = self.request.headers.get("Authorization", "").partition(" ")
+            if self.application.options.basic_auth and scheme == "Basic":
+                user = b64decode(credentials).decode().partition(":")[0]
+        return f"flower:{user or 'anonymous'}"[:200]
+
+
+def _status(error: ProcessError) -> int:
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, WrongState):
+        return 409
+    return 503 if isinstance(error, StoreUnavailable) else 400
+
+
+class Page(OfProcesses, BaseHandler):
+    """A page; with `?json=1`, what it shows, as Flower's own page of workers has it."""
+
+    template = "processes.html"
+
+    @web.authenticated
+    async def get(self, name: str = "") -> None:
+        """Answer the page, or its JSON."""
+        problem = "" if registry_of(self.application.capp) is not None else NO_PROCESSES
+        if name and (problem or name not in self.board.processes):
+            raise web.HTTPError(404, problem or f"There is no process {name!r:.120}")
+        if self.get_query_argument("json", "") == "1":
+            await self._answer(self.board.one(name) if name else self.board.all())
+            return
+        prefix = self.application.options.url_prefix
+        base = f"/{prefix.strip('/')}" if prefix else ""
+        self.render(self.template, base=base, process_name=name, may_act=self.may_act, problem=problem)
+
+    async def _answer(self, document: Awaitable[Any]) -> None:
+        try:
+            self.write(await document)
+        except ProcessError as error:
+            self.set_status(_status(error))
+            self.write({"error": str(error)})
+
+
+class ProcessesPage(Page):
+    """All processes."""
+
+
+class ProcessPage(Page):
+    """One process."""
+
+    template = "process.html"
+
+
+class Api(OfProcesses, BaseApiHandler):
+    """JSON; an error is JSON too, so that no text of anybody's is ever read as HTML."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer an error as JSON."""
+        error = kwargs.get("exc_info", (None, None))[1]
+        told = (error.log_message or error.reason) if isinstance(error, web.HTTPError) else str(error or "")
+        self.set_status(status_code)
+        if status_code == 401 and self.guarded:
+            self.set_header("WWW-Authenticate", 'Basic realm="flower"')
+        self.finish({"error": (told or self._reason).replace("%%", "%")})
+
+    async def _answer(self, document: Awaitable[Any]) -> None:
+        try:
+            self.write(await document)
+        except ProcessError as error:
+            raise web.HTTPError(_status(error), str(error)) from error
+
+
+class ListProcesses(Api):
+    """`GET /api/processes`."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer the overview of every process."""
+        await self._answer(self.board.all())
+
+
+class ShowProcess(Api):
+    """`GET /api/processes/<name>`."""
+
+    @web.authenticated
+    async def get(self, name: str) -> None:
+        """Answer one process: overview, run, failing items, runs, slots, settings."""
+        await self._answer(self.board.one(name))
+
+
+class ActOnProcess(Api):
+    """`POST /api/processes/<name>/(run|pause|resume|cancel|redrive)`, with `note` or `run` in the form."""
+
+    def prepare(self) -> None:
+        """Refuse what another site sent, whatever Flower's version does about it."""
+        super().prepare()
+        if self.request.method != "POST":
+            return
+        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
+        # A browser sends one of them with every POST, a program neither.
+        if (site is not None and site not in ("same-origin", "none")) or (
+            site is None and origin is not None and urlparse(origin).netloc != self.request.host
+        ):
+            raise web.HTTPError(403, "Cross-site request forbidden")
+
+    @web.authenticated
+    async def post(self, name: str, action: str) -> None:
+        """Do it, as the user that Flower knows, and answer the run that came of it or the one in question."""
+        if self.read_only:
+            raise web.HTTPError(403, "Read only mode is enabled")
+        given = {key: self.get_body_argument(key, "") for key in ("note", "run")}
+
+        def act(process: Process) -> Any:
+            return VERBS[action](process, by=self.who, **given)
+
+        extra = {"action": f"flower_{action}", "process_name": name, "by": self.who}
+        logger.info("%s of %s by %s", action, name, self.who, extra=extra)
+        await self._answer(self._told(name, action, act))
+
+    async def _told(self, name: str, action: str, act: Callable[[Process], Any]) -> dict[str, Any]:
+        return {"process": name, "action": action, "run": plain(await self.board.act(name, act))}
+
+
+class Assets(web.StaticFileHandler):
+    """The style and the script of the pages."""
+
+    def initialize(self) -> None:  # type: ignore[override]
+        """Serve the folder beside this file; under --url_prefix Flower drops what a route says."""
+        super().initialize(path=str(Path(__file__).parent / "assets"))
+
+    def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
+        """Let nobody guess types."""
+        self.set_header("X-Content-Type-Options", "nosniff")

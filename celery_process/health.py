@@ -1,0 +1,259 @@
+"""Whether what processes need is there, each fault with its cure: settings, store, clocks, beat, sweep, broker, workers.
+
+Beat is judged by the slots that it brought, and the sweep by its last pass: both may answer and do nothing (celery#7251).
+Nothing here changes anything, and nothing here raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from celery import Celery
+
+from celery_process.app import Processes
+from celery_process.config import read_config
+from celery_process.exceptions import ProcessError, SchemaMismatch, StoreUnavailable
+from celery_process.frequency import shown
+from celery_process.process import Process
+from celery_process.stores.base import Danger, Store
+from celery_process.tasks import SWEEP_TASK, publishing, task_names
+
+SKEW = timedelta(seconds=2)
+"""How far the clocks of this host and of the store may be apart."""
+LATE_LEAST, LATE_MOST = timedelta(seconds=30), timedelta(minutes=5)
+"""How late a slot may be: as long as the schedule, between these two."""
+SWEEPS = 6
+"""So many sweeps may fail to come while a run is open."""
+NOBODY = ("celery_process", "0-0")
+"""A process and a run that cannot exist, so that an operation on them writes nothing, and yet needs the right to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. `cure`: what to do; of a finding that is `ok`, what to do if it was not meant so."""
+
+    check: str
+    ok: bool
+    said: str
+    cure: str = ""
+
+
+def document(findings: Iterable[Finding]) -> dict[str, Any]:
+    """Return findings as what JSON has, with `ok` for all of them: the body of a health endpoint."""
+    listed = [asdict(finding) for finding in findings]
+    return {"ok": all(item["ok"] for item in listed), "findings": listed}
+
+
+def examine(
+    processes: Processes, *, patience: float | None = 1.0, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> tuple[Finding, ...]:
+    """Return the findings about an app. `patience`: seconds for which workers may answer; None does not ask them.
+
+    `clock` is this host's. A few reads a process, a round trip to the broker, and one question to all workers.
+    """
+    app = processes.app
+    findings = [_guarded("settings", lambda: _settings(app))]
+    if not findings[0].ok:
+        return tuple(findings)
+    broker = _guarded("broker", lambda: _broker(app, patience or 1.0))
+    beats = _beats(app, patience) if broker.ok and patience is not None else None
+    store = list(_store(processes))
+    findings += store
+    if all(finding.ok for finding in store if finding.check in ("store", "schema")):
+        findings.append(_guarded("clock", lambda: _clock(processes.store, clock)))
+        findings += [_guarded(f"beat:{process.name}", partial(_beat, process, beats)) for process in processes]
+        findings.append(_guarded("sweep", lambda: _sweep(processes)))
+    findings.append(broker)
+    if broker.ok and patience is not None:
+        findings.append(_guarded("workers", lambda: _workers(processes, patience)))
+    return tuple(findings)
+
+
+def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except StoreUnavailable as error:
+        return Finding(check, False, str(error), "Start the store's server, or correct process_backend.")
+    except ProcessError as error:
+        return Finding(check, False, str(error), "Do what it says.")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
+        return Finding(check, False, f"{type(error).__name__}: {error}", "See what it says, and the log.")
+
+
+def _settings(app: Celery) -> Finding:
+    read_config(app)
+    return Finding("settings", True, "The process_* settings make sense.")
+
+
+def _store(processes: Processes) -> Iterator[Finding]:
+    try:
+        store = processes.store
+        warnings = store.check()
+    except SchemaMismatch as error:
+        yield Finding("schema", False, str(error), f"Run: {error.command}")
+        return
+    except Exception as error:  # noqa: BLE001 - as above
+        raised = error
+        yield _guarded("store", lambda: _again(raised))
+        return
+    yield Finding("store", True, f"{store.url} answers.")
+    yield _guarded("writes", lambda: _writes(store))
+    for warning in warnings:
+        if isinstance(warning, Danger):
+            yield Finding("eviction", False, warning.said, warning.cure)
+        else:
+            yield Finding("durability", True, warning, "Change it if it was not meant so.")
+
+
+def _again(error: Exception) -> Finding:
+    raise error
+
+
+def _writes(store: Store) -> Finding:
+    """Try an operation that writes, on what cannot exist: a server or an account that may only read refuses it."""
+    try:
+        store.ack_finish(*NOBODY)
+    except StoreUnavailable as error:
+        reason = error.__cause__ or error
+        return Finding(
+            "writes",
+            False,
+            f"{store.url} can be read and not be written: {str(reason).splitlines()[0]:.200}",
+            "Give the account the right to write, or name the primary in process_backend, not a replica.",
+        )
+    return Finding("writes", True, "The store takes writes.")
+
+
+def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
+    before = clock()
+    there = store.now()
+    after = clock()
+    apart = there - (before + (after - before) / 2)
+    ok = abs(apart) - (after - before) / 2 <= SKEW
+    side = "ahead of" if apart > timedelta(0) else "behind"
+    said = f"The store's clock is {abs(apart).total_seconds():.1f} s {side} this host's."
+    cure = "Keep the clocks of both by NTP: slots and leases follow the store's, beat and its schedule this host's."
+    return Finding("clock", ok, said, "" if ok else cure)
+
+
+def _beat(process: Process, beats: list[str] | None) -> Finding:
+    """Judge beat by the newest slot. A beat that is wedged does not answer either, so that only an answer says more."""
+    check, name = f"beat:{process.name}", process.name
+    current = process.dispatch.current()
+    if current is None:
+        return Finding(check, True, f"{name} has no schedule.")
+    store = process.dispatch.store
+    newest, slot = next(process.slots(), None), due_slot(process, store.overrides(name).changed_at)
+    start = "Start beat if it does not run: celery -A PROJ beat."
+    if newest is None or slot is None:
+        return Finding(check, True, f"No slot of {name} has come yet.", start)
+    every = current.occurrences.following(slot) - slot
+    allowed = max(min(every, LATE_MOST), LATE_LEAST) + process.definition.jitter + process.definition.initial_wait
+    if store.now() - slot <= allowed:
+        return Finding(check, True, f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value}).")
+    said = f"No slot of {name} has come since {_when(newest.slot)}; the schedule is {shown(current.value)}."
+    if beats:
+        cure = (
+            f"Beat answers ({', '.join(beats)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
+            "whether a worker consumes the queue of that task."
+        )
+    else:
+        cure = (
+            f"{start} If it does, it is wedged, or its clock is wrong: end it, by SIGKILL if need be, look at the end of "
+            "its log, and start it again. If it ticks, see what `workers` says."
+        )
+    return Finding(check, False, said, cure)
+
+
+def due_slot(process: Process, changed_at: datetime | None) -> datetime | None:
+    """Return the slot that comes after the newest in the ledger; None without a schedule, and where none has come yet.
+
+    `changed_at`: when the stored settings changed; a schedule that was shortened then owes no slot of before.
+    """
+    current = process.dispatch.current()
+    newest = next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
+    if current is None or newest is None:
+        return None
+    return current.occurrences.following(max(newest.slot, changed_at or newest.slot))
+
+
+def _sweep(processes: Processes) -> Finding:
+    store, interval = processes.store, read_config(processes.app).sweep_interval
+    now, newest, late = store.now(), None, []
+    for process in processes:
+        stored = store.process(process.name)
+        if stored.run is None or not stored.run.state.is_open:
+            continue
+        newest = max(filter(None, (newest, stored.swept_at)), default=None)
+        if now - max(filter(None, (stored.swept_at, stored.run.started_at))) > SWEEPS * interval:
+            swept = "never" if stored.swept_at is None else f"last at {_when(stored.swept_at)}"
+            late.append(f"{process.name} (run {stored.run.id}, {swept})")
+    if late:
+        return Finding(
+            "sweep",
+            False,
+            f"No sweep looks at {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
+            f"Start a worker on the queue {_queue(processes.app, SWEEP_TASK, {})!r}, or route {SWEEP_TASK!r} to one "
+            "that is not full; `process sweep` makes one now.",
+        )
+    return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
+
+
+def _broker(app: Celery, patience: float) -> Finding:
+    with app.connection_for_write() as connection:
+        shown_url = connection.as_uri()
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=max(patience, 1.0))
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises
+            said = f"{shown_url} is out of reach: {error or type(error).__name__}"
+            return Finding("broker", False, said, "Start the broker, or correct broker_url.")
+    return Finding("broker", True, f"{shown_url} answers.")
+
+
+def _beats(app: Celery, patience: float) -> list[str]:
+    """Return the beats that answer; they do with `beat_enable_remote_control`, since Celery 5.7."""
+    try:
+        replies = app.control.ping(timeout=patience) if app.conf.get("beat_enable_remote_control") else []
+    except Exception:  # noqa: BLE001 - then nobody answers
+        return []
+    return sorted(node for reply in replies for node in reply if node.startswith("celerybeat@"))
+
+
+def _workers(processes: Processes, patience: float) -> Finding:
+    app = processes.app
+    if app.conf.task_always_eager:
+        return Finding("workers", True, "Items are worked in-process (task_always_eager).")
+    needed: dict[str, list[str]] = {}
+    for process in processes:
+        for task in task_names(process.name).values():
+            needed.setdefault(_queue(app, task, publishing(process.definition)), []).append(task)
+    needed.setdefault(_queue(app, SWEEP_TASK, {}), []).append(SWEEP_TASK)
+    needed.pop("", None)
+    answers = app.control.inspect(timeout=patience).active_queues() or {}
+    consumed = {queue["name"] for queues in answers.values() for queue in queues}
+    missing = sorted(set(needed) - consumed)
+    if missing:
+        tasks = ", ".join(task for queue in missing for task in needed[queue][:3])
+        who = f"Of {len(answers)} that answer, none" if answers else f"No worker answers within {patience:g} s: none"
+        return Finding(
+            "workers",
+            False,
+            f"{who} consumes {', '.join(missing)} ({tasks}, …).",
+            f"Start one: celery -A PROJ worker -Q {','.join(missing)}. A solo worker that is busy, and one without remote "
+            "control, do not answer.",
+        )
+    return Finding("workers", True, f"{len(answers)} answer, and {', '.join(sorted(needed))} is consumed.")
+
+
+def _queue(app: Celery, task: str, options: dict[str, Any]) -> str:
+    """Return the name of the queue that a task is published to; empty where it goes to an exchange alone."""
+    queue = app.amqp.router.route(dict(options), task).get("queue", "")
+    return str(getattr(queue, "name", queue))
+
+
+def _when(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M:%S}"

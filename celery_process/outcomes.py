@@ -1,0 +1,65 @@
+"""What a monitor shows of a task of items: its arguments, and how it ended. Must not know Celery.
+
+A task succeeds where all its items completed, and its result is how; else it fails with the error of its item.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery_process.exceptions import WorkFailed
+from celery_process.runner import Ended
+from celery_process.states import WorkState
+
+SHOWN = 600
+"""Characters of names that are shown of a batch: Celery cuts arguments at 1,024, and a cut dict cannot be searched."""
+FAILURES_SHOWN = 3
+
+
+def kwargs_shown(kwargs: Mapping[str, Any]) -> str:
+    """Return the arguments of a message as monitors show and search them: a literal dict, with the first of many names."""
+    if "works" not in kwargs:
+        return repr(dict(kwargs))
+    shown: list[str] = []
+    length = 0
+    for name in kwargs["works"]:
+        length += len(repr(name)) + 2
+        if length > SHOWN and shown:
+            break
+        shown.append(name)
+    more = len(kwargs["works"]) - len(shown)
+    return repr({**kwargs, "works": [*shown, f"… and {more} more"] if more else shown})
+
+
+def outcome_of(process: str, worked: Sequence[Ended]) -> str:
+    """Return how the items of one message ended, in the store's words.
+
+    Where one did not complete, raises what the handler of the only item raised, else `WorkFailed`.
+    """
+    failed = [item for item in worked if item.outcome is not WorkState.COMPLETED]
+    if failed:
+        if len(worked) == 1 and failed[0].error is not None:
+            # Recorded already; raised so that the task has its traceback in the worker's log.
+            raise failed[0].error
+        shown = "; ".join(_sentence(item) for item in failed[:FAILURES_SHOWN])
+        more = f"; and {len(failed) - FAILURES_SHOWN} more" if len(failed) > FAILURES_SHOWN else ""
+        count = "" if len(worked) == 1 else f"{len(failed)} of {len(worked)} items did not complete: "
+        raise WorkFailed(
+            f"{count}{shown}{more}. See `process show {process} --work …`.",
+            process=process,
+            works=tuple(item.name for item in failed),
+            outcomes=tuple(item.outcome.value if item.outcome else None for item in failed),
+        )
+    errors = sum(item.errors for item in worked)
+    words = Counter(item.outcome.value for item in worked if item.outcome is not None)
+    told = ", ".join(word if len(worked) == 1 else f"{count} {word}" for word, count in words.items())
+    return f"{told}, {errors} tolerated errors" if errors else told
+
+
+def _sentence(item: Ended) -> str:
+    if item.outcome is None:
+        return f"{item.name!r} was lost to another worker"
+    errors = f" after {item.errors} errors, the last one: {item.text}" if item.errors > 1 else f": {item.text}"
+    return f"{item.name!r} ended {item.outcome.value}{errors if item.errors else ''}"

@@ -1,0 +1,139 @@
+"""The pages of processes as a browser shows them: live, safe, and whole on a narrow screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from .browser import chromium, resize
+from .waiting import wait_for, wait_for_end
+from .watching import Stage
+
+USER = "ann:pw"
+HOSTILE = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, redis_url):
+    return Stage(tmp_path_factory.mktemp("watched"), redis_url)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile"), user=USER) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def processes(browser, stage):
+    registry = stage.processes()
+    yield registry
+    registry.store.close()
+
+
+@pytest.fixture(scope="module")
+def flower(stage, processes):
+    with stage.flower(user=USER) as flower, stage.worker():
+        yield flower
+
+
+def text_of(browser, selector):
+    """Return what an element of the page says at the moment."""
+    return browser.execute_script(
+        "const found = document.querySelector(arguments[0]); return found && found.innerText", selector
+    )
+
+
+def shows(browser, selector, *words):
+    """Wait until an element shows all the words."""
+    return wait_for(
+        lambda: all(word in (text_of(browser, selector) or "") for word in words),
+        within=15,
+        what=f"{words} in {selector}, not {text_of(browser, selector)!r}; {browser.get_log('browser')}",
+    )
+
+
+def press(browser, action, **fields):
+    """Press the button of an action and confirm what it asks."""
+    browser.find_element("css selector", f'[data-act="{action}"]').click()
+    for field, value in fields.items():
+        browser.find_element("css selector", f"#cp-{field}").send_keys(value)
+    browser.find_element("css selector", "#cp-yes").click()
+
+
+def test_a_run_is_seen_from_its_start_by_a_button_to_its_end_without_reloading(browser, flower, stage, processes):
+    """Progress, pause with its note, failing items and outcome appear by themselves, in the store's numbers."""
+    feeds = processes["feeds"]
+    feeds.register_works({"a": None, "b": None, HOSTILE: {"broken": True}, "y": {"gate": "opened"}, "z": {"gate": "opened"}})
+    resize(browser, 1280)
+    browser.get(f"{flower.url}/processes/feeds")
+    browser.execute_script("window.first = true")
+    shows(browser, "#cp-state", "never ran")
+    press(browser, "run")
+    shows(browser, "#cp-progress", "3 of 5 · 60.0 %")
+    shows(browser, "#cp-failing", HOSTILE, "INCOMPLETE")
+    shows(browser, "#cp-facts", "1 / 5")
+    assert feeds.state().run.counts.ended == 3
+
+    press(browser, "pause", note=HOSTILE)
+    shows(browser, "#cp-state", "ACTIVE", "PAUSED")
+    shows(browser, "#cp-warning", f"Paused by flower:ann: {HOSTILE}")
+    assert feeds.state().paused.by == "flower:ann"
+    press(browser, "resume")
+
+    (stage.folder / "opened").touch()
+    run = wait_for_end(feeds, feeds.state().run.id)
+    shows(browser, "#cp-state", run.state.value)
+    shows(browser, "#cp-progress", f"{run.counts.ended} of {run.counts.enlisted} · 100 %")
+    shows(browser, "#cp-runs", run.id, f"{run.counts.ended} / {run.counts.enlisted}")
+    shows(browser, "#cp-slots", "ran", "flower:ann")
+    shows(browser, "#cp-settings", "api_key", "********")
+    bars = browser.execute_script("return document.querySelectorAll('#cp-chart rect title').length")
+    assert bars == 1
+    assert browser.execute_script("return window.first") is True
+    assert not browser.execute_script("return window.hacked")
+    assert browser.execute_script("return document.querySelectorAll('#cp-page td img, #cp-page th script').length") == 0
+
+
+def test_the_list_leads_to_the_processes(browser, flower, processes):
+    """Each process has its row, and its name leads to its page."""
+    browser.get(f"{flower.url}/processes")
+    shows(browser, "#cp-processes", *(process.name for process in processes))
+    browser.find_element("link text", "quiet").click()
+    shows(browser, "#cp-state", "never ran")
+    assert browser.current_url == f"{flower.url}/processes/quiet"
+
+
+@pytest.mark.parametrize("path", ["/processes", "/processes/feeds"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_narrow_screen_shows_all_of_it(browser, flower, path, dark):
+    """At 400 pixels nothing has to be scrolled sideways, and texts stand out from what is behind them."""
+    resize(browser, 400, dark=dark)
+    browser.get(f"{flower.url}{path}")
+    shows(browser, "#cp-status", "Live")
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= 400
+    assert browser.execute_script(LOWEST_CONTRAST) >= 4.5
+
+
+LOWEST_CONTRAST = """
+const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+const luminance = (color) => {
+  const [r, g, b] = numbers(color).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (node) => {
+  for (let at = node; at; at = at.parentElement) {
+    const color = getComputedStyle(at).backgroundColor;
+    const alpha = numbers(color)[3];
+    if (alpha === undefined || alpha === 1) return color;
+  }
+  return 'rgb(255, 255, 255)';
+};
+const texts = [...document.querySelectorAll('#cp-page *')].filter((node) =>
+  [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()) &&
+  node.offsetParent && !(node instanceof SVGElement) && !node.closest('.btn, .page-eyebrow'));  // those are Flower's own
+return Math.min(...texts.map((node) => {
+  const [one, two] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
+  return (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+}));
+"""

@@ -1,0 +1,81 @@
+"""What a monitor shows of a task of items: its arguments and how it ended."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from celery_process.exceptions import WorkFailed
+from celery_process.outcomes import kwargs_shown, outcome_of
+from celery_process.runner import Ended
+from celery_process.states import WorkState
+
+DONE = Ended("a", WorkState.COMPLETED)
+
+
+def test_one_item_is_shown_as_it_is():
+    """The arguments of a message with one item are what they are."""
+    kwargs = {"process": "p", "run": "1-a", "work": "it's <b>"}
+    assert ast.literal_eval(kwargs_shown(kwargs)) == kwargs
+
+
+@pytest.mark.parametrize("count", [1, 2, 1000])
+@pytest.mark.parametrize("length", [1, 200])
+def test_a_batch_is_shown_as_a_dict_that_can_be_searched(count, length):
+    """However many items there are: a literal dict below Celery's limit, with process and run whole."""
+    names = [f"{number:0{length}}" for number in range(count)]
+    text = kwargs_shown({"process": "p" * 100, "run": "1-a", "works": names})
+    shown = ast.literal_eval(text)
+    assert len(text) < 1024
+    assert (shown["process"], shown["run"]) == ("p" * 100, "1-a")
+    assert shown["works"][0] == names[0]
+    cut = shown["works"] != names
+    assert cut is (len(repr(names)) > 650)
+    if cut:
+        assert shown["works"][-1] == f"… and {count - len(shown['works']) + 1} more"
+
+
+def test_success_is_told_in_the_words_of_the_store():
+    """The result says how the items ended, and how many errors were tolerated."""
+    assert outcome_of("p", [DONE]) == "COMPLETED"
+    assert outcome_of("p", [DONE, Ended("b", WorkState.COMPLETED, errors=2)]) == "2 COMPLETED, 2 tolerated errors"
+
+
+def test_a_clean_cleanup_is_no_failure():
+    """An exception that means that nothing is left to clean ends its item COMPLETED."""
+    assert outcome_of("p", [Ended("a", WorkState.COMPLETED, LookupError("gone"))]) == "COMPLETED"
+
+
+def test_the_error_of_a_single_item_is_the_task_s():
+    """What the handler raised is raised."""
+    error = ValueError("no")
+    with pytest.raises(ValueError, match="no") as caught:
+        outcome_of("p", [Ended("a", WorkState.INCOMPLETE, error, 1, "no")])
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (Ended("a", WorkState.ABORTED, None, 11, "down"), "'a' ended ABORTED after 11 errors, the last one: down"),
+        (Ended("a", WorkState.INCOMPLETE, None, 1, "down"), "'a' ended INCOMPLETE: down"),
+        (Ended("a", WorkState.ABORTED), "'a' ended ABORTED"),
+        (Ended("a", None), "'a' was lost to another worker"),
+    ],
+)
+def test_what_did_not_complete_is_a_failure_although_nothing_was_raised(item, text):
+    """A handler that returns after Abort leaves an item that is not completed, and so a task that failed."""
+    with pytest.raises(WorkFailed, match="process show p") as caught:
+        outcome_of("p", [item])
+    assert str(caught.value).startswith(f"{text}.")
+
+
+def test_one_failure_makes_a_batch_fail():
+    """The message counts what did not complete, and tells of the first few."""
+    failed = [Ended(name, WorkState.INCOMPLETE, ValueError(), 1, "no") for name in "bcdef"]
+    with pytest.raises(WorkFailed) as caught:
+        outcome_of("p", [DONE, *failed])
+    assert str(caught.value).startswith("5 of 6 items did not complete: 'b' ended INCOMPLETE: no; ")
+    assert "; and 2 more." in str(caught.value)
+    assert caught.value.works == tuple("bcdef")
