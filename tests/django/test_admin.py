@@ -153,6 +153,18 @@ class TestActing:
         assert "No run is open" in boss.told()
         assert boss.log() == [f"Cancelled run {claim.run.id}"]
 
+    @pytest.mark.parametrize("backend", ["django"], indirect=True)
+    def test_with_a_transaction_for_each_request(self, boss: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        """ATOMIC_REQUESTS does not lock the file of the database that the store writes to over connections of its own."""
+        from django.db import connections
+
+        monkeypatch.setitem(connections["default"].settings_dict, "ATOMIC_REQUESTS", True)
+        form = {"settings": '{"key_ttl": 1}', "schedule": "", "expected_version": "0"}
+        answers = [boss.client.post(boss.url("register/"), {"names": "a", "params": ""}), boss.do("run"), boss.do("pause")]
+        answers.append(boss.client.post(boss.url("settings/"), form))
+        assert [answer.status_code for answer in answers] == [302] * 4
+        assert len(boss.log()) == 4
+
     @pytest.mark.parametrize("verb", ["pause", "cancel", "unregister"])
     def test_what_destroys_is_asked_about_first(self, boss: Site, verb: str) -> None:
         """Without its confirmation a POST shows the page that asks, with what was chosen, and does nothing."""
