@@ -110,7 +110,7 @@ def test_a_schedule_is_changed_and_beat_follows(browser, feeds, site):
     schedule.clear()
     schedule.send_keys("1")
     press(browser, "[value=Store]")
-    shows(browser, ".messagelist", "Stored as version 1")
+    shows(browser, ".messagelist", "Stored settings version 1; schedule 1")
 
     def slots_by_beat():
         ran = [entry.slot for entry in feeds.slots() if entry.by.startswith("beat")]

@@ -63,7 +63,7 @@ class TestWhoMay:
         assert answers == dict.fromkeys(VERBS, 403)
         assert site.client.post(site.url("register/"), {"names": "b", "params": "{}"}).status_code == 403
         settings = {"settings": "{}", "schedule": "5", "expected_version": "0"}
-        assert site.client.post(site.url("settings/"), settings).status_code == 200
+        assert site.client.post(site.url("settings/"), settings).status_code == 403
         state = site.process.state()
         assert (state.paused, state.settings_version, state.run and state.run.id) == (None, 0, run.id)
         assert [info.name for info in site.process.works()] == ["a"]

@@ -52,6 +52,18 @@ class TestShown:
         assert "every 1:00:00" in shown
         assert "one operating-system process alone" in shown
 
+    def test_an_app_without_a_store_does_not_hide_the_others(self, boss: Site) -> None:
+        """What its store says stands above the list, which has the processes of all other apps."""
+        lost = Processes(Celery("lost-app", set_as_current=False), backend="redis://127.0.0.1:1/0")
+        lost.process(f"lost-{uuid4().hex[:8]}", schedule=None)(lambda work: None)
+        for shown in (
+            boss.client.get("/admin/celery_process/process/").content.decode(),
+            boss.client.get("/admin/celery_process/process/live/").json()["parts"]["list"],
+        ):
+            assert "lost-app: " in shown
+            assert f'id="cp-to-{boss.process.name}"' in shown
+        lost.store.close()
+
     def test_an_unknown_process_run_or_item(self, boss: Site) -> None:
         """Each is 404, with what to do, and so is a list or verb that there is not, as 400."""
         pages = {"runs/9-x/": 404, "runs/no/": 404, "item/?name=no": 404, "item/": 400, "items/?on=none": 400}

@@ -36,6 +36,18 @@ class TestSettings:
         assert dict(boss.process.state().settings) == boss.process.default_settings
         assert 'value="*/10 2 * * *"' in boss.text("settings/")
 
+    def test_what_did_not_change_is_not_stored(self, boss: Site) -> None:
+        """The form as it was shown stores nothing; a schedule alone keeps the settings; true is not 1."""
+        boss.process.update_settings({"key_ttl": 1}, by="ann")
+        same = '{"key_ttl": 1}'
+        self.store(boss, same, version=1, schedule="3600")
+        assert "Nothing was changed" in boss.told()
+        assert boss.process.state().settings_version == 1
+        self.store(boss, same, version=1, schedule="60")
+        self.store(boss, '{"key_ttl": true}', version=2, schedule="60")
+        assert boss.process.state().settings["key_ttl"] is True
+        assert boss.log() == ["Stored settings version 2; schedule 60", "Stored settings version 3; changed: key_ttl"]
+
     def test_an_edit_of_an_older_version_is_refused(self, boss: Site) -> None:
         """Who began before somebody else stored is told so, and what they wrote is still there."""
         boss.process.update_settings({"key_ttl": 1}, by="ann")

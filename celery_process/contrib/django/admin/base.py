@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -19,7 +20,7 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from celery_process.app import registries
+from celery_process.app import Processes, registries
 from celery_process.contrib.django import models
 from celery_process.exceptions import NotFound, ProcessError, ProcessNotFound, StoreUnavailable, WrongState
 from celery_process.process import Process
@@ -98,11 +99,11 @@ class Base(admin.ModelAdmin):
         """Return a process of the project's apps; raises `ProcessNotFound`."""
         found = processes()
         if name not in found:
-            known = ", ".join(found) or "none"
+            known = ", ".join(sorted(found)) or "none"
             raise ProcessNotFound(
                 f"This project has no process {name!r:.80} (it has: {known}); import the module that defines it.",
                 process=name,
-                known=tuple(found),
+                known=tuple(sorted(found)),
             )
         return found[name]
 
@@ -158,17 +159,30 @@ def row(name: str) -> models.Process:
     return models.Process(pk=name, name=name)
 
 
-def processes() -> dict[str, Process]:
-    """Return the processes of all apps of the project by name, in order; of two of one name, the first app's."""
-    found: dict[str, Process] = {}
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The processes of an app, without those whose names an app before it has."""
+
+    app: str
+    registry: Processes
+    processes: tuple[Process, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Their names."""
+        return [process.name for process in self.processes]
+
+
+def shelves() -> list[Shelf]:
+    """Return the apps of the project that have processes."""
+    found: list[Shelf] = []
     for registry in registries():
-        for process in registry:
-            found.setdefault(process.name, process)
-    return dict(sorted(found.items()))
+        taken = {name for shelf in found for name in shelf.names}
+        own = tuple(process for process in registry if process.name not in taken)
+        found.append(Shelf(registry.app.main or "an app without a name", registry, own))
+    return found
 
 
-def apps() -> dict[str, list[str]]:
-    """Return the apps that have processes, with the names of those."""
-    return {
-        f"{registry.app.main or 'an app without name'}": [process.name for process in registry] for registry in registries()
-    }
+def processes() -> dict[str, Process]:
+    """Return the processes of all apps by name."""
+    return {process.name: process for shelf in shelves() for process in shelf.processes}

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from celery_process.contrib.django.admin.base import Base, by, guarded
@@ -15,7 +16,7 @@ from celery_process.exceptions import ProcessError, SettingsChanged
 from celery_process.frequency import read, shown, spelled
 from celery_process.panel import MASK, masked, unmasked
 from celery_process.process import Process
-from celery_process.values import decode
+from celery_process.values import decode, encode
 
 
 class SettingsForm(forms.Form):
@@ -40,6 +41,8 @@ class SettingsPages(Base):
     def settings_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show the settings in force, and the form to who may change them."""
         may = self.may(request, "settings", act=True)
+        if request.method == "POST" and not may:
+            raise PermissionDenied
         state, overrides = process.state(), process.dispatch.store.overrides(process.name)
         known = decode(overrides.settings)
         initial = {
@@ -47,16 +50,19 @@ class SettingsPages(Base):
             "schedule": spelled(state.schedule_frequency),
             "expected_version": overrides.version,
         }
-        form = SettingsForm(request.POST if may and request.method == "POST" else None, initial=initial)
+        form = SettingsForm(request.POST if request.method == "POST" else None, initial=initial)
         if form.is_bound and form.is_valid():
             try:
-                version = self._store(request, process, form, known)
+                told = self._store(request, process, form, known)
             except SettingsChanged as error:
                 form.add_error(None, f"{error} Open this page anew in another tab to see what changed; nothing was stored.")
             except ProcessError as error:
                 refused(form, error, "settings", "schedule")
             else:
-                messages.success(request, f"Stored as version {version}.")
+                if told:
+                    messages.success(request, f"{told}.")
+                else:
+                    messages.info(request, "Nothing was changed.")
                 return HttpResponseRedirect(self.url("settings", process))
         return self.page(
             request,
@@ -71,27 +77,30 @@ class SettingsPages(Base):
             schedule=shown(state.schedule_frequency),
         )
 
-    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> int:
+    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> str:
+        """Store what changed, write it down by its names alone, and return that; an empty text: nothing changed."""
         given = form.cleaned_data
-        schedule = given["schedule"].strip()
-        changed = bool(schedule) and schedule != spelled(process.schedule_frequency)
         settings = unmasked(given["settings"], known, argument="settings")
+        before, after = _written(known), _written(settings)
+        names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+        schedule = given["schedule"].strip()
+        if schedule == spelled(process.schedule_frequency):
+            schedule = ""
+        if not names and not schedule:
+            return ""
         version = process.update_settings(
-            settings,
-            schedule=read(schedule) if changed else None,
+            settings if names else None,
+            schedule=read(schedule) if schedule else None,
             expected_version=given["expected_version"],
             by=by(request),
         )
-        told = [f"Stored settings version {version}", _difference(known, settings)]
-        if changed:
-            told.append(f"schedule {schedule}")
-        self.done(request, process, "settings", "; ".join(filter(None, told)))
-        return version
+        told = [f"Stored settings version {version}"]
+        told += [f"changed: {', '.join(names)}"] if names else []
+        told += [f"schedule {schedule}"] if schedule else []
+        self.done(request, process, "settings", "; ".join(told))
+        return "; ".join(told)
 
 
-def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Return what an edit changed, by name alone: values may be secrets."""
-    names = sorted(
-        name for name in {*before, *after} if before.get(name) != after.get(name) or (name in before) != (name in after)
-    )
-    return f"changed: {', '.join(names)}" if names else ""
+def _written(settings: dict[str, Any]) -> dict[str, str]:
+    """Return settings as they are written down: true and 1 are equal, and are not the same."""
+    return {name: encode({name: value}, argument="settings") for name, value in settings.items()}

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
-from celery_process.contrib.django.admin.base import Base, apps, guarded, processes
+from celery_process.contrib.django.admin.base import Base, guarded, shelves
+from celery_process.exceptions import ProcessError
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
 from celery_process.process import Process
@@ -63,11 +64,24 @@ class OverviewPages(Base):
         return self.parts(request, process, seen, **self._panel(process))
 
     def _list(self) -> dict[str, Any]:
-        found = processes()
-        overviews = [read_overview(process, earlier=self._seen.get(name)) for name, process in found.items()]
+        """Read all overviews; an app whose store does not answer is told of, and keeps the others from nothing."""
+        apps, shared, overviews, troubles = shelves(), True, list[Overview](), list[str]()
+        for shelf in apps:
+            try:
+                shared = shared and shelf.registry.store.shared
+                for process in shelf.processes:
+                    overviews.append(read_overview(process, earlier=self._seen.get(process.name)))
+            except ProcessError as error:
+                troubles.append(f"{shelf.app}: {error}")
         self._seen.update((overview.process, overview) for overview in overviews)
-        shared = all(process.dispatch.store.shared for process in found.values())
-        return {"overviews": overviews, "apps": apps(), "shared": shared, "live": self.url("list_live")}
+        overviews.sort(key=lambda overview: overview.process)
+        return {
+            "overviews": overviews,
+            "troubles": troubles,
+            "apps": apps,
+            "shared": shared,
+            "live": self.url("list_live"),
+        }
 
     def _panel(self, process: Process) -> dict[str, Any]:
         panel = read_panel(process, earlier=self._seen.get(process.name), runs=RECENT, slots=RECENT)
