@@ -154,17 +154,17 @@ def queries_of(store: Any, look: Any) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("backend", ["django"], indirect=True)
-@pytest.mark.parametrize("query", [{}, {"after": "0500"}, {"q": "07"}, {"state": "COMPLETED"}, {"on": "cleanup"}])
+@pytest.mark.parametrize("query", [{}, {"after": "0050"}, {"q": "01"}, {"state": "COMPLETED"}, {"on": "cleanup"}])
 def test_a_page_of_items_reads_by_index_and_counts_nothing(boss: Site, query: dict[str, str]) -> None:
     """Each statement searches by an index, none sorts, counts or skips; Django's own connection reads no item at all."""
-    boss.process.register_works({f"{number:04}": None for number in range(1000)})
+    boss.process.register_works({f"{number:04}": None for number in range(150)})
     boss.process.run_now()
     store = boss.process.dispatch.store
     with CaptureQueriesContext(connection) as djangos:
         statements = queries_of(store, lambda: boss.text("items/", **query))
     assert not [found for found in djangos.captured_queries if "cp_" in found["sql"]]
     selects = [(sql, parameters) for sql, parameters in statements if sql.startswith("SELECT")]
-    assert selects
+    assert 0 < len(selects) <= 5
     for sql, parameters in selects:
         assert "count(" not in sql.lower()
         assert "OFFSET" not in sql.replace("LIMIT ? OFFSET ?", "") or parameters[-1] == 0
