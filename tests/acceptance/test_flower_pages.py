@@ -93,6 +93,18 @@ def test_the_numbers_are_those_of_the_store_and_of_the_command_line(flower, stag
     assert [found["end"] for found in one["slots"]] == [found.end.value for found in islice(processes["feeds"].slots(), 30)]
 
 
+def test_health_is_what_doctor_finds(flower, stage):
+    """The status says whether all is well, the findings are those of the command line; nobody else's to read."""
+    answer = flower.ask("/processes/health")
+    assert answer.status == (200 if answer.json["ok"] else 503)
+    said = stage.say("doctor", "--json", status=0 if answer.json["ok"] else 1)
+    found = {finding["check"]: finding["ok"] for finding in answer.json["findings"]}
+    assert found == {finding["check"]: finding["ok"] for finding in said["findings"]}
+    assert found["store"]
+    assert found["broker"]
+    assert not found["workers"]  # the worker of the run has ended
+
+
 def test_failing_items_come_with_their_errors_and_attempts(flower, run):
     """Each item that the run keeps errors of, with its state; its name as it is, since JSON needs no escapes."""
     failing = {item["work"]: item for item in flower.ask("/api/processes/feeds").json["failing"]}

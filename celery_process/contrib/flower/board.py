@@ -18,6 +18,7 @@ from celery_process.app import Processes
 from celery_process.documents import plain
 from celery_process.exceptions import WorkNotFound
 from celery_process.frequency import shown
+from celery_process.health import document, examine
 from celery_process.model import Overrides, RunStatus
 from celery_process.overview import Overview, read_overview
 from celery_process.process import Process
@@ -28,6 +29,8 @@ Document = dict[str, Any]
 
 FRESH = 1.0
 """Seconds for which an answer is kept; at least four times as long as it took."""
+_HEALTH = "\0health"
+"""The key of an answer that is no process's; a name holds no NUL."""
 RUNS, SLOTS = 30, 30
 """How many runs and slots a page shows."""
 MASK = "********"
@@ -51,6 +54,10 @@ class Board:
         """Return one process in full. Raises `ProcessNotFound` and `StoreUnavailable`."""
         process = self.processes[name]
         return await self._shared(name, lambda: self._read_one(process))
+
+    async def health(self) -> Document:
+        """Return what is found about the app, its store, its broker and its workers; nothing is raised."""
+        return await self._shared(_HEALTH, lambda: document(examine(self.processes)))
 
     async def act(self, name: str, verb: Callable[[Process], T]) -> T:
         """Do something to a process; what is read after it is read anew."""
