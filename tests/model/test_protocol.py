@@ -35,7 +35,7 @@ def test_a_planted_fault_is_found(planted: dict[Fault, Verdict], fault: Fault) -
     assert planted[fault].way[0] == "claim_run"
 
 
-@pytest.mark.timeout(7200 if DEEPLY else 300)
+@pytest.mark.timeout(7200 if DEEPLY else 600)
 def test_every_state(planted: dict[Fault, Verdict], say: Callable[[str], None]) -> None:
     """No state breaks an invariant, and from each a sweep and one worker can close the run (I14)."""
     configurations = {**CONFIGURATIONS, **(DEEP if DEEPLY else {})}
