@@ -18,6 +18,7 @@ OWN = ("VIRTUAL_ENV", "PYTHON", "TOX", "EXAMPLE_", "DJANGO_")
 def readme_line(heading: str) -> str:
     """Return the one line of the one console block under a heading of the README."""
     section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    block: str
     [block] = re.findall(r"```console\n(.*?)\n```", section, re.DOTALL)
     assert "\n" not in block
     return block

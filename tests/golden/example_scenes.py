@@ -12,13 +12,16 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import OperationalError, connections, transaction
 from django.db.models.signals import pre_delete
+from django.test import Client
 from django.utils import timezone
 
 from celery_process import Process, Work
@@ -38,7 +41,7 @@ HOUR = timedelta(hours=1)
 
 def account(project: str, name: str, ages: list[int], **fields: Any) -> ServiceAccount:
     """Make an account whose keys have ages in hours."""
-    made = ServiceAccount.objects.create(project=project, email=f"{name}@example.org", **fields)
+    made: ServiceAccount = ServiceAccount.objects.create(project=project, email=f"{name}@example.org", **fields)
     Key.objects.bulk_create(Key(account=made, made_at=timezone.now() - age * HOUR) for age in ages)
     return made
 
@@ -68,7 +71,7 @@ def told(run: RunStatus) -> dict[str, Any]:
 
 def realm_of(size: int, name: str = "test") -> Realm:
     """Make a realm with so many identities."""
-    realm = Realm.objects.create(name=name)
+    realm: Realm = Realm.objects.create(name=name)
     Identity.objects.bulk_create(Identity(realm=realm, subject=f"subject-{number}") for number in range(size))
     return realm
 
@@ -227,7 +230,7 @@ def unknown_operation() -> Any:
     empty = request_removal("")
     run = operations.run_now()
     states = [Operation.objects.get(name=name).state for name in (strange.name, empty.name)]
-    return [states, told(run), [error.text for error in operations.state().run.errors], lists(operations)["active"]]
+    return [states, told(run), [error.text for error in run.errors], lists(operations)["active"]]
 
 
 def failing_batch() -> Any:
@@ -259,7 +262,7 @@ def taken_over() -> Any:
     fresh = Pen.taken(operation.name, 8)
     assert fresh is not None
     refused = 0
-    for write in (lambda: stale.removed(3), lambda: stale.ended("completed")):
+    for write in (partial(stale.removed, 3), partial(stale.ended, "completed")):
         try:
             write()
         except OwnershipLost:
@@ -296,6 +299,28 @@ def withdrawn() -> Any:
     return [operation.state, Identity.objects.count(), Operation.objects.filter(name=old.name).exists()]
 
 
+def admin() -> Any:
+    """Remove a realm by the action of its list, and try what operations do not allow."""
+    User.objects.create_superuser("ann", "ann@example.org", "ann")
+    browser = Client()
+    browser.force_login(User.objects.get())
+    realm_of(3)
+    chosen = {"action": "remove", "_selected_action": ["test"]}
+    answers = [browser.post("/admin/realms/realm/", chosen, follow=True)]
+    operation = Operation.objects.get()
+    found = [operation.realm, operation.requested_by, lists(operations)["active"] == [operation.name]]
+    changes = [f"/admin/realms/operation/{end}" for end in ("add/", f"{operation.name}/delete/")]
+    answers += [browser.get(path) for path in (f"/admin/realms/operation/{operation.name}/change/", *changes)]
+    return [found, [answer.status_code for answer in answers], "1 operations are queued" in answers[0].content.decode()]
+
+
+def project() -> Any:
+    """Ask Django what it finds: nothing that a migration would have to change, and nothing wrong."""
+    call_command("makemigrations", check_changes=True, dry_run=True)
+    call_command("check", fail_level="WARNING")
+    return "all is well"
+
+
 SCENES: tuple[Callable[[], Any], ...] = (
     key_run,
     key_totals,
@@ -312,6 +337,8 @@ SCENES: tuple[Callable[[], Any], ...] = (
     failing_batch,
     taken_over,
     withdrawn,
+    admin,
+    project,
 )
 
 
