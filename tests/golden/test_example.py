@@ -14,7 +14,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SET_UP = "import django, runpy, sys; django.setup(); runpy.run_path(sys.argv[1], run_name='__main__')"
+SET_UP = "import django, runpy; django.setup(); runpy.run_module('example_scenes', run_name='__main__')"
 WHOLE = {"state": "COMPLETED", "runs": 1, "state.completed": 1}
 Play = Callable[[str], Any]
 
@@ -27,9 +27,9 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
         **{name: value for name, value in os.environ.items() if not name.startswith("EXAMPLE_")},
         "DJANGO_SETTINGS_MODULE": "example_project.access.settings",
         "EXAMPLE_FOLDER": str(folder),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{HERE}",
     }
-    line = [sys.executable, "-c", SET_UP, str(HERE / "example_scenes.py")]
+    line = [sys.executable, "-c", SET_UP]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
 
