@@ -32,6 +32,8 @@ _FIELDS = {
     "month_of_year": range(1, 13),
 }
 """A crontab's fields and all that each may hold; Celery gives the parsed sets as attributes of these names."""
+_SPELLED = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+"""The fields in the order in which people write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +142,37 @@ def _spec(chosen: frozenset[int], full: range) -> str:
     return ",".join(str(number) for number in sorted(chosen))
 
 
+def read(text: str) -> float | crontab:
+    """Return the schedule that a person wrote: seconds, or a crontab's five fields in their usual order."""
+    fields = text.split()
+    if len(fields) == len(_SPELLED):
+        try:
+            return crontab(**dict(zip(_SPELLED, fields, strict=True)))
+        except Exception as error:  # Celery raises several, ValueError and its own ParseException among them
+            raise InvalidValue(
+                f"{text!r:.80} is no crontab: {error}; give five fields, m h dom mon dow.", argument="schedule", value=text
+            ) from error
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidValue(
+            f"{text!r:.80} is neither seconds nor five crontab fields, such as '*/10 * * * *'.",
+            argument="schedule",
+            value=text,
+        ) from None
+
+
+def spelled(value: object) -> str:
+    """Return a schedule as `read` takes it; an empty text for one that a person cannot write so."""
+    if isinstance(value, crontab):
+        return " ".join(_spec(frozenset(getattr(value, name)), _FIELDS[name]) for name in _SPELLED)
+    return f"{value.total_seconds():.15g}" if isinstance(value, timedelta) else ""
+
+
 def shown(value: object) -> str:
     """Return a schedule as people read it: `1:00:00`, or a crontab's five fields in their usual order."""
     if isinstance(value, crontab):
-        names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-        return "crontab " + " ".join(_spec(frozenset(getattr(value, name)), _FIELDS[name]) for name in names)
+        return f"crontab {spelled(value)}"
     if isinstance(value, solar):
         return f"solar {value.event} at {value.lat}, {value.lon}"
     return "on demand" if value is None else str(value)

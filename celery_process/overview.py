@@ -148,6 +148,17 @@ def listed_of(process: Process) -> int:
     return sum(count for on, count in counts.items() if on is not WorkList.DROPPED)
 
 
+def spoken(span: timedelta) -> str:
+    """Return a duration in its two largest units: `2d 3h`, `1h 02m`, `3m 20s`, `12s`."""
+    seconds = round(span.total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {seconds % 60:02}s" if minutes else f"{seconds}s"
+
+
 def _rate(run: RunStatus, now: datetime, earlier: Overview | None) -> float | None:
     """Return the mean since the run's start or, with an earlier overview, one in which the past fades."""
     done = run.counts.ended

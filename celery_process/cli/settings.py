@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 import click
-from celery.schedules import crontab
 
 from celery_process.app import Processes
 from celery_process.cli.base import as_json, print_json, process_name, who, with_processes
 from celery_process.exceptions import InvalidValue
-from celery_process.frequency import shown
+from celery_process.frequency import read, shown
 
 
 @click.command()
@@ -32,7 +31,7 @@ def settings(
         document = None if new is None else _object(new)
         process.update_settings(
             document,
-            schedule=None if schedule is None else _schedule(schedule),
+            schedule=None if schedule is None else read(schedule),
             expected_version=expected_version,
             by=who(),
         )
@@ -56,22 +55,4 @@ def _object(text: str) -> Any:
             f"--set takes a JSON object, such as '{{\"key_ttl\": 60}}', and this is none: {error}.",
             argument="set",
             value=text,
-        ) from None
-
-
-def _schedule(text: str) -> Any:
-    fields = text.split()
-    if len(fields) == 5:
-        try:
-            names = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-            return crontab(**dict(zip(names, fields, strict=True)))
-        except Exception as error:
-            raise InvalidValue(
-                f"{text!r} is no crontab: {error}; give five fields, m h dom mon dow.", argument="schedule", value=text
-            ) from error
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidValue(
-            f"{text!r} is neither seconds nor five crontab fields, such as '*/10 * * * *'.", argument="schedule", value=text
         ) from None

@@ -14,7 +14,7 @@ import click
 from celery_process.app import Processes
 from celery_process.cli.base import STATES, as_json, cut, plain, with_processes
 from celery_process.exceptions import StoreUnavailable
-from celery_process.overview import Overview, read_overview
+from celery_process.overview import Overview, read_overview, spoken
 from celery_process.process import Process
 
 BAR = 12
@@ -119,14 +119,3 @@ def _notes(look: Sequence[Overview]) -> Iterator[str]:
         if one.last_error is not None:
             item = f"{one.last_error.work}: " if one.last_error.work else ""
             yield f"{one.process}  {item}{cut(one.last_error.text, 200)}"
-
-
-def spoken(span: timedelta) -> str:
-    """Return a duration in its two largest units: `2d 3h`, `1h 02m`, `3m 20s`, `12s`."""
-    seconds = round(span.total_seconds())
-    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes:02}m"
-    return f"{minutes}m {seconds % 60:02}s" if minutes else f"{seconds}s"

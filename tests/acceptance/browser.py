@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from .waiting import wait_for
+
 _QUIET = (
     "--headless=new",
     "--no-sandbox",
@@ -60,3 +62,45 @@ def resize(browser: Any, width: int, height: int = 900, *, dark: bool = False) -
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     look = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": look})
+
+
+def text_of(browser, selector):
+    """Return what an element of the page says at the moment."""
+    return browser.execute_script(
+        "const found = document.querySelector(arguments[0]); return found && found.innerText", selector
+    )
+
+
+def shows(browser, selector, *words):
+    """Wait until an element shows all the words."""
+    return wait_for(
+        lambda: all(word in (text_of(browser, selector) or "") for word in words),
+        within=15,
+        what=f"{words} in {selector}, not {text_of(browser, selector)!r}; {browser.get_log('browser')}",
+    )
+
+
+LOWEST_CONTRAST = """
+const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+const luminance = (color) => {
+  const [r, g, b] = numbers(color).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (node) => {
+  for (let at = node; at; at = at.parentElement) {
+    const color = getComputedStyle(at).backgroundColor;
+    const alpha = numbers(color)[3];
+    if (alpha === undefined || alpha === 1) return color;
+  }
+  return 'rgb(255, 255, 255)';
+};
+const [whole, spared] = arguments;
+const texts = [...document.querySelectorAll(`${whole} *`)].filter((node) =>
+  [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()) &&
+  node.offsetParent && !(node instanceof SVGElement) && !node.closest(spared));
+return Math.min(...texts.map((node) => {
+  const [one, two] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
+  return (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
+}));
+"""
+"""The lowest contrast of a text in what the first selector finds, but for what the second does."""

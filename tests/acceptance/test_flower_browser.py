@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .browser import chromium, resize
-from .waiting import wait_for, wait_for_end
+from .browser import LOWEST_CONTRAST, chromium, resize, shows
+from .waiting import wait_for_end
 from .watching import Stage
 
 USER = "ann:pw"
@@ -34,22 +34,6 @@ def processes(browser, stage):
 def flower(stage, processes):
     with stage.flower(user=USER) as flower, stage.worker():
         yield flower
-
-
-def text_of(browser, selector):
-    """Return what an element of the page says at the moment."""
-    return browser.execute_script(
-        "const found = document.querySelector(arguments[0]); return found && found.innerText", selector
-    )
-
-
-def shows(browser, selector, *words):
-    """Wait until an element shows all the words."""
-    return wait_for(
-        lambda: all(word in (text_of(browser, selector) or "") for word in words),
-        within=15,
-        what=f"{words} in {selector}, not {text_of(browser, selector)!r}; {browser.get_log('browser')}",
-    )
 
 
 def press(browser, action, **fields):
@@ -112,28 +96,4 @@ def test_a_narrow_screen_shows_all_of_it(browser, flower, path, dark):
     shows(browser, "#cp-status", "Live")
     wide = browser.execute_script("return document.documentElement.scrollWidth")
     assert wide <= 400
-    assert browser.execute_script(LOWEST_CONTRAST) >= 4.5
-
-
-LOWEST_CONTRAST = """
-const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
-const luminance = (color) => {
-  const [r, g, b] = numbers(color).map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const behind = (node) => {
-  for (let at = node; at; at = at.parentElement) {
-    const color = getComputedStyle(at).backgroundColor;
-    const alpha = numbers(color)[3];
-    if (alpha === undefined || alpha === 1) return color;
-  }
-  return 'rgb(255, 255, 255)';
-};
-const texts = [...document.querySelectorAll('#cp-page *')].filter((node) =>
-  [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()) &&
-  node.offsetParent && !(node instanceof SVGElement) && !node.closest('.btn, .page-eyebrow'));  // those are Flower's own
-return Math.min(...texts.map((node) => {
-  const [one, two] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
-  return (Math.max(one, two) + 0.05) / (Math.min(one, two) + 0.05);
-}));
-"""
+    assert browser.execute_script(LOWEST_CONTRAST, "#cp-page", ".btn, .page-eyebrow") >= 4.5  # those are Flower's own

@@ -71,11 +71,17 @@ class Flower:
 class Stage:
     """The app's folder, and what runs in it."""
 
+    app = "watched"
+
     def __init__(self, folder: Path, broker: str) -> None:
         self.folder = folder
         self.env = {**os.environ, "CP_TEST_FOLDER": str(folder), "CP_TEST_BROKER": broker}
         self.env.pop("FLOWER_UNAUTHENTICATED_API", None)
-        shutil.copy(APP, folder / "watched.py")
+        self.move_in()
+
+    def move_in(self) -> None:
+        """Put the app into the folder."""
+        shutil.copy(APP, self.folder / "watched.py")
 
     def processes(self) -> Processes:
         """Return the registry of the same app in this interpreter."""
@@ -98,10 +104,16 @@ class Stage:
 
     @contextmanager
     def running(self, log: str, *arguments: str, **env: str) -> Iterator[Path]:
-        """Run `celery -A watched …` inside the block; give its log."""
+        """Run `celery -A …` inside the block; give its log."""
+        with self.started(log, "-m", "celery", "-A", self.app, *arguments, **env) as file:
+            yield file
+
+    @contextmanager
+    def started(self, log: str, *arguments: str, **env: str) -> Iterator[Path]:
+        """Run Python with these arguments inside the block; give its log."""
         file = self.folder / f"{log}.log"
         with file.open("wb") as out:
-            command = [sys.executable, "-m", "celery", "-A", "watched", *arguments]
+            command = [sys.executable, *arguments]
             started = subprocess.Popen(command, cwd=self.folder, env={**self.env, **env}, stdout=out, stderr=out)
         try:
             yield file
@@ -124,7 +136,7 @@ class Stage:
     @contextmanager
     def flower(self, *options: str, user: str = "", prefix: str = "", **env: str) -> Iterator[Flower]:
         """Run a plain `celery flower` inside the block, and wait until it answers."""
-        port = _free_port()
+        port = free_port()
         given = [f"--port={port}", "--address=127.0.0.1", "--inspect_timeout=500", *options]
         given += [f"--basic_auth={user}"] if user else []
         given += [f"--url_prefix={prefix}"] if prefix else []
@@ -141,7 +153,8 @@ class Stage:
             yield flower
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -97,7 +97,6 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "tasks.py",
     } | {
         "cli/base.py",
-        "cli/settings.py",
         "contrib/django/management/commands/celery_process.py",
         "contrib/opentelemetry.py",
         "health.py",

@@ -13,14 +13,13 @@ import struct
 import subprocess
 import sys
 import termios
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.cli.watch import _looks, spoken
+from celery_process.cli.watch import _looks
 
 MODULE = """
 from celery import Celery
@@ -216,11 +215,3 @@ def test_a_missing_package(folder: Path, view: str, package: str) -> None:
     extra = {"rich": "watch", "prometheus_client": "prometheus"}[package]
     assert done.stderr.count("\n") == 1
     assert f"pip install 'celery-process[{extra}]'" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("span", "text"), [(0.4, "0s"), (59, "59s"), (200, "3m 20s"), (3_725, "1h 02m"), (90_000 * 2, "2d 2h")]
-)
-def test_spoken(span: float, text: str) -> None:
-    """A duration has at most two units."""
-    assert spoken(timedelta(seconds=span)) == text

@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.contrib.flower.board import MASK, Board, masked
+from celery_process.contrib.flower.board import Board
 from celery_process.contrib.flower.hook import ROUTES, install, with_tab
 from celery_process.exceptions import ProcessNotFound
 from celery_process.stores.memory import MemoryStore
@@ -110,13 +110,3 @@ class TestTheBoard:
         with pytest.raises(ProcessNotFound):
             asyncio.run(board.one("three"))
         assert not board._kept
-
-    def test_secrets_are_hidden_at_any_depth(self):
-        """By the name of the setting; a `key_ttl` is no secret."""
-        settings = {"key_ttl": 60, "apikey": "x", "list": [{"db_password": "x"}], "refresh_token": "x"}
-        assert masked(settings) == {
-            "key_ttl": 60,
-            "apikey": MASK,
-            "list": [{"db_password": MASK}],
-            "refresh_token": MASK,
-        }

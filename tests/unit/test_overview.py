@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from celery_process import Processes, RunState, Tolerance
 from celery_process.model import ItemCounts, Pause, ProcessState, RunStatus
-from celery_process.overview import FADES, overview, read_overview
+from celery_process.overview import FADES, overview, read_overview, spoken
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 
@@ -186,3 +186,11 @@ def test_an_open_run_is_counted_once(process, clock, monkeypatch):
     again = read_overview(process, earlier=seen)
     assert (seen.total, again.total, seen.last_outcome) == (1, 1, RunState.COMPLETED)
     assert counted == ["p"]
+
+
+@pytest.mark.parametrize(
+    ("span", "text"), [(0.4, "0s"), (59, "59s"), (200, "3m 20s"), (3_725, "1h 02m"), (90_000 * 2, "2d 2h")]
+)
+def test_spoken(span: float, text: str) -> None:
+    """A duration has at most two units."""
+    assert spoken(timedelta(seconds=span)) == text

@@ -7,22 +7,18 @@ answers take long.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from celery_process.app import Processes
 from celery_process.documents import plain
-from celery_process.exceptions import WorkNotFound
 from celery_process.frequency import shown
 from celery_process.health import document, examine
-from celery_process.model import Overrides, RunStatus
 from celery_process.overview import Overview, read_overview
+from celery_process.panel import read_panel
 from celery_process.process import Process
-from celery_process.values import decode
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -31,10 +27,6 @@ FRESH = 1.0
 """Seconds for which an answer is kept; at least four times as long as it took."""
 _HEALTH = "\0health"
 """The key of an answer that is no process's; a name holds no NUL."""
-RUNS, SLOTS = 30, 30
-"""How many runs and slots a page shows."""
-MASK = "********"
-_SECRET = re.compile(r"passw|secret|token|credential|(api|private|access)_?key", re.IGNORECASE)
 
 
 class Board:
@@ -87,76 +79,25 @@ class Board:
                 self._kept[key] = (began + took + max(FRESH, 4 * took), task)
 
     def _read_all(self) -> Document:
-        return {
-            "processes": [_summary(self._overview(process)) for process in self.processes],
-            "shared": self.processes.store.shared,
-        }
-
-    def _overview(self, process: Process, **given: Any) -> Overview:
-        seen = read_overview(process, earlier=self._overviews.get(process.name), **given)
-        self._overviews[process.name] = seen
-        return seen
+        overviews = [read_overview(process, earlier=self._overviews.get(process.name)) for process in self.processes]
+        self._overviews.update((overview.process, overview) for overview in overviews)
+        return {"processes": [_summary(overview) for overview in overviews], "shared": self.processes.store.shared}
 
     def _read_one(self, process: Process) -> Document:
-        state, store = process.state(), process.dispatch.store
-        run = state.run
-        overrides = store.overrides(process.name)
+        panel = read_panel(process, earlier=self._overviews.get(process.name))
+        self._overviews[process.name] = panel.overview
+        overrides = panel.overrides
         return {
-            "overview": _summary(self._overview(process, state=state)),
-            "run": plain(run),
-            "failing": _failing(process, run) if run is not None else [],
-            "runs": plain(store.runs(process.name, before=None, limit=RUNS)),
-            "slots": plain(store.slots(process.name, before=None, limit=SLOTS)),
-            "settings": _settings(state.settings, overrides),
+            **plain(panel),
+            "overview": _summary(panel.overview),
             "overrides": {
                 "version": overrides.version,
                 "changed_at": plain(overrides.changed_at),
                 "by": overrides.by,
                 "schedule": overrides.schedule is not None,
             },
-            "aggregate_stats": plain(dict(state.aggregate_stats)),
-            "shared": store.shared,
         }
 
 
 def _summary(overview: Overview) -> Document:
     return {**plain(overview), "schedule": shown(overview.schedule_frequency), "is_open": overview.is_open}
-
-
-def _failing(process: Process, run: RunStatus) -> list[Document]:
-    """Return the items that the run keeps errors of, as many as those are, with their last status."""
-    errors: dict[str | None, list[Document]] = {}
-    for entry in run.errors:
-        errors.setdefault(entry.work, []).append({"text": entry.text, "at": plain(entry.at)})
-    found = []
-    for name, entries in errors.items():
-        status = None
-        if name is not None:
-            with suppress(WorkNotFound):
-                status = process.dispatch.store.work(process.name, name).status
-        found.append(
-            {
-                "work": name,
-                "errors": entries,
-                "state": status.state.value if status else None,
-                "attempt": status.attempt if status else None,
-                "total_errors": max(status.total_errors if status else 0, len(entries)),
-            }
-        )
-    return found
-
-
-def _settings(settings: Mapping[str, Any], overrides: Overrides) -> list[Document]:
-    stored = decode(overrides.settings)
-    return [
-        {"name": name, "value": masked(value, name), "stored": name in stored} for name, value in sorted(settings.items())
-    ]
-
-
-def masked(value: Any, name: str = "") -> Any:
-    """Return a setting as it may be shown: what is named like a secret is hidden, at any depth."""
-    if _SECRET.search(name):
-        return MASK
-    if isinstance(value, dict):
-        return {key: masked(item, str(key)) for key, item in value.items()}
-    return [masked(item) for item in value] if isinstance(value, list) else value

@@ -118,6 +118,8 @@ def work_counts(tx: Transaction, process: str) -> Mapping[WorkList, int]:
 
 def _infos(tx: Transaction, process: str, works: Sequence[Row[Any]]) -> tuple[WorkInfo, ...]:
     """Return registrations with their live status, where the open run has them at this version, else with their last."""
+    if not works:
+        return ()
     names = [row.name for row in works]
     status, item, run = tx.t.status, tx.t.item, tx.t.run
     kept = sa.select(status).where(status.c.process == process, among(status.c.name, names))

@@ -218,7 +218,7 @@
       chart(document_.runs, overview.at);
       fill("cp-runs", document_.runs.map((one) => {
         const [done, all] = ended(one);
-        const again = one.generation > 1 ? el("span", { class: "cp-under" }, `generation ${one.generation}`) : null;
+        const again = one.generation > 0 ? el("span", { class: "cp-under" }, `generation ${one.generation}`) : null;
         return row("cp-runs", [
           [instant(one.slot), again].filter(Boolean), badge(one.state), `${count(done)} / ${count(all)}`, count(one.total_errors),
           one.finished_at ? duration(took(one, overview.at)) : "–", `v${one.settings_version}`, [el("code", {}, one.id), redrive(one)],

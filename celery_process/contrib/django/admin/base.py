@@ -1,0 +1,174 @@
+"""What all pages of the admin share: who may see and do what, which process is meant, errors as pages, the log.
+
+Permissions are those of the models: a page of runs needs "view" of the run, an action on a work item "change" of that.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from celery_process.app import registries
+from celery_process.contrib.django import models
+from celery_process.exceptions import NotFound, ProcessError, ProcessNotFound, StoreUnavailable, WrongState
+from celery_process.process import Process
+
+logger = logging.getLogger(__name__)
+
+NOUNS = ("process", "run", "slot", "work", "settings")
+"""The models whose permissions count."""
+
+
+def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Guard a view of a process: only who may, only a process that is there; an error of the library is answered as one.
+
+    No view runs in a transaction of the request's: the store has connections of its own, for which an SQLite file that the
+    request has locked would stay locked.
+    """
+
+    def decorate(view: Callable[..., HttpResponse]) -> Any:
+        @transaction.non_atomic_requests
+        @wraps(view)
+        def inner(self: Base, request: HttpRequest, object_id: str | None = None, **kwargs: Any) -> HttpResponse:
+            request.current_app = self.admin_site.name
+            if not self.may(request, noun, act=act):
+                raise PermissionDenied
+            try:
+                if object_id is None:
+                    return view(self, request, **kwargs)
+                return view(self, request, self.process(unquote(object_id)), **kwargs)
+            except ProcessError as error:
+                if as_json:
+                    return JsonResponse({"error": str(error)}, status=status_of(error))
+                return self.page(request, "error", title="That did not work", error=error, status=status_of(error))
+
+        return inner
+
+    return decorate
+
+
+def status_of(error: ProcessError) -> int:
+    """Return the HTTP status that an error of the library is."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, WrongState):
+        return 409
+    return 503 if isinstance(error, StoreUnavailable) else 400
+
+
+class Base(admin.ModelAdmin):
+    """The means of the pages. The model stands for a process by its name; no row of it is read or written here."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Refuse: a process is defined in code."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        """Refuse as well."""
+        return False
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:  # noqa: ARG002
+        """Return what stands for a process in the admin's log and history, or None."""
+        return row(object_id) if object_id in processes() else None
+
+    def may(self, request: HttpRequest, noun: str, *, act: bool = False) -> bool:
+        """Return whether the user may see, or act on, what a model stands for."""
+        user = request.user
+        return user.has_perm(f"celery_process.change_{noun}") or (not act and user.has_perm(f"celery_process.view_{noun}"))
+
+    def rights(self, request: HttpRequest) -> dict[str, dict[str, bool]]:
+        """Return what the user may, as templates ask for it: `may.see.run`, `may.change.work`."""
+        return {
+            word: {noun: self.may(request, noun, act=act) for noun in NOUNS}
+            for word, act in (("see", False), ("change", True))
+        }
+
+    def process(self, name: str) -> Process:
+        """Return a process of the project's apps; raises `ProcessNotFound`."""
+        found = processes()
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise ProcessNotFound(
+                f"This project has no process {name!r:.80} (it has: {known}); import the module that defines it.",
+                process=name,
+                known=tuple(found),
+            )
+        return found[name]
+
+    def url(self, page: str, process: Process | None = None, **more: str) -> str:
+        """Return the URL of a page, of a process if it is one of those."""
+        given = {**more, **({} if process is None else {"object_id": quote(process.name)})}
+        return str(reverse(f"admin:celery_process_process_{page}", kwargs=given, current_app=self.admin_site.name))
+
+    def given(self, request: HttpRequest, process: Process | None, more: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the context that every template of ours has."""
+        urls = {} if process is None else {page: self.url(page, process) for page in PAGES}
+        return {
+            "opts": self.opts,
+            "name": "" if process is None else process.name,  # a Process is callable, which templates would call
+            "may": self.rights(request),
+            "urls": {**urls, "changelist": self.url("changelist")},
+            "media": self.media,
+            **more,
+        }
+
+    def page(
+        self, request: HttpRequest, template: str, process: Process | None = None, *, status: int = 200, **more: Any
+    ) -> HttpResponse:
+        """Answer a page of the admin's."""
+        context = {**self.admin_site.each_context(request), **self.given(request, process, more)}
+        return TemplateResponse(request, f"{TEMPLATES}/{template}.html", context, status=status)
+
+    def parts(self, request: HttpRequest, process: Process | None, names: tuple[str, ...], **more: Any) -> HttpResponse:
+        """Answer parts of a page as they are now: JSON of HTML by the id of its element."""
+        context = self.given(request, process, more)
+        drawn = {name: render_to_string(f"{TEMPLATES}/_{name}.html", context, request) for name in names}
+        return JsonResponse({"parts": drawn})
+
+    def done(self, request: HttpRequest, process: Process, action: str, message: str) -> None:
+        """Write down who did what: in the admin's log, and in the logger of this module."""
+        self.log_change(request, row(process.name), message)
+        extra = {"action": f"admin_{action}", "process_name": process.name, "by": by(request)}
+        logger.info("%s of %s by %s", action, process.name, by(request), extra=extra)
+
+
+TEMPLATES = "admin/celery_process/process"
+PAGES = ("change", "live", "items", "item", "register", "runs", "slots", "settings", "history")
+"""The pages of a process, by the names of their URLs."""
+
+
+def by(request: HttpRequest) -> str:
+    """Return who asks, for the store's own records."""
+    return f"admin:{request.user.get_username()}"[:200]
+
+
+def row(name: str) -> models.Process:
+    """Return what stands for a process in the admin's log: its key there is its name."""
+    return models.Process(pk=name, name=name)
+
+
+def processes() -> dict[str, Process]:
+    """Return the processes of all apps of the project by name, in order; of two of one name, the first app's."""
+    found: dict[str, Process] = {}
+    for registry in registries():
+        for process in registry:
+            found.setdefault(process.name, process)
+    return dict(sorted(found.items()))
+
+
+def apps() -> dict[str, list[str]]:
+    """Return the apps that have processes, with the names of those."""
+    return {
+        f"{registry.app.main or 'an app without name'}": [process.name for process in registry] for registry in registries()
+    }

@@ -1,0 +1,97 @@
+"""The form of settings and schedule. Who edits sees the version that they edit; a newer one is never written over."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from celery_process.contrib.django.admin.base import Base, by, guarded
+from celery_process.contrib.django.admin.fields import JsonObjectField, refused
+from celery_process.exceptions import ProcessError, SettingsChanged
+from celery_process.frequency import read, shown, spelled
+from celery_process.panel import MASK, masked, unmasked
+from celery_process.process import Process
+from celery_process.values import decode
+
+
+class SettingsForm(forms.Form):
+    """What `update_settings` takes, and the version that it is an edit of."""
+
+    settings = JsonObjectField(
+        label="Stored settings",
+        help_text=f"A JSON object, as a whole: what is left out is as in the code. {MASK} stands for a value that stays.",
+    )
+    schedule = forms.CharField(
+        required=False,
+        max_length=200,
+        help_text="Seconds, or the five fields of a crontab, such as */10 * * * *. Empty: as it is.",
+    )
+    expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=0, max_value=2**53)
+
+
+class SettingsPages(Base):
+    """The page of settings."""
+
+    @guarded("settings")
+    def settings_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Show the settings in force, and the form to who may change them."""
+        may = self.may(request, "settings", act=True)
+        state, overrides = process.state(), process.dispatch.store.overrides(process.name)
+        known = decode(overrides.settings)
+        initial = {
+            "settings": json.dumps(masked(known), indent=2, ensure_ascii=False),
+            "schedule": spelled(state.schedule_frequency),
+            "expected_version": overrides.version,
+        }
+        form = SettingsForm(request.POST if may and request.method == "POST" else None, initial=initial)
+        if form.is_bound and form.is_valid():
+            try:
+                version = self._store(request, process, form, known)
+            except SettingsChanged as error:
+                form.add_error(None, f"{error} Open this page anew in another tab to see what changed; nothing was stored.")
+            except ProcessError as error:
+                refused(form, error, "settings", "schedule")
+            else:
+                messages.success(request, f"Stored as version {version}.")
+                return HttpResponseRedirect(self.url("settings", process))
+        return self.page(
+            request,
+            "settings",
+            process,
+            title=f"Settings of {process.name}",
+            form=form if may else None,
+            in_force=masked(dict(state.settings)),
+            defaults=masked(process.default_settings),
+            stored=known,
+            overrides=overrides,
+            schedule=shown(state.schedule_frequency),
+        )
+
+    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> int:
+        given = form.cleaned_data
+        schedule = given["schedule"].strip()
+        changed = bool(schedule) and schedule != spelled(process.schedule_frequency)
+        settings = unmasked(given["settings"], known, argument="settings")
+        version = process.update_settings(
+            settings,
+            schedule=read(schedule) if changed else None,
+            expected_version=given["expected_version"],
+            by=by(request),
+        )
+        told = [f"Stored settings version {version}", _difference(known, settings)]
+        if changed:
+            told.append(f"schedule {schedule}")
+        self.done(request, process, "settings", "; ".join(filter(None, told)))
+        return version
+
+
+def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Return what an edit changed, by name alone: values may be secrets."""
+    names = sorted(
+        name for name in {*before, *after} if before.get(name) != after.get(name) or (name in before) != (name in after)
+    )
+    return f"changed: {', '.join(names)}" if names else ""

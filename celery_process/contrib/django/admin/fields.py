@@ -1,0 +1,46 @@
+"""The fields of the forms, which say what is wrong in the library's own words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+
+from celery_process.exceptions import ProcessError
+
+
+class JsonObjectField(forms.CharField):
+    """A JSON object in a textarea; nothing written is an empty one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}), **options)
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        """Return the object."""
+        text = super().clean(value)
+        try:
+            read = json.loads(text or "{}")
+        except (ValueError, RecursionError) as error:
+            raise forms.ValidationError(f"This is no JSON: {error}.") from None
+        if not isinstance(read, dict):
+            raise forms.ValidationError('This is JSON, but no object; write one, such as {"key_ttl": 60}.')
+        return read
+
+
+class NamesField(forms.CharField):
+    """Names in a textarea, one a line; spaces around them do not count."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}), **options)
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        """Return the names, each once, in their order."""
+        lines = (line.strip() for line in super().clean(value).split("\n"))
+        return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def refused(form: forms.Form, error: ProcessError, *fields: str) -> None:
+    """Put an error of the library beside the field that it is about, or above all of them."""
+    about = error.facts.get("argument")
+    form.add_error(about if about in fields else None, str(error))

@@ -1,0 +1,109 @@
+"""Work items: their lists, the page of one, and the form that registers some."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from celery_process.contrib.django.admin.base import Base, guarded
+from celery_process.contrib.django.admin.fields import JsonObjectField, NamesField, refused
+from celery_process.contrib.django.admin.listing import LOOKS, listing
+from celery_process.contrib.django.admin.overview import safely
+from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
+from celery_process.panel import MASK, masked, unmasked
+from celery_process.process import Process
+from celery_process.states import WorkList, WorkState
+
+
+class RegisterForm(forms.Form):
+    """Names and the params that they all get."""
+
+    names = NamesField(help_text="One name a line.")
+    params = JsonObjectField(
+        help_text=f"A JSON object: the items' own params, which go over the settings. {MASK} stands for a value that stays."
+    )
+
+
+def named(items: tuple[str, ...]) -> str:
+    """Return names as a sentence has them, the first twenty of them."""
+    more = f" and {len(items) - 20} more" if len(items) > 20 else ""
+    return f"{len(items)} {'item' if len(items) == 1 else 'items'}: {', '.join(items[:20])}{more}"
+
+
+class ItemPages(Base):
+    """The pages of work items."""
+
+    @safely
+    @guarded("work")
+    def items_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Show a page of a list; `?on=`, `?state=` and `?q=` choose, `?after=` goes on."""
+        asked = {key: request.GET.get(key, "") for key in ("on", "state", "q", "after")}
+        try:
+            on = WorkList(asked["on"] or WorkList.ACTIVE)
+            state = WorkState(asked["state"]) if asked["state"] else None
+        except ValueError as error:
+            raise InvalidValue(f"{error}; choose one that the page offers.", argument="items", value=asked) from None
+        found = listing(process, on=on, state=state, beginning=asked["q"], after=asked["after"])
+        chosen = {"on": on.value, "state": asked["state"], "q": asked["q"]}
+        return self.page(
+            request,
+            "items",
+            process,
+            title=f"Work items of {process.name}",
+            listing=found,
+            looks=LOOKS,
+            lists=tuple(WorkList),
+            states=tuple(WorkState),
+            chosen=chosen,
+            after=asked["after"],
+        )
+
+    @safely
+    @guarded("work")
+    def item_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Show the item that `?name=` names."""
+        info = process.work(request.GET.get("name", ""))
+        return self.page(
+            request, "item", process, title=info.name, subtitle=None, info=info, params=masked(dict(info.params))
+        )
+
+    @guarded("work", act=True)
+    def register_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Ask for names and params, and register; `?name=` begins with those of an item."""
+        form = RegisterForm(request.POST or None, initial=self._initial(process, request.GET.get("name", "")))
+        if request.method == "POST" and form.is_valid():
+            try:
+                changed = self._register(process, form.cleaned_data["names"], form.cleaned_data["params"])
+            except ProcessError as error:
+                refused(form, error, "names", "params")
+            else:
+                self._tell(request, process, form.cleaned_data["names"], changed)
+                return HttpResponseRedirect(self.url("items", process))
+        return self.page(request, "register", process, title=f"Register work items of {process.name}", form=form)
+
+    def _initial(self, process: Process, name: str) -> dict[str, Any]:
+        params = {} if not name else masked(dict(process.work(name).params))
+        return {"names": name, "params": json.dumps(params, indent=2, ensure_ascii=False)}
+
+    def _register(self, process: Process, names: tuple[str, ...], params: dict[str, Any]) -> tuple[str, ...]:
+        if MASK not in json.dumps(params):
+            return process.register_works(dict.fromkeys(names, params))
+        works = {}
+        for name in names:
+            try:
+                known = process.work(name).params
+            except WorkNotFound:
+                known = {}
+            works[name] = unmasked(params, dict(known), argument=f"the params of {name!r:.80}")
+        return process.register_works(works)
+
+    def _tell(self, request: HttpRequest, process: Process, names: tuple[str, ...], changed: tuple[str, ...]) -> None:
+        if not changed:
+            messages.info(request, "They are registered with these params already; nothing was done.")
+            return
+        self.done(request, process, "register", f"Registered {named(changed)}")
+        messages.success(request, f"{len(changed)} of {len(names)} items were registered or changed.")

@@ -1,0 +1,78 @@
+"""A page of work items: found by the store's walk in order of name, never counted, never skipped over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from celery_process.exceptions import WorkNotFound
+from celery_process.model import WorkInfo
+from celery_process.process import Process
+from celery_process.states import WorkList, WorkState
+from celery_process.values import check_work_name
+
+PAGE = 100
+LOOKS = 5_000
+"""How many items one page looks at, at most, for those in a state; the next page goes on there."""
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Items of a list. `after`: the name after which the next page begins, empty at the end of the list.
+
+    `looked_at`: how many items were read for it. `cut`: there may be more in this state, past what was looked at.
+    """
+
+    works: tuple[WorkInfo, ...]
+    after: str
+    looked_at: int
+    cut: bool
+
+
+def listing(
+    process: Process,
+    *,
+    on: WorkList = WorkList.ACTIVE,
+    state: WorkState | None = None,
+    beginning: str = "",
+    after: str = "",
+    page: int = PAGE,
+    looks: int = LOOKS,
+) -> Listing:
+    """Return the items of a list, of a state if one is given, whose names begin with a text and come after another.
+
+    Names compare by code point. Raises `InvalidValue` for a text that no name can hold.
+    """
+    for text in filter(None, (beginning, after)):
+        check_work_name(text)
+    found: list[WorkInfo] = []
+    looked_at, last = 0, after
+    for info in _walk(process, on, beginning, after, page + 1 if state is None else CHUNK):
+        if len(found) == page:
+            return Listing(tuple(found), last, looked_at, cut=False)
+        if looked_at == looks:
+            return Listing(tuple(found), last, looked_at, cut=True)
+        looked_at, last = looked_at + 1, info.name
+        if state is None or info.status.state is state:
+            found.append(info)
+    return Listing(tuple(found), "", looked_at, cut=False)
+
+
+def _walk(process: Process, on: WorkList, beginning: str, after: str, chunk: int) -> Iterator[WorkInfo]:
+    store = process.dispatch.store
+    if beginning > after:
+        with suppress(WorkNotFound):
+            exact = store.work(process.name, beginning)
+            if exact.on is on:
+                yield exact
+        after = beginning
+    while found := store.works(process.name, on=on, after=after, limit=chunk):
+        for info in found:
+            if not info.name.startswith(beginning):
+                return
+            yield info
+        if len(found) < chunk:
+            return
+        after = found[-1].name

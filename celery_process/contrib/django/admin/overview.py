@@ -1,0 +1,76 @@
+"""The list of processes and the page of one, both live."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
+
+from celery_process.contrib.django.admin.base import Base, apps, guarded, processes
+from celery_process.overview import Overview, read_overview
+from celery_process.panel import read_panel
+from celery_process.process import Process
+
+safely = method_decorator(require_safe)
+RECENT = 10
+"""How many runs and slots the page of a process shows; the pages of runs and of slots have all."""
+PARTS = {
+    "head": "process",
+    "actions": "process",
+    "progress": "process",
+    "failing": "run",
+    "runs": "run",
+    "slots": "slot",
+    "settings": "settings",
+}
+"""What of a page is drawn anew while somebody looks, by names of templates and elements, with the model it is of."""
+
+
+class OverviewPages(Base):
+    """The list and the page."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._seen: dict[str, Overview] = {}
+        """The last overviews, which save a count of the lists and make rates present ones."""
+
+    @safely
+    @guarded("process")
+    def changelist_view(self, request: HttpRequest) -> HttpResponse:
+        """Show all processes."""
+        return self.page(request, "list", title="Processes", **self._list())
+
+    @safely
+    @guarded("process", as_json=True)
+    def list_live_view(self, request: HttpRequest) -> HttpResponse:
+        """Answer the list as it is now."""
+        return self.parts(request, None, ("list",), **self._list())
+
+    @safely
+    @guarded("process")
+    def change_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Show a process."""
+        return self.page(request, "page", process, title=process.name, **self._panel(process))
+
+    @safely
+    @guarded("process", as_json=True)
+    def live_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Answer the page of a process as it is now."""
+        seen = tuple(part for part, noun in PARTS.items() if self.may(request, noun))
+        return self.parts(request, process, seen, **self._panel(process))
+
+    def _list(self) -> dict[str, Any]:
+        found = processes()
+        overviews = [read_overview(process, earlier=self._seen.get(name)) for name, process in found.items()]
+        self._seen.update((overview.process, overview) for overview in overviews)
+        shared = all(process.dispatch.store.shared for process in found.values())
+        return {"overviews": overviews, "apps": apps(), "shared": shared, "live": self.url("list_live")}
+
+    def _panel(self, process: Process) -> dict[str, Any]:
+        panel = read_panel(process, earlier=self._seen.get(process.name), runs=RECENT, slots=RECENT)
+        self._seen[process.name] = panel.overview
+        shown = {field.name: getattr(panel, field.name) for field in fields(panel)}
+        return {**shown, "live": self.url("live", process)}

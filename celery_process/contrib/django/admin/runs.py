@@ -1,0 +1,58 @@
+"""Runs with their errors, and the ledger of slots."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+
+from celery_process.contrib.django.admin.base import Base, guarded
+from celery_process.contrib.django.admin.overview import safely
+from celery_process.exceptions import InvalidValue
+from celery_process.panel import failing
+from celery_process.process import Process
+from celery_process.values import from_us, to_us
+
+PAGE = 50
+LATEST = to_us(from_us(0).replace(year=9999))
+
+
+def _before(request: HttpRequest) -> int | None:
+    text = request.GET.get("before", "")
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) > LATEST:
+        raise InvalidValue(
+            f"{text!r:.40} is no place in this list; begin with its first page.", argument="before", value=text
+        )
+    return int(text)
+
+
+class RunPages(Base):
+    """The pages of runs and slots."""
+
+    @safely
+    @guarded("run")
+    def runs_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Show a page of runs, newest first; `?before=` goes on."""
+        found = process.dispatch.store.runs(process.name, before=_before(request), limit=PAGE + 1)
+        before = found[PAGE - 1].epoch if len(found) > PAGE else None
+        return self.page(request, "runs", process, title=f"Runs of {process.name}", runs=found[:PAGE], before=before)
+
+    @safely
+    @guarded("run")
+    def run_view(self, request: HttpRequest, process: Process, run: str) -> HttpResponse:
+        """Show a run: its numbers and its errors, with the items that had them."""
+        found = process.dispatch.store.run(process.name, run)
+        return self.page(
+            request, "run", process, title=f"Run {found.id} of {process.name}", run=found, failing=failing(process, found)
+        )
+
+    @safely
+    @guarded("slot")
+    def slots_view(self, request: HttpRequest, process: Process) -> HttpResponse:
+        """Show a page of the ledger, newest first; `?before=` goes on."""
+        before = _before(request)
+        found = process.dispatch.store.slots(
+            process.name, before=None if before is None else from_us(before), limit=PAGE + 1
+        )
+        following = to_us(found[PAGE - 1].slot) if len(found) > PAGE else None
+        return self.page(request, "slots", process, title=f"Slots of {process.name}", slots=found[:PAGE], before=following)

@@ -1,0 +1,191 @@
+"""What the admin's pages show, over real stores: runs, errors, several apps, what is not there, and items by the page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from celery import Celery
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from celery_process import Processes
+
+from .desk import HOSTILE, Site, served
+
+
+class TestShown:
+    def test_a_run_with_its_errors(self, boss: Site) -> None:
+        """State, numbers, errors with their items, slots: the page, the page of the run, and the live parts agree."""
+        boss.process.register_works({"good": None, "bad/1 &": {"broken": True}})
+        run = boss.process.run_now()
+        page, live = boss.text(), boss.get("live/").json()["parts"]
+        assert set(live) == {"head", "actions", "progress", "failing", "runs", "slots", "settings"}
+        for part in ("failing", "runs", "slots", "settings"):
+            assert "".join(live[part].split()) in "".join(page.split())
+        for shown in (page, boss.text(f"runs/{run.id}/"), live["failing"]):
+            assert "&lt;script&gt;" in shown
+            assert HOSTILE not in shown
+            assert "bad/1 &amp;" in shown
+        assert "2 of 2" in live["progress"]
+        assert "1 / 50" in live["progress"]
+        assert run.id in live["slots"]
+        (link,) = re.findall(r'href="([^"]*item/\?name=[^"]*)"', live["failing"])
+        answer = boss.client.get(link.replace("&amp;", "&"))
+        assert "bad/1 &amp;" in answer.content.decode()
+        assert "INCOMPLETE" in answer.content.decode()
+
+    def test_the_list_has_every_process_of_every_app(self, boss: Site, processes: Processes) -> None:
+        """With several apps all of their processes stand there, and the page says so."""
+        other = Processes(Celery(f"other-{uuid4().hex[:6]}", set_as_current=False), backend="memory://")
+        name = f"other-{uuid4().hex[:8]}"
+        other.process(name, schedule=None)(lambda work: None)
+        other.process(boss.process.name, schedule=None)(lambda work: None)
+        shown = boss.client.get("/admin/celery_process/process/").content.decode()
+        assert re.search(r"This project has \d+ Celery apps", shown)
+        assert other.app.main in shown
+        assert shown.count(f'id="cp-to-{name}"') == 1
+        assert shown.count(f'id="cp-to-{boss.process.name}"') == 1
+        assert "every 1:00:00" in shown
+        assert "one operating-system process alone" in shown
+
+    def test_an_unknown_process_run_or_item(self, boss: Site) -> None:
+        """Each is 404, with what to do, and so is a list or verb that there is not, as 400."""
+        pages = {"runs/9-x/": 404, "runs/no/": 404, "item/?name=no": 404, "item/": 400, "items/?on=none": 400}
+        pages |= {"items/?state=none": 400, "do/explode/": 400, "items/?q=%00": 400, "runs/?before=x": 400}
+        pages |= {"slots/?before=99999999999999999999": 400, f"slots/?before={10**18 - 1}": 400, "runs/?before=-1": 400}
+        assert {page: boss.client.get(boss.url(page)).status_code for page in pages} == pages
+        boss.process = type("Gone", (), {"name": "gone"})  # type: ignore[assignment]
+        assert boss.get().status_code == 404
+        assert boss.get("live/").status_code == 404
+        assert "error" in boss.get("live/").json()
+
+    def test_a_store_out_of_reach_is_told_of(self, databases: Any) -> None:
+        """The pages answer 503 with what the store said, the live part too."""
+        app = Celery("lost", set_as_current=False)
+        registry = Processes(app, backend="redis://127.0.0.1:1/0")
+        registry.process(f"lost-{uuid4().hex[:8]}", schedule=60)(lambda work: None)
+        with served():
+            site = Site(registry, superuser=True)
+            answer, live = site.get(), site.get("live/")
+        assert (answer.status_code, live.status_code) == (503, 503)
+        assert "127.0.0.1" in live.json()["error"]
+        registry.store.close()
+
+    def test_no_script_or_style_stands_in_a_page(self, boss: Site) -> None:
+        """A strict Content-Security-Policy lets all of it work."""
+        boss.process.register_works({"good": None, "bad": {"broken": True}})
+        run = boss.process.run_now()
+        pages = ["change/", "items/", "runs/", f"runs/{run.id}/", "slots/", "settings/", "register/", "do/pause/"]
+        for page in [*pages, "item/?name=bad", "history/"]:
+            text = boss.client.get(boss.url(page)).content.decode()
+            assert not re.search(r"<script(?![^>]* src=)", text)
+            assert not re.search(r"<style|\sstyle=|\son\w+=|https?://(?!www.w3.org/2000/svg)", text)
+
+
+class TestItems:
+    def names(self, boss: Site, **query: str) -> tuple[list[str], str]:
+        """Return the names that a page of items shows, and what leads to the next page."""
+        text = boss.text("items/", **query)
+        following = re.search(r'id="cp-next" href="([^"]*)"', text)
+        return re.findall(r'<th scope="row"><a[^>]*>(.*?)</a>', text), following.group(1).replace(
+            "&amp;", "&"
+        ) if following else ""
+
+    def test_all_of_them_in_pages(self, boss: Site) -> None:
+        """Page by page every item is met once, in order of name."""
+        expected = sorted(f"{number:03} &/?" for number in range(250))
+        boss.process.register_works(dict.fromkeys(expected))
+        found, query = self.names(boss)
+        while query:
+            text = boss.client.get(boss.url("items/") + query).content.decode()
+            found += re.findall(r'<th scope="row"><a[^>]*>(.*?)</a>', text)
+            following = re.search(r'id="cp-next" href="([^"]*)"', text)
+            query = following.group(1).replace("&amp;", "&") if following else ""
+        assert [name.replace("&amp;", "&") for name in found] == expected
+
+    def test_by_list_state_and_beginning(self, boss: Site) -> None:
+        """Each narrows the list; a name that is the beginning itself is among them."""
+        boss.process.register_works(
+            {"a": None, "ab": {"broken": True}, "abc": None, "ac": None, "b": {"broken": True}, "A": None}
+        )
+        boss.process.run_now()
+        boss.process.register_work("new")
+        boss.process.unregister_work("ac")
+        assert self.names(boss) == (["A", "a", "ab", "abc", "b", "new"], "")
+        assert self.names(boss, q="ab") == (["ab", "abc"], "")
+        assert self.names(boss, state="INCOMPLETE") == (["ab", "b"], "")
+        assert self.names(boss, state="NEW") == (["new"], "")
+        assert self.names(boss, on="cleanup") == (["ac"], "")
+        assert self.names(boss, on="dropped") == ([], "")
+        assert self.names(boss, q="ab", state="COMPLETED") == (["abc"], "")
+        assert self.names(boss, q="zz") == ([], "")
+
+
+def queries_of(store: Any, look: Any) -> list[tuple[str, Any]]:
+    """Return the statements that the store's own connections execute while `look` runs."""
+    seen: list[tuple[str, Any]] = []
+    engine = store._ready.engine
+
+    def note(conn: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        seen.append((statement, parameters))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        look()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    return seen
+
+
+@pytest.mark.parametrize("backend", ["django"], indirect=True)
+@pytest.mark.parametrize("query", [{}, {"after": "0500"}, {"q": "07"}, {"state": "COMPLETED"}, {"on": "cleanup"}])
+def test_a_page_of_items_reads_by_index_and_counts_nothing(boss: Site, query: dict[str, str]) -> None:
+    """Each statement searches by an index, none sorts, counts or skips; Django's own connection reads no item at all."""
+    boss.process.register_works({f"{number:04}": None for number in range(1000)})
+    boss.process.run_now()
+    store = boss.process.dispatch.store
+    with CaptureQueriesContext(connection) as djangos:
+        statements = queries_of(store, lambda: boss.text("items/", **query))
+    assert not [found for found in djangos.captured_queries if "cp_" in found["sql"]]
+    selects = [(sql, parameters) for sql, parameters in statements if sql.startswith("SELECT")]
+    assert selects
+    for sql, parameters in selects:
+        assert "count(" not in sql.lower()
+        assert "OFFSET" not in sql.replace("LIMIT ? OFFSET ?", "") or parameters[-1] == 0
+        with store._ready.engine.connect() as conn:
+            plan = [row[3] for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", tuple(parameters))]
+        assert all("USING" in line and "INDEX" in line for line in plan if line.startswith(("SEARCH", "SCAN"))), plan
+        assert not [line for line in plan if (line.startswith("SCAN") and "cp_" in line) or "TEMP B-TREE" in line], (
+            sql,
+            plan,
+        )
+
+
+@pytest.mark.parametrize("size", [300, 3000])
+def test_a_page_looks_at_a_bounded_number(databases: Any, size: int) -> None:
+    """However many items there are, a page reads one more than it shows; for a state, no more than its bound, and goes on."""
+    from celery_process.contrib.django.admin.listing import listing
+    from celery_process.states import WorkState
+
+    registry = Processes(Celery("bounded", set_as_current=False), backend="memory://")
+    process = registry.process("p", schedule=None)(lambda work: None)
+    process.register_works({f"{number:05}": None for number in range(size)})
+    read: list[int] = []
+    store, works = process.dispatch.store, process.dispatch.store.works
+
+    def counted(*args: Any, **options: Any) -> Any:
+        found = works(*args, **options)
+        read.append(len(found))
+        return found
+
+    store.works = counted  # type: ignore[method-assign]
+    page = listing(process, page=10)
+    assert (len(page.works), page.after, page.cut, sum(read)) == (10, "00009", False, 11)
+    read.clear()
+    rare = listing(process, state=WorkState.ABORTED, page=10, looks=100)
+    assert (rare.works, rare.after, rare.looked_at, rare.cut) == ((), "00099", 100, True)
+    assert sum(read) <= 500
