@@ -182,9 +182,16 @@ def test_w29_a_batch_that_fails_is_no_success(play: Play) -> None:
     assert second["work.removeRealm.itemsRemoved"] == 600
 
 
-def test_w29_an_operation_ends_in_one_transaction_and_by_its_owner_alone(play: Play) -> None:
-    """W29: who was taken over can neither remove, nor end, nor begin anew; an end that is rolled back leaves the list too."""
-    assert play("taken_over") == [2, None, "active", 0, 3, 1]
+def test_w29_only_its_owner_writes_to_an_operation(play: Play) -> None:
+    """W29: who was taken over can neither remove nor end anything, and no fencing token begins a second time."""
+    assert play("taken_over") == [2, [None, None], ["active", 0, 3, 1]]
+
+
+def test_w29_an_operation_ends_in_one_transaction(play: Play) -> None:
+    """W29: where the store cannot take it off the list, or the caller rolls back, an operation has not ended."""
+    failed, state, active = play("half_an_end")
+    assert failed
+    assert (state, active) == ("active", 1)
 
 
 def test_an_operation_that_was_withdrawn_is_aborted(play: Play) -> None:

@@ -39,6 +39,7 @@ SCENES: tuple[Callable[[], Any], ...] = (
     realms.unknown_operation,
     realms.failing_batch,
     realms.taken_over,
+    realms.half_an_end,
     realms.withdrawn,
     realms.admin,
     project,

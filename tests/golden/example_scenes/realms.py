@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.db.models.signals import pre_delete
 from django.test import Client
 from django.utils import timezone
@@ -123,27 +123,36 @@ def taken_over() -> Any:
     operation = request_removal("test")
     stale = Pen.taken(operation.name, 7)
     assert stale is not None
-    fresh = Pen.taken(operation.name, 8)
-    assert fresh is not None
+    assert Pen.taken(operation.name, 8) is not None
     refused = 0
     for write in (partial(stale.removed, 3), partial(stale.ended, "completed")):
         try:
             write()
         except OwnershipLost:
             refused += 1
-    rolled_back(lambda: fresh.ended("completed"))
-    late = Pen.taken(operation.name, 7)
-    work = Work(operation.name, operation.params)  # its token is 1
-    operations(work)
+    again = [Pen.taken(operation.name, token) for token in (7, 8)]
+    operations(Work(operation.name, operation.params))  # its token is 1
     operation.refresh_from_db()
-    return [
-        refused,
-        late,
-        operation.state,
-        operation.items_removed,
-        Identity.objects.count(),
-        len(lists(operations)["active"]),
-    ]
+    left = [operation.state, operation.items_removed, Identity.objects.count(), len(lists(operations)["active"])]
+    return [refused, again, left]
+
+
+def half_an_end() -> Any:
+    """End an operation while the store cannot take it off its list, and in a transaction that is rolled back."""
+    operation = request_removal("test")
+    pen = Pen.taken(operation.name, 1)
+    assert pen is not None
+    rolled_back(partial(pen.ended, "completed"))
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cp_work RENAME TO elsewhere")
+    try:
+        pen.ended("completed")
+    except Exception as error:
+        failed = type(error).__name__
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE elsewhere RENAME TO cp_work")
+    operation.refresh_from_db()
+    return [failed, operation.state, len(lists(operations)["active"])]
 
 
 def withdrawn() -> Any:
