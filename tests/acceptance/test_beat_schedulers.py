@@ -55,7 +55,7 @@ def gaps(slots):
 
 def wait_for_gap(process, gap):
     """Wait until the last three slots are `gap` apart."""
-    wait_for(lambda: gaps(slots_of(process))[-2:] == [gap, gap], what=f"slots {gap} apart", within=30)
+    wait_for(lambda: gaps(slots_of(process))[-2:] == [gap, gap], what=f"slots {gap} apart")
 
 
 def wait_for_row(bazaar, **wanted):
@@ -63,7 +63,7 @@ def wait_for_row(bazaar, **wanted):
         row = bazaar.ask("row")
         return row is not None and row.items() >= wanted.items()
 
-    wait_for(found, what=f"a row with {wanted}", within=20)
+    wait_for(found, what=f"a row with {wanted}")
 
 
 def test_row_and_process_agree_whoever_changes_which(bazaar):
