@@ -104,7 +104,8 @@ class Calendar:
 class Solar:
     """An event of the sun at a place, as Celery's `solar` names it; needs the package `ephem`, which Celery asks for too.
 
-    Each day (UTC) is asked by itself, so that every beat and worker gets the same second. A day without it has no slot.
+    Each day (UTC) is asked by itself, so that every beat and worker gets the same second. A day without it has no slot;
+    where the event comes a little earlier each day, a day may have two, just after midnight and just before the next.
     """
 
     event: str
@@ -113,17 +114,17 @@ class Solar:
 
     def latest(self, instant: datetime) -> datetime:
         """Return the last event at or before `instant`."""
-        return self._first(instant, -1, lambda found: found <= instant)
+        return self._first(instant, -1, lambda day: max((found for found in day if found <= instant), default=None))
 
     def following(self, instant: datetime) -> datetime:
         """Return the first event after `instant`."""
-        return self._first(instant, 1, lambda found: found > instant)
+        return self._first(instant, 1, lambda day: min((found for found in day if found > instant), default=None))
 
-    def _first(self, instant: datetime, step: int, fits: Callable[[datetime], bool]) -> datetime:
+    def _first(self, instant: datetime, step: int, choose: Callable[[tuple[datetime, ...]], datetime | None]) -> datetime:
         start = instant.astimezone(UTC).date()
         for offset in range(_MAX_SOLAR_DAYS):
-            found = _sun(self.event, self.latitude, self.longitude, start + timedelta(days=offset * step))
-            if found is not None and fits(found):
+            found = choose(_sun(self.event, self.latitude, self.longitude, start + timedelta(days=offset * step)))
+            if found is not None:
                 return found
         raise InvalidValue(f"{self} does not come within a year; choose another event.", argument="schedule", value=self)
 
@@ -155,26 +156,30 @@ _HORIZONS = {"astronomical": "-18", "nautical": "-12", "civil": "-6"}
 
 
 @lru_cache(maxsize=4096)
-def _sun(event: str, latitude: float, longitude: float, day: date) -> datetime | None:
-    """Return when an event happens on a day (UTC), to the second, or None where it does not."""
+def _sun(event: str, latitude: float, longitude: float, day: date) -> tuple[datetime, ...]:
+    """Return when an event happens on a day (UTC), to the second."""
     import ephem  # noqa: PLC0415 - an optional package
 
     kind, _, twilight = event.partition("_")
     place = ephem.Observer()
     place.lat, place.lon, place.elevation, place.pressure = str(latitude), str(longitude), 0, 0
     place.horizon = _HORIZONS.get(twilight, "0" if kind == "solar" else "-0:34")
-    midnight = datetime.combine(day, time(0))
-    sun = ephem.Sun()
-    try:
-        if kind == "solar":
-            found = place.next_transit(sun, start=midnight)
-        else:
-            find = place.next_rising if kind in ("dawn", "sunrise") else place.next_setting
-            found = find(sun, start=midnight, use_center=twilight in _HORIZONS)
-    except ephem.CircumpolarError:
-        return None
-    instant: datetime = found.datetime().replace(microsecond=0, tzinfo=UTC)
-    return instant if instant.date() == day else None
+    sun, start = ephem.Sun(), datetime.combine(day, time(0))
+    events: list[datetime] = []
+    while True:
+        try:
+            if kind == "solar":
+                found = place.next_transit(sun, start=start)
+            else:
+                find = place.next_rising if kind in ("dawn", "sunrise") else place.next_setting
+                found = find(sun, start=start, use_center=twilight in _HORIZONS)
+        except ephem.CircumpolarError:
+            return tuple(events)
+        instant: datetime = found.datetime()
+        if instant.date() != day:
+            return tuple(events)
+        events.append(instant.replace(microsecond=0, tzinfo=UTC))
+        start = instant + timedelta(minutes=1)
 
 
 def _zone(name: str) -> tzinfo:

@@ -1,1 +1,1 @@
-"""Examples of celery_process that run without any server."""
+"""Examples of celery_process that run without any server: the quickstart, and a Django project."""

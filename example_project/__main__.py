@@ -5,14 +5,13 @@ Ends after the first full run, with exit status 0 if that COMPLETED.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from celery_process import RunState
 from celery_process.model import RunStatus
+from example_project.programs import running
 from example_project.quickstart import FOLDER, register_installed, verify
 
 PATIENCE = 300
@@ -21,20 +20,10 @@ SHOWN = 12
 """Rows of the table: all with errors, then the largest."""
 
 
-@contextmanager
-def celery(*arguments: str) -> Iterator[None]:
-    """Run a `celery` command of the quickstart's app inside the block; its log goes to a file."""
-    command = [sys.executable, "-m", "celery", "-A", "example_project.quickstart", *arguments, "-l", "INFO"]
-    with (FOLDER / f"{arguments[0]}.log").open("ab") as log:
-        started = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        try:
-            yield
-        finally:
-            started.terminate()
-            try:
-                started.wait(20)
-            except subprocess.TimeoutExpired:
-                started.kill()
+def celery(*arguments: str) -> AbstractContextManager[object]:
+    """Run a `celery` command of the quickstart's app inside the block."""
+    line = ("-m", "celery", "-A", "example_project.quickstart", *arguments, "-l", "INFO")
+    return running(*line, log=FOLDER / f"{arguments[0]}.log")
 
 
 def started_after(epoch: int) -> RunStatus | None:

@@ -32,7 +32,11 @@ redis_servers = _sibling("redis_servers")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many cases of the conformance suite each store passed."""
+    """Print the lines of `say`, and how many cases of the conformance suite each store passed."""
+    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
+        for name, line in report.user_properties:
+            if name == "figures":
+                terminalreporter.line(line)
     passed: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", ()):
         path, _, case = report.nodeid.partition("::")
@@ -41,6 +45,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             passed[Path(path).stem.removeprefix("test_") + (f" ({server[1]})" if server else "")] += 1
     if passed:
         terminalreporter.line("T1: cases passed · " + " · ".join(f"{store} {count:,}" for store, count in passed.items()))
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Give a function that adds a line to the summary of the test run."""
+    return lambda line: record_property("figures", line)
 
 
 def _offered(server: AbstractContextManager[str]) -> Iterator[str]:

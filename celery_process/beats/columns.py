@@ -1,17 +1,20 @@
-"""What rows with the columns of django-celery-beat hold: both packages with a database have the same four kinds."""
+"""Rows with the columns of django-celery-beat: both packages with a database have the same four kinds of schedules."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import REMEMBERED
-from celery_process.frequency import Frequency, frequency, from_text, once
+from celery_process.beats.rows import REMEMBERED, Rows
+from celery_process.frequency import Frequency, frequency, from_text
+from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Interval, Solar
 
+SENT = ("last_run_at", "total_run_count")
+"""What a row says of the tasks that were sent."""
 _MOST = 2**31 - 1
 """The highest number that a row's interval holds."""
 
@@ -39,11 +42,6 @@ def solar_of(event: str, latitude: Any, longitude: Any) -> Frequency:
     """Return the frequency of a solar row."""
     place = {"event": event, "lat": float(latitude), "lon": float(longitude)}
     return from_text(json.dumps({"solar": place}), minimum=timedelta(0))
-
-
-def clocked_of(at: datetime) -> Frequency:
-    """Return the frequency of a clocked row."""
-    return once(at)
 
 
 def columns_of(schedule: Frequency, zone: str, one: Callable[..., Any]) -> tuple[str, Any]:
@@ -80,3 +78,42 @@ def agreed_in(text: str | None) -> Agreed | None:
 def remembering(text: str | None, agreed: Agreed) -> str:
     """Return a row's headers with what was agreed."""
     return json.dumps({**headers_of(text), REMEMBERED: agreed.text})
+
+
+def chosen(rows: Iterable[Any]) -> dict[str, Any]:
+    """Return the row of each task, of rows in the order of their making: the one named after its task, else the oldest."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        if row.task not in found or row.name == row.task:
+            found[row.task] = row
+    return found
+
+
+class ColumnRows(Rows):
+    """The rows of a `DatabaseScheduler`, which makes an entry of each and gathers the entries anew when a row changed."""
+
+    mixins: tuple[type, ...] = ()
+    """What goes before the scheduler's class of entries."""
+
+    def __init__(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+
+    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
+        """Give the scheduler a class of entries that ask these schedules; what else a row says stays as it is."""
+        scheduler = self._scheduler
+
+        class AlignedEntry(*self.mixins, scheduler.Entry):  # type: ignore[name-defined, misc]
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **{"app": scheduler.app, **kwargs})
+                self.options["headers"].pop(REMEMBERED, None)
+                if self.task in schedules:
+                    self.schedule = schedules[self.task]
+
+        scheduler.Entry = AlignedEntry
+        entries = scheduler.schedule
+        entries.clear()
+        entries.update(scheduler.all_as_schedule())
+
+    def held(self, schedule: Frequency) -> Frequency:
+        """Return what the columns make of a schedule."""
+        return held(schedule)

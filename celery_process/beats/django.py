@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -21,20 +21,31 @@ from django_celery_beat.models import (
 
 from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
-from celery_process.frequency import Frequency, frequency
-from celery_process.schedule import ProcessSchedule
+from celery_process.beats.rows import Followed, Row
+from celery_process.frequency import Frequency, frequency, once
 
 _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
 
 
-class DjangoRows(Rows):
+class _Entry:
+    """Writes down that a task was sent without the rest of its row, which somebody may be editing.
+
+    The scheduler's own way saves the whole row: it undoes an edit made meanwhile, and moves `date_changed`, by which the
+    later of two changes is known.
+    """
+
+    model: Any
+
+    def save(self) -> None:
+        sent = {name: getattr(self.model, name) for name in columns.SENT}
+        PeriodicTask.objects.filter(pk=self.model.pk).update(**sent)
+
+
+class DjangoRows(columns.ColumnRows):
     """The rows that a `DatabaseScheduler` works from."""
 
     by = "django-celery-beat"
-
-    def __init__(self, scheduler: Any) -> None:
-        self._scheduler = scheduler
+    mixins = (_Entry,)
 
     @contextmanager
     def round(self) -> Iterator[None]:
@@ -42,32 +53,12 @@ class DjangoRows(Rows):
         close_old_connections()
         yield
 
-    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules; what else a row says stays as it is."""
-        scheduler = self._scheduler
+    def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
+        """Return the rows of these tasks."""
+        return columns.chosen(PeriodicTask.objects.select_related(*_KINDS).filter(task__in=tasks).order_by("pk"))
 
-        class AlignedEntry(scheduler.Entry):  # type: ignore[name-defined]
-            def __init__(self, model: Any, app: Any = None) -> None:
-                super().__init__(model, app=app or scheduler.app)
-                self.options["headers"].pop(REMEMBERED, None)
-                if self.task in schedules:
-                    self.schedule = schedules[self.task]
-
-        scheduler.Entry = AlignedEntry
-        entries = scheduler.schedule
-        entries.clear()
-        entries.update(scheduler.all_as_schedule())
-
-    def held(self, schedule: Frequency) -> Frequency:
-        """Return what the columns make of a schedule."""
-        return columns.held(schedule)
-
-    def read(self, followed: Followed) -> Row | None:
+    def read(self, followed: Followed, found: Any) -> Row:
         """Return the row of a process."""
-        rows = PeriodicTask.objects.select_related(*_KINDS).filter(task=followed.task).order_by("pk")
-        found = min(rows, key=lambda row: row.name != followed.task, default=None)
-        if found is None:
-            return None
         return Row(
             found,
             _frequency(found, followed),
@@ -111,8 +102,9 @@ class DjangoRows(Rows):
             if not enabled:
                 changed["last_run_at"] = None
         same = PeriodicTask.objects.filter(pk=found.pk, enabled=found.enabled, headers=found.headers, **as_read)
-        if same.update(**changed):
-            PeriodicTasks.update_changed()
+        with transaction.atomic():
+            if same.update(**changed):
+                PeriodicTasks.update_changed()
 
 
 def _frequency(found: Any, followed: Followed) -> Frequency:
@@ -122,7 +114,7 @@ def _frequency(found: Any, followed: Followed) -> Frequency:
     if found.solar is not None:
         return columns.solar_of(found.solar.event, found.solar.latitude, found.solar.longitude)
     if found.clocked is not None:
-        return columns.clocked_of(found.clocked.clocked_time)
+        return once(found.clocked.clocked_time)
     return frequency(timedelta(**{found.interval.period: found.interval.every}), minimum=minimum)
 
 

@@ -1,9 +1,14 @@
-"""Keeps the rows of a scheduler and the store in agreement: a round every `REFRESH` seconds, in a thread beside beat."""
+"""Keeps the rows of a scheduler and the store in agreement: a round every `REFRESH` seconds, in a thread beside beat.
+
+A round is one query for all rows and two reads of the store for each process; where it takes long, the rest until the next
+is longer too.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,12 +59,16 @@ def rows_of(scheduler: Any) -> Rows | None:
     return symbol_by_name(_ADAPTERS[module])(scheduler) if module else None  # type: ignore[no-untyped-call]
 
 
+_REST = 4
+"""Times as long as a round took that nothing is asked after it: a fifth of one connection, however many processes."""
+
+
 class Follower:
     """Follows the rows of some processes, until the interpreter ends."""
 
     def __init__(self, rows: Rows, followed: Sequence[Followed]) -> None:
         self._rows, self._followed = rows, followed
-        self._said: dict[str, str] = {}
+        self._failing: dict[str, str] = {}
 
     def start(self) -> None:
         """Do the first round now, so that beat begins with what was agreed; the others in a thread."""
@@ -68,35 +77,44 @@ class Follower:
         threading.Thread(target=self._run, name="celery_process.beats", daemon=True).start()
 
     def _run(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(REFRESH):
+        pause, rest = threading.Event(), REFRESH
+        while not pause.wait(rest):
+            began = time.monotonic()
             self.follow()
+            rest = max(REFRESH, _REST * (time.monotonic() - began))
 
     def follow(self) -> None:
         """Bring each row and the store together; what fails is tried in the next round."""
         try:
             with self._rows.round():
+                found = self._rows.find([followed.task for followed in self._followed])
                 for followed in self._followed:
-                    self._attempt(followed)
+                    self._attempt(followed, found.get(followed.task))
         except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises
-            self._warn("The rows of beat", error)
+            self._failed("The rows of beat", error)
+        else:
+            self._failing.pop("The rows of beat", None)
 
-    def _attempt(self, followed: Followed) -> None:
+    def _attempt(self, followed: Followed, found: Any) -> None:
+        what = f"The periodic task of {followed.process.name}"
         try:
-            self._settle(followed)
+            self._settle(followed, found)
         except SettingsChanged:
             pass  # the store changed meanwhile; the next round sees both
         except Exception as error:  # noqa: BLE001 - one row must not keep the others from being followed
-            self._warn(f"The periodic task of {followed.process.name}", error)
+            self._failed(what, error)
+        else:
+            self._failing.pop(what, None)
 
-    def _warn(self, what: str, error: Exception) -> None:
-        if self._said.get(what) == str(error):
-            return
-        self._said[what] = str(error)
-        logger.warning("%s could not be followed: %s", what, error, extra={"action": "row_unfollowed"})
+    def _failed(self, what: str, error: Exception) -> None:
+        """Warn once of what fails in two rounds; one alone may be two beats of one database in each other's way."""
+        first, said = what not in self._failing, self._failing.get(what)
+        self._failing[what] = "" if first else str(error)
+        if not first and said != str(error):
+            logger.warning("%s could not be followed: %s", what, error, extra={"action": "row_unfollowed"})
 
-    def _settle(self, followed: Followed) -> None:
-        process, row = followed.process, self._rows.read(followed)
+    def _settle(self, followed: Followed, found: Any) -> None:
+        process, row = followed.process, None if found is None else self._rows.read(followed, found)
         stored = process.dispatch.store.process(process.name)
         current = process.dispatch.current()
         if row is None:

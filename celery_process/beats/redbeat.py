@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,9 @@ from celery_process.frequency import Frequency, frequency, from_text
 from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Calendar, Interval
 
+_LONGEST_SLEEP = 5.0
+"""Seconds; redbeat sleeps up to 300, and sees no change meanwhile. Both packages with a database look every 5 seconds."""
+
 
 class RedBeatRows(Rows):
     """The entries that a `RedBeatScheduler` works from; they have no time of change."""
@@ -29,12 +32,13 @@ class RedBeatRows(Rows):
         self._scheduler = scheduler
         self._redis = get_redis(scheduler.app)
 
-    def _key(self, followed: Followed) -> str:
-        key: str = self._scheduler.Entry.generate_key(self._scheduler.app, followed.task)
+    def _key(self, task: str) -> str:
+        key: str = self._scheduler.Entry.generate_key(self._scheduler.app, task)
         return key
 
     def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules."""
+        """Give the scheduler a class of entries that ask these schedules, and no longer sleep than `_LONGEST_SLEEP`."""
+        self._scheduler.max_interval = min(self._scheduler.max_interval, _LONGEST_SLEEP)
 
         class AlignedEntry(self._scheduler.Entry):  # type: ignore[name-defined]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,11 +62,16 @@ class RedBeatRows(Rows):
         document["crontab"].pop("zone", None)
         return from_text(json.dumps(document), minimum=timedelta(0))
 
-    def read(self, followed: Followed) -> Row | None:
+    def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
+        """Return the entries of these tasks, each with what it remembers."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for task in tasks:
+                pipe.hmget(self._key(task), "definition", REMEMBERED)
+            return {task: found for task, found in zip(tasks, pipe.execute(), strict=True) if found[0]}
+
+    def read(self, followed: Followed, found: Any) -> Row:
         """Return the entry of a process."""
-        text, remembered = self._redis.hmget(self._key(followed), "definition", REMEMBERED)
-        if not text:
-            return None
+        text, remembered = found
         definition = json.loads(text, cls=RedBeatJSONDecoder)
         minimum = followed.process.definition.min_schedule_frequency
         schedule = frequency(definition["schedule"], minimum=minimum, zone=followed.zone)
@@ -93,7 +102,7 @@ class RedBeatRows(Rows):
     def _change(
         self, followed: Followed, found: str | None, definition: dict[str, Any], schedule: Frequency | None, agreed: Agreed
     ) -> None:
-        key, known = self._key(followed), self._scheduler.app.redbeat_conf.schedule_key
+        key, known = self._key(followed.task), self._scheduler.app.redbeat_conf.schedule_key
         if schedule is not None:
             definition["schedule"] = schedule.celery_schedule()
         text = json.dumps(definition, cls=RedBeatJSONEncoder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,8 +52,12 @@ class Rows(ABC):
         """Let the live scheduler ask these schedules, by task, instead of what it makes of its rows."""
 
     @abstractmethod
-    def read(self, followed: Followed) -> Row | None:
-        """Return the row of a process: the one named after its task, else the oldest with that task.
+    def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
+        """Return the row of each of these tasks, in one query: the one named after it, else the oldest with it."""
+
+    @abstractmethod
+    def read(self, followed: Followed, found: Any) -> Row:
+        """Return the row of a process, of what `find` gave.
 
         Raises `ProcessError` for a schedule that no process can have.
         """

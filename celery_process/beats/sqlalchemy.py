@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,62 +22,57 @@ from sqlalchemy_celery_beat.models import (
 
 from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
-from celery_process.frequency import Frequency, frequency
-from celery_process.schedule import ProcessSchedule
+from celery_process.beats.rows import Followed, Row
+from celery_process.frequency import Frequency, frequency, once
 
 _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
 _ENUMS = {"period": Period, "event": SolarEvent}
 
 
-class SqlAlchemyRows(Rows):
+class _Entry:
+    """Writes down that a task was sent and leaves `date_changed`, by which the later of two changes is known."""
+
+    model: PeriodicTask
+    Session: Callable[[], Session]
+
+    def save(self, fields: Sequence[str] = ()) -> None:
+        sent = {name: getattr(self.model, name) for name in {*columns.SENT, *fields}}
+        written = sa.update(PeriodicTask).where(PeriodicTask.id == self.model.id)
+        with self.Session() as session:
+            session.execute(
+                written.values(**sent, date_changed=PeriodicTask.date_changed),
+                execution_options={"synchronize_session": False},
+            )
+            session.commit()
+
+
+class SqlAlchemyRows(columns.ColumnRows):
     """The rows that this package's `DatabaseScheduler` works from."""
 
     by = "sqlalchemy-celery-beat"
-
-    def __init__(self, scheduler: Any) -> None:
-        self._scheduler = scheduler
+    mixins = (_Entry,)
 
     def _session(self) -> Session:
         session: Session = self._scheduler.Session()
         return session
 
-    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules; what else a row says stays as it is."""
-        scheduler = self._scheduler
-
-        class AlignedEntry(scheduler.Entry):  # type: ignore[name-defined]
-            def __init__(self, model: Any, Session: Any, app: Any = None, **kwargs: Any) -> None:  # noqa: N803 - its name there
-                super().__init__(model, Session=Session, app=app or scheduler.app, **kwargs)
-                self.options["headers"].pop(REMEMBERED, None)
-                if self.task in schedules:
-                    self.schedule = schedules[self.task]
-
-        scheduler.Entry = AlignedEntry
-        entries = scheduler.schedule
-        entries.clear()
-        entries.update(scheduler.all_as_schedule())
-
-    def held(self, schedule: Frequency) -> Frequency:
-        """Return what the columns make of a schedule."""
-        return columns.held(schedule)
-
-    def read(self, followed: Followed) -> Row | None:
-        """Return the row of a process."""
+    def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
+        """Return the rows of these tasks, each with its schedule."""
         with self._session() as session:
-            asked = sa.select(PeriodicTask).where(PeriodicTask.task == followed.task).order_by(PeriodicTask.id)
-            rows = session.scalars(asked).all()
-            found = min(rows, key=lambda row: row.name != followed.task, default=None)
-            if found is None:
-                return None
-            return Row(
-                found,
-                _frequency(found.schedule_model, followed),
-                found.enabled,
-                columns.agreed_in(found.headers),
-                _aware(found.date_changed),
-                ends=found.one_off or found.expires is not None,
-            )
+            asked = sa.select(PeriodicTask).where(PeriodicTask.task.in_(tasks)).order_by(PeriodicTask.id)
+            return {task: (row, row.schedule_model) for task, row in columns.chosen(session.scalars(asked)).items()}
+
+    def read(self, followed: Followed, found: Any) -> Row:
+        """Return the row of a process."""
+        row, model = found
+        return Row(
+            row,
+            _frequency(model, followed),
+            row.enabled,
+            columns.agreed_in(row.headers),
+            _aware(row.date_changed),
+            ends=row.one_off or row.expires is not None,
+        )
 
     def create(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> None:
         """Make the row of a process."""
@@ -153,5 +148,5 @@ def _frequency(model: Any, followed: Followed) -> Frequency:
     if isinstance(model, ClockedSchedule):
         at = _aware(model.clocked_time)
         assert at is not None
-        return columns.clocked_of(at)
+        return once(at)
     return frequency(timedelta(**{Period(model.period).value: model.every}), minimum=minimum)

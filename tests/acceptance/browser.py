@@ -75,7 +75,7 @@ def shows(browser, selector, *words):
     """Wait until an element shows all the words."""
     return wait_for(
         lambda: all(word in (text_of(browser, selector) or "") for word in words),
-        within=15,
+        within=60,
         what=f"{words} in {selector}, not {text_of(browser, selector)!r}; {browser.get_log('browser')}",
     )
 

@@ -68,7 +68,7 @@ class Nodes:
         raw = self.run(worker_command(*options, name=SecondWorker.worker_name(), queues=self.queues), env=env)
         node = CeleryTestWorker(SecondWorker(raw), self.app)
         if ready:
-            node.wait_for_log("ready.", timeout=30)
+            node.wait_for_log("ready.", timeout=90)
         return node
 
     def beat(self, name: str = "beat", *, env: Mapping[str, str] | None = None) -> CeleryTestNode:
@@ -76,7 +76,7 @@ class Nodes:
         file = str(self.folder / f"{name}-schedule")
         command = ["celery", "-A", "app", "beat", "-l", "INFO", "-s", file, "--pidfile="]
         node = CeleryTestNode(BeatContainer(self.run(command, env=env)), self.app)
-        node.wait_for_log("beat: Starting", timeout=30)
+        node.wait_for_log("beat: Starting", timeout=90)
         return node
 
     def run(self, command: list[str], *, env: Mapping[str, str] | None = None) -> Any:

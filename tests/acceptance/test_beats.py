@@ -27,7 +27,7 @@ def test_five_beats_give_each_slot_one_run(celery_setup, processes, nodes, evide
     prices = processes["prices"]
     prices.register_works(dict.fromkeys(ITEMS))
     beats = [nodes.beat(f"beat-{number}") for number in range(BEATS)]
-    wait_for_runs(prices, SLOTS, within=2 * SLOTS + 30)
+    wait_for_runs(prices, SLOTS, within=2 * SLOTS + 90)
     for beat in beats:
         beat.kill()
     runs = wait_for_quiet(prices)

@@ -12,7 +12,7 @@ from .apps.shop import LEASE
 from .conftest import SWEEP
 from .waiting import wait_for, wait_for_end
 
-SLACK = 10
+SLACK = 60
 """Seconds that a machine with other things to do may need: to start a worker, to notice, to publish."""
 ATTEMPTS = 3
 """The default of `process_max_attempts`."""

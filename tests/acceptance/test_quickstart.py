@@ -15,45 +15,18 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", ".tox", ".venv", ".quickstart", "__pycache__", ".*_cache", ".hypothesis", "dist")
-
-
-def readme_line(heading: str) -> str:
-    """Return the one line of the one console block under a heading of the README."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    [block] = re.findall(r"```console\n(.*?)\n```", section, re.DOTALL)
-    assert "\n" not in block
-    return block
+from .newcomer import ROOT, Clone, readme_line
 
 
 @pytest.mark.timeout(600)
 def test_the_run_line_works_in_a_clone_with_a_space_in_its_name_twice(tmp_path):
     """The line sets itself up, runs a whole process, says COMPLETED and ends with status 0, the second time as well."""
-    clone = tmp_path / "my clone"
-    shutil.copytree(ROOT, clone, ignore=LEFT_OUT)
-    outside = {key: value for key, value in os.environ.items() if not key.startswith(("VIRTUAL_ENV", "PYTHON", "TOX"))}
+    clone = Clone(tmp_path)
     for _ in range(2):
-        done = subprocess.run(
-            readme_line("Run it"),
-            shell=True,
-            cwd=clone,
-            env=outside,
-            capture_output=True,
-            text=True,
-            timeout=280,
-            check=False,
-        )
+        done = clone.shell(readme_line("Run it"))
         assert done.returncode == 0, done.stdout + done.stderr
         assert re.search(r"^COMPLETED: \d+ packages, [\d,]+ files", done.stdout, re.MULTILINE), done.stdout
-    shown = subprocess.run(
-        [".venv/bin/celery", "-A", "example_project.quickstart", "process", "show", "verify-packages", "--json"],
-        cwd=clone,
-        env=outside,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    shown = clone.shell(".venv/bin/celery -A example_project.quickstart process show verify-packages --json")
     state = json.loads(shown.stdout)["state"]
     assert state["run"]["state"] == "COMPLETED"
     assert state["aggregate_stats"]["runs"] >= 2

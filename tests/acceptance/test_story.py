@@ -21,7 +21,7 @@ def tell(processes, nodes, evidence, *, runs):
     prices = processes["prices"]
     prices.register_works(ITEMS)
     beat = nodes.beat()
-    wait_for_runs(prices, runs, within=20 + 2 * runs)
+    wait_for_runs(prices, runs, within=90 + 2 * runs)
     beat.kill()
     found = wait_for_quiet(prices)
 

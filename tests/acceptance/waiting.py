@@ -12,7 +12,7 @@ from celery_process.model import RunStatus
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], *, within: float = 30, what: str, every: float = 0.05) -> T:
+def wait_for(condition: Callable[[], T], *, within: float = 90, what: str, every: float = 0.05) -> T:
     """Return the first true answer of `condition`; fail with `what` was waited for after `within` seconds."""
     deadline = time.monotonic() + within
     while not (answer := condition()):
@@ -27,7 +27,7 @@ def closed_runs(process: Process) -> list[RunStatus]:
     return sorted((run for run in process.runs() if not run.state.is_open), key=lambda run: run.epoch)
 
 
-def wait_for_end(process: Process, run_id: str, *, within: float = 30) -> RunStatus:
+def wait_for_end(process: Process, run_id: str, *, within: float = 90) -> RunStatus:
     """Return a run once it has ended."""
     return wait_for(
         lambda: next((run for run in closed_runs(process) if run.id == run_id), None),
@@ -36,7 +36,7 @@ def wait_for_end(process: Process, run_id: str, *, within: float = 30) -> RunSta
     )
 
 
-def wait_for_runs(process: Process, count: int, *, within: float = 30) -> list[RunStatus]:
+def wait_for_runs(process: Process, count: int, *, within: float = 90) -> list[RunStatus]:
     """Return the runs once at least `count` have ended."""
 
     def enough() -> list[RunStatus] | None:
@@ -46,7 +46,7 @@ def wait_for_runs(process: Process, count: int, *, within: float = 30) -> list[R
     return wait_for(enough, within=within, what=f"{count} runs of {process.name}", every=0.2)
 
 
-def wait_for_quiet(process: Process, *, within: float = 30) -> list[RunStatus]:
+def wait_for_quiet(process: Process, *, within: float = 90) -> list[RunStatus]:
     """Return all runs once none is open and none has begun for a second."""
 
     def quiet() -> list[RunStatus] | None:

@@ -95,10 +95,11 @@ class Stage:
         registry.migrate()
         return registry
 
-    def say(self, *arguments: str) -> Any:
+    def say(self, *arguments: str, status: int = 0) -> Any:
         """Run `celery -A watched process …` and return what it printed, read as JSON."""
         command = [sys.executable, "-m", "celery", "-A", "watched", "process", *arguments]
-        said = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, check=True, timeout=60)
+        said = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60)
+        assert said.returncode == status, said.stderr
         return json.loads(said.stdout)
 
     @contextmanager

@@ -35,19 +35,17 @@ Run = Callable[..., "Counter[str]"]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Give the function that runs the machine on a store, prints its figures, and returns what its examples came to."""
+def run(say: Callable[[str], None]) -> Run:
+    """Give the function that runs the machine on a store, tells its figures, and returns what its examples came to."""
 
     def run(store: str, make_store: Callable[[MovableClock], Store], *, examples: int) -> Counter[str]:
         began, examples = time.monotonic(), int(EXAMPLES or examples)
         reached = machine(make_store, examples)
         calls, answers = sum(reached[name] for name in OPERATIONS), len(set(reached) - OPERATIONS)
-        with capsys.disabled():
-            print(  # noqa: T201 - the log is where it belongs
-                f"\nT2: {store} · {examples:,} examples of {STEPS} steps · {calls:,} calls of {len(OPERATIONS & set(reached))} "
-                f"operations, each answered as by memory; {answers} states and answers met · {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
+        say(
+            f"T2: {store} · {examples:,} examples of {STEPS} steps · {calls:,} calls of {len(OPERATIONS & set(reached))} "
+            f"operations, each answered as by memory; {answers} states and answers met · {time.monotonic() - began:.0f} s",
+        )
         return reached
 
     return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,6 +38,7 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "django.contrib.sessions",
             "django.contrib.messages",
             "django.contrib.admin",
+            "django_celery_beat",
             "celery_process.contrib.django",
         ],
         MIDDLEWARE=[
@@ -122,6 +123,14 @@ def processes(databases: Any, backend: str) -> Iterator[Processes]:
     with served():
         yield registry
     registry.store.close()
+
+
+@pytest.fixture
+def django_queries(databases: Any) -> Callable[[], Any]:
+    """Give a context that lists the queries of Django's default connection."""
+    from django.test.utils import CaptureQueriesContext
+
+    return lambda: CaptureQueriesContext(connections["default"])
 
 
 @pytest.fixture

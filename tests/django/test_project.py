@@ -201,6 +201,32 @@ print(json.dumps([words, run.id, *(answer.json() for answer in answers)]))
     assert list(rest["process"]["activeWork"]) == ["zz"]
 
 
+def test_health(shop: Shop) -> None:
+    """Everybody learns whether all is well, who may look also why not; the status is one that a probe understands."""
+    said = shop.shell(
+        OUTSET
+        + """
+import json
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+client = Client()
+probe = client.get("/processes/health")
+user = User.objects.create_user("ann")
+user.user_permissions.add(Permission.objects.get(codename="view_process"))
+client.force_login(user)
+told = client.get("/processes/health")
+print(json.dumps([probe.status_code, probe.json(), told.status_code, told.json(), client.post("/processes/health").status_code]))
+"""
+    )
+    status, probe, told_status, told, post = json.loads(said)
+    assert (status, probe, post) == (503, {"ok": False}, 405)  # no worker serves the queue
+    assert (told_status, told["ok"]) == (503, False)
+    found = {finding["check"]: finding for finding in told["findings"]}
+    assert found["store"]["ok"]
+    assert not found["workers"]["ok"]
+    assert found["workers"]["cure"]
+
+
 def test_commands(shop: Shop) -> None:
     """The exit status is the command's; an error is one line; the tables are Django's to make."""
     said = shop.call("celery_process", "show", "nothing", fails=True)

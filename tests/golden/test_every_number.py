@@ -12,8 +12,6 @@ PAGE = HERE.parents[1] / "docs" / "behaviours.md"
 LATER = {
     "B38": "the state words of API answers belong to the endpoint and the export",
     "B39": "the read-only view is the endpoint's",
-    "B40": "the schedule of the key collector and the waiting of the long-running operations are the example's workers",
-    "W29": "a fault of the long-running operations, which are one of the example's workers",
 }
 """Numbers without a test here, each with its reason."""
 NUMBERS = [f"B{number}" for number in range(1, 41)] + [f"W{number}" for number in range(1, 32)]

@@ -35,9 +35,9 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) <= 120
 
 
-@pytest.mark.parametrize("heading", ["Run it", "Test it"])
+@pytest.mark.parametrize("heading", ["Run it", "Django example", "Test it"])
 def test_a_line_does_everything(heading):
-    """Under each of the two headings stands exactly one console block, of exactly one line."""
+    """Under each of these headings stands exactly one console block, of exactly one line."""
     [block] = re.findall(r"```(\w*)\n(.*?)\n```", section(README, heading), re.DOTALL)
     assert block[0] == "console"
     assert "\n" not in block[1]

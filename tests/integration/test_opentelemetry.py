@@ -34,7 +34,7 @@ from celery_process import Processes
 from celery_process.contrib.opentelemetry import instrument
 
 app = Celery("traced")
-app.conf.update({settings}, process_page_size=2, process_sweep_interval=1)
+app.conf.update({settings}, process_page_size=2, process_sweep_interval=600)  # what a sweep publishes is in its trace
 processes = Processes(app, backend="sqlite:///process.db")
 
 @processes.process("key-gc", schedule=3600, max_in_flight=2)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,6 @@ from celery_process.stores.sql import SqlStore
 from celery_process.testing.simulation import History, simulate, sleep
 
 SEEDS = int(os.environ.get("CP_T4_SEEDS", "3000"))
-
-
-@pytest.fixture
-def say(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[str], None]]:
-    """Give a function that writes a line into the log whether output is captured or not."""
-
-    def write(line: str) -> None:
-        with capsys.disabled():
-            print(f"\n{line}", flush=True)  # noqa: T201 - the log is where it belongs
-
-    return write
 
 
 def histories(seeds: int, say: Callable[[str], None], store: str, **more: Any) -> Counter[str]:

@@ -8,8 +8,9 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.beats.follow import keeps_rows
+from celery_process.beats.follow import Follower, keeps_rows
 from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
+from celery_process.beats.rows import Rows
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 AGREED = Agreed("1", "1", paused=False)
@@ -84,3 +85,27 @@ def test_no_entries_are_given_to_a_scheduler_that_keeps_rows(named, keeps):
     app.finalize()
     assert keeps_rows(app) is keeps
     assert ("prices.schedule" in app.conf.beat_schedule) is not keeps
+
+
+class Locked(Rows):
+    """Rows that cannot be read as often as was said."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def find(self, tasks):
+        self.times -= 1
+        if self.times >= 0:
+            raise OSError("database is locked")
+        return {}
+
+    align = read = create = write = None
+
+
+@pytest.mark.parametrize(("times", "warnings"), [(0, 0), (1, 0), (2, 1), (5, 1)])
+def test_what_fails_once_is_tried_again_before_anyone_is_told(caplog, times, warnings):
+    """Two beats may be in each other's way for a moment; what fails in two rounds is told, once."""
+    follower = Follower(Locked(times), [])
+    for _ in range(6):
+        follower.follow()
+    assert [record.action for record in caplog.records] == ["row_unfollowed"] * warnings

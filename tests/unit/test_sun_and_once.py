@@ -37,6 +37,18 @@ def test_a_polar_night_has_no_sunrise():
     assert rule.following(christmas) - rule.latest(christmas) > 60 * DAY
 
 
+@pytest.mark.parametrize("longitude", [84.0, -96.0])
+def test_an_event_around_midnight_comes_each_day(longitude):
+    """Where sunrise or sunset wanders over midnight (UTC), a day with two of them loses none."""
+    for event in ("sunrise", "sunset"):
+        rule, at = frequency(solar(event, 45.0, longitude), minimum=MINUTE).occurrences, NOON
+        while at < NOON + 366 * DAY:
+            following = rule.following(at)
+            assert abs(following - at - DAY) < timedelta(minutes=10) or at == NOON
+            assert rule.latest(following - timedelta(seconds=1)) == at or at == NOON
+            at = following
+
+
 def test_one_instant_has_one_slot():
     """Before it and after it there is none that comes."""
     rule = once(NOON).occurrences

@@ -128,7 +128,9 @@ class TestParams:
         assert caught.value.argument == "settings"
         assert len(str(caught.value)) < 1_000
 
-    @pytest.mark.parametrize("value", [[], "x", b"x", 1, True, 1.5, object(), [("a", 1)]], ids=ascii)
+    @pytest.mark.parametrize(
+        "value", [[], "x", b"x", 1, True, 1.5, object(), [("a", 1)]], ids=lambda value: type(value).__name__
+    )
     def test_no_mapping(self, value: object) -> None:
         """Params are a mapping."""
         with pytest.raises(InvalidType):

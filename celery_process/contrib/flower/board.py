@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from celery_process.app import Processes
 from celery_process.documents import plain
 from celery_process.frequency import shown
+from celery_process.health import document, examine
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
 from celery_process.process import Process
@@ -24,6 +25,8 @@ Document = dict[str, Any]
 
 FRESH = 1.0
 """Seconds for which an answer is kept; at least four times as long as it took."""
+_HEALTH = "\0health"
+"""The key of an answer that is no process's; a name holds no NUL."""
 
 
 class Board:
@@ -43,6 +46,10 @@ class Board:
         """Return one process in full. Raises `ProcessNotFound` and `StoreUnavailable`."""
         process = self.processes[name]
         return await self._shared(name, lambda: self._read_one(process))
+
+    async def health(self) -> Document:
+        """Return what is found about the app, its store, its broker and its workers; nothing is raised."""
+        return await self._shared(_HEALTH, lambda: document(examine(self.processes)))
 
     async def act(self, name: str, verb: Callable[[Process], T]) -> T:
         """Do something to a process; what is read after it is read anew."""

@@ -172,6 +172,17 @@ class ShowProcess(Api):
         await self._answer(self.board.one(name))
 
 
+class Health(Api):
+    """`GET /processes/health`: what `process doctor` finds, with the status 503 where something is wrong."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Answer the findings, each fault with its cure."""
+        found = await self.board.health()
+        self.set_status(200 if found["ok"] else 503)
+        self.write(found)
+
+
 class ActOnProcess(Api):
     """`POST /api/processes/<name>/(run|pause|resume|cancel|redrive)`, with `note` or `run` in the form."""
 

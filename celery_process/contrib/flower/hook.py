@@ -26,6 +26,7 @@ _FOLDER = Path(__file__).parent / "templates"
 _HANDLERS = "celery_process.contrib.flower.handlers"
 ROUTES = (
     (r"/processes", f"{_HANDLERS}.ProcessesPage"),
+    (r"/processes/health", f"{_HANDLERS}.Health"),
     (r"/processes/([^/]+)", f"{_HANDLERS}.ProcessPage"),
     (r"/processes-assets/([^/]+)", f"{_HANDLERS}.Assets"),
     (r"/api/processes", f"{_HANDLERS}.ListProcesses"),

@@ -28,6 +28,9 @@ class Django:
         row = self._row()
         return None if row is None else {"every": row.schedule.run_every.total_seconds(), "enabled": row.enabled}
 
+    def changed(self) -> str:
+        return str(self._row().date_changed)
+
     def tasks(self) -> list[str]:
         return sorted(self._models.PeriodicTask.objects.values_list("task", flat=True))
 
@@ -85,6 +88,9 @@ class RedBeat:
 
     tasks = names
 
+    def changed(self) -> None:
+        """Return nothing: an entry has no time of change."""
+
     def edit(self, every: int) -> None:
         from celery.schedules import schedule
 
@@ -118,6 +124,10 @@ class SqlAlchemy:
         with self._session() as session:
             row = self._row(session)
             return None if row is None else {"every": row.schedule.run_every.total_seconds(), "enabled": row.enabled}
+
+    def changed(self) -> str:
+        with self._session() as session:
+            return str(self._row(session).date_changed)
 
     def tasks(self) -> list[str]:
         with self._session() as session:

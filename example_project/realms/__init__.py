@@ -1,0 +1,1 @@
+"""Realms full of identities, and the long-running operations on them."""

@@ -1,0 +1,24 @@
+import os
+
+SECRET_KEY = "not a secret"
+USE_TZ = True
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "readers",
+]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ["DIGEST_DATABASE"],
+        "OPTIONS": {"transaction_mode": "IMMEDIATE"},
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CELERY_BROKER_URL = os.environ["DIGEST_BROKER"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BEAT_SCHEDULE = {
+    "tidy": {"task": "readers.tasks.tidy", "schedule": 1.0},
+    "digests": {"task": "readers.tasks.send_digests", "schedule": 1.0},
+}
