@@ -122,6 +122,7 @@ def test_a_schedule_is_changed_and_beat_follows(browser, feeds, site):
     browser.find_element("link text", "feeds.schedule").click()
     press(browser, "[name=enabled]")
     press(browser, "[name=_save]")
+    shows(browser, ".messagelist", "changed successfully")
     browser.get(f"{one(site)}/change/")
     shows(browser, "#cp-head", "PAUSED", "its periodic task is disabled", "every 0:00:01")
     press(browser, "#cp-do-resume")
