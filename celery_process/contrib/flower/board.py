@@ -18,7 +18,7 @@ from celery_process.app import Processes
 from celery_process.documents import plain
 from celery_process.exceptions import WorkNotFound
 from celery_process.frequency import shown
-from celery_process.model import Overrides, RunStatus
+from celery_process.model import Overrides, RunStatus, SettingsVersion
 from celery_process.overview import Overview, read_overview
 from celery_process.process import Process
 from celery_process.values import decode
@@ -28,8 +28,8 @@ Document = dict[str, Any]
 
 FRESH = 1.0
 """Seconds for which an answer is kept; at least four times as long as it took."""
-RUNS, SLOTS = 30, 30
-"""How many runs and slots a page shows."""
+RUNS, SLOTS, VERSIONS = 30, 30, 20
+"""How many runs, slots and versions of the settings a page shows."""
 MASK = "********"
 _SECRET = re.compile(r"passw|secret|token|credential|(api|private|access)_?key", re.IGNORECASE)
 
@@ -107,6 +107,7 @@ class Board:
                 "by": overrides.by,
                 "schedule": overrides.schedule is not None,
             },
+            "settings_history": [_version(version) for version in process.settings_history(VERSIONS)],
             "aggregate_stats": plain(dict(state.aggregate_stats)),
             "shared": store.shared,
         }
@@ -144,6 +145,15 @@ def _settings(settings: Mapping[str, Any], overrides: Overrides) -> list[Documen
     return [
         {"name": name, "value": masked(value, name), "stored": name in stored} for name, value in sorted(settings.items())
     ]
+
+
+def _version(version: SettingsVersion) -> Document:
+    frequency = version.schedule_frequency
+    return {
+        **plain(version),
+        "settings": masked(version.settings),
+        "schedule": None if frequency is None else shown(frequency),
+    }
 
 
 def masked(value: Any, name: str = "") -> Any:
