@@ -120,7 +120,7 @@ def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Defini
             checked[key] = seconds(given[key], argument=key)
     for key, most in (("batch_size", 1_000), ("max_in_flight", 1_000_000)):
         if key in given:
-            checked[key] = _count(given[key], key, most)
+            checked[key] = check_count(given[key], key, most)
     if "overlap" in given:
         checked["overlap"] = _one_of(given["overlap"], "overlap", OVERLAPS)
     if "tolerance" in given:
@@ -145,7 +145,8 @@ def with_flow_control(
     )
 
 
-def _count(value: object, argument: str, most: int) -> int:
+def check_count(value: object, argument: str, most: int) -> int:
+    """Return `value` if it is a whole number from 1 to `most`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidType(f"{argument} is an int, not {value!r:.80}.", argument=argument, value=value)
     if not 1 <= value <= most:

@@ -1,7 +1,7 @@
 """What operations take and what reading gives: frozen dataclasses, none of which grows with the number of items.
 
 Instants are aware UTC datetimes. Params and settings travel as the JSON text of `values.encode`, except in what people
-read (`WorkInfo`, `ProcessState`), where they are dicts.
+read (`WorkInfo`, `ProcessState`, `SettingsVersion`), where they are dicts.
 """
 
 from __future__ import annotations
@@ -129,6 +129,17 @@ class ProcessState:
     paused: Pause | None
     run: RunStatus | None
     aggregate_stats: Stats
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsVersion:
+    """What `update_settings` stored once. None: it stored no settings, or no schedule, and the code's were in force."""
+
+    version: int
+    settings: Mapping[str, Any] | None
+    schedule_frequency: Any
+    changed_at: datetime | None
+    by: str
 
 
 @dataclass(frozen=True, slots=True)

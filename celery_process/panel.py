@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celery_process.exceptions import InvalidValue, WorkNotFound
-from celery_process.model import ErrorEntry, Overrides, RunStatus, SlotEntry, Stats
+from celery_process.model import ErrorEntry, Overrides, RunStatus, SettingsVersion, SlotEntry, Stats
 from celery_process.overview import Overview, read_overview
 from celery_process.process import Process
 from celery_process.states import WorkState
 from celery_process.values import decode
 
-RUNS, SLOTS = 30, 30
-"""How many runs and slots a page shows."""
+RUNS, SLOTS, VERSIONS = 30, 30, 20
+"""How many runs, slots and versions of the settings a page shows."""
 MASK = "********"
 _NOTHING = object()
 _SECRET = re.compile(r"passw|secret|token|credential|(api|private|access)_?key", re.IGNORECASE)
@@ -56,6 +56,7 @@ class Panel:
     slots: tuple[SlotEntry, ...]
     settings: tuple[Setting, ...]
     overrides: Overrides
+    settings_history: tuple[SettingsVersion, ...]
     aggregate_stats: Stats
     shared: bool
 
@@ -72,9 +73,15 @@ def read_panel(process: Process, *, earlier: Overview | None = None, runs: int =
         slots=store.slots(process.name, before=None, limit=slots),
         settings=_settings(state.settings, overrides),
         overrides=overrides,
+        settings_history=settings_history(process),
         aggregate_stats=dict(state.aggregate_stats),
         shared=store.shared,
     )
+
+
+def settings_history(process: Process) -> tuple[SettingsVersion, ...]:
+    """Return the newest versions of the settings, masked."""
+    return tuple(replace(found, settings=masked(found.settings)) for found in process.settings_history(VERSIONS))
 
 
 def failing(process: Process, run: RunStatus) -> tuple[Failing, ...]:

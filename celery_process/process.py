@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any, overload
 
 from celery_process import definition as definitions
-from celery_process.definition import Definition, Handler, check_callable
+from celery_process.definition import Definition, Handler, check_callable, check_count
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
-from celery_process.frequency import Frequency, frequency
-from celery_process.model import ProcessState, RunStatus, SlotEntry, WorkInfo
+from celery_process.frequency import Frequency, frequency, from_text
+from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, WorkInfo
 from celery_process.rules import effective
 from celery_process.states import StopReason, WorkList
 from celery_process.tolerance import exception_classes
@@ -256,6 +256,21 @@ class Process:
             paused=stored.paused,
             run=stored.run,
             aggregate_stats=stored.aggregate_stats,
+        )
+
+    def settings_history(self, limit: int = 20) -> tuple[SettingsVersion, ...]:
+        """Return what `update_settings` stored, newest version first; about a hundred are kept."""
+        check_count(limit, "limit", 1_000_000)
+        return tuple(map(self._version, self.dispatch.store.settings_history(self.name, limit=limit)))
+
+    def _version(self, stored: Overrides) -> SettingsVersion:
+        minimum, text = self.definition.min_schedule_frequency, stored.schedule
+        return SettingsVersion(
+            version=stored.version,
+            settings=None if stored.settings is None else decode(stored.settings),
+            schedule_frequency=None if text is None else from_text(text, minimum=minimum, zone=self._zone()).value,
+            changed_at=stored.changed_at,
+            by=stored.by,
         )
 
     def work_counts(self) -> Mapping[WorkList, int]:

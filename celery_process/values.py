@@ -34,6 +34,8 @@ MAX_ERROR = 1024
 """Longest error text in characters (I13)."""
 MAX_WORK_ERRORS = 10
 MAX_RUN_ERRORS = 25
+MAX_VERSIONS = 100
+"""Versions of its settings that are kept of a process: a program may change them in each run, by 64 KiB at a time."""
 
 LARGEST = sys.float_info.max
 """Where a sum of stats stays that would overflow. Compared with, since `math.isfinite` raises for large integers."""

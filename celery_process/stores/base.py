@@ -80,7 +80,8 @@ class Definitions(ABC):
         """Replace the overrides and return the new version; None keeps what is stored (B4).
 
         The same again keeps the version and moves `changed_at` alone, so a repeat is answered as the first call was.
-        Raises `SettingsChanged` where the version is not the expected one.
+        A new version begins the history, in the same operation. Raises `SettingsChanged` where the version is not the
+        expected one.
         """
 
     @abstractmethod
@@ -96,8 +97,9 @@ class Definitions(ABC):
         """Write what the reads of another store gave: overrides, aggregate, last slot, epoch, and a page of items.
 
         Items come with their lists, times and versions. Epoch, last slot and versions never go back, a pause is set and
-        not ended, and an item that changed here since stays, unless `force` replaces it. A repeat changes nothing. Raises
-        `RunOpen`, and then has written nothing.
+        not ended, and an item that changed here since stays, unless `force` replaces it. The history stays what it is
+        here; overrides of a higher version are one more. A repeat changes nothing. Raises `RunOpen`, and then has written
+        nothing.
         """
 
 
@@ -207,6 +209,13 @@ class Reads(ABC):
     @abstractmethod
     def overrides(self, process: str) -> Overrides:
         """Return the stored overrides alone."""
+
+    @abstractmethod
+    def settings_history(self, process: str, *, limit: int) -> tuple[Overrides, ...]:
+        """Return the versions of the overrides, newest first, each with who made it and when.
+
+        A version is kept until one is stored that is `MAX_VERSIONS` higher.
+        """
 
     @abstractmethod
     def schedules(self) -> Mapping[str, str]:

@@ -47,12 +47,14 @@ class Twin:
             self.same("process", process),
             self.same("runs", process, before=None, limit=ALL),
             self.same("slots", process, before=None, limit=ALL),
+            self.same("settings_history", process, limit=ALL),
             *(self.same("works", process, on=on, after="", limit=ALL) for on in lists),
         )
 
     def read_apart(self, process: str, run: str, name: str) -> None:
         """Read what stands in `read` already by the other ways to it."""
         self.same("overrides", process)
+        self.same("settings_history", process, limit=1)
         self.same("work_counts", process)
         self.same("run", process, run)
         self.same("work", process, name)

@@ -124,6 +124,9 @@ def test_settings_are_shown_with_their_version_but_no_secret(flower, processes):
     assert settings["login"] == ({"password": "********", "user": "ann"}, False)
     assert (settings["api_key"], settings["tokens"]) == (("********", False), ("********", True))
     assert found["overrides"]["by"] == "bob"
+    [version] = found["settings_history"]
+    assert (version["version"], version["by"], version["changed_at"]) == (1, "bob", found["overrides"]["changed_at"])
+    assert version["settings"] == {"url": "https://example.org/new", "tokens": "********"}
     assert "s3cret" not in json.dumps(found)
 
 

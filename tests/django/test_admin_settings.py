@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -35,6 +36,16 @@ class TestSettings:
         self.store(boss, "", version=2, schedule="*/10 2 * * *")
         assert dict(boss.process.state().settings) == boss.process.default_settings
         assert 'value="*/10 2 * * *"' in boss.text("settings/")
+
+    def test_what_was_stored_stays_to_be_read(self, boss: Site) -> None:
+        """Each version is there with who stored it; secrets of old versions are hidden too."""
+        boss.process.update_settings({"key_ttl": 1, "token": "s3cret"}, by="ann")
+        boss.process.update_settings({"key_ttl": 2}, schedule=90, by="bob")
+        shown = boss.text("settings/").partition("What was stored")[2]
+        assert re.findall(r"<th scope=\"row\">(\d+)</th>", shown) == ["2", "1"]
+        assert shown.index("bob") < shown.index("0:01:30") < shown.index("ann") < shown.index("as in the code")
+        assert MASK in shown
+        assert "s3cret" not in boss.text("settings/")
 
     def test_what_did_not_change_is_not_stored(self, boss: Site) -> None:
         """The form as it was shown stores nothing; a schedule alone keeps the settings; true is not 1."""

@@ -138,6 +138,22 @@ def test_there_and_back() -> None:
         store.close()
 
 
+@pytest.mark.usefixtures("databases")
+def test_back_a_version_and_forth() -> None:
+    """The way back from version 2 leaves version 1, which this code refuses; on the way forth the history begins anew."""
+    store = open_store("django://second")
+    store.update_settings("back", settings='{"a":1}', schedule=None, by="ann")
+    store.update_settings("back", settings='{"a":2}', schedule=None, by="bob")
+    call_command("migrate", "celery_process", "0001", database="second", verbosity=0)
+    try:
+        with pytest.raises(SchemaMismatch, match="of version 1, older"):
+            store.check()
+        call_command("migrate", "celery_process", database="second", verbosity=0)
+        assert [(old.version, old.by) for old in store.settings_history("back", limit=9)] == [(2, "bob")]
+    finally:
+        store.close()
+
+
 def test_taken_over(tmp_path: Path, databases: Path) -> None:
     """Tables that the SQL store had made itself are taken over with what is in them."""
     call_command("migrate", "celery_process", "zero", database="second", verbosity=0)

@@ -24,7 +24,7 @@ LEASE = timedelta(seconds=30)
 PROCESS = "p"
 KEYS = [
     *("p", "w", "s", "runs", "active", "cleanup", "dropped", "dropped_at", "untold", "with_items", "uuids", "slot_runs"),
-    *("slots", "ledger", "r:2", "i:2", "g:2", "o:2", "r:3"),
+    *("slots", "ledger", "versions", "r:2", "i:2", "g:2", "o:2", "r:3"),
 ]
 """All keys that a process has, after the prefix and the hash tag; run 2 is the open one, 3 would be the next."""
 

@@ -211,6 +211,21 @@ class TestCheck:
             self.warnings(redis_url)
 
 
+def test_history_of_older_keys(redis_url: str) -> None:
+    """Where settings were stored before there was a history, it begins with those in force."""
+    prefix = f"older-{uuid4().hex[:8]}:"
+    store = RedisStore(redis_url, key_prefix=prefix)
+    for number in range(3):
+        store.update_settings("p", settings=f'{{"n":{number}}}', schedule=None, by="ann")
+    with Redis.from_url(redis_url) as client:
+        assert client.delete(f"{prefix}{{p}}:versions") == 1
+    assert store.settings_history("p", limit=9) == (store.overrides("p"),)
+    before = store.overrides("p")
+    assert store.update_settings("p", settings="{}", schedule=None) == 4
+    assert store.settings_history("p", limit=9) == (store.overrides("p"), before)
+    store.close()
+
+
 class TestAddresses:
     """Other ways to a server than a host and a port."""
 

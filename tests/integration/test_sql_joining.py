@@ -82,6 +82,8 @@ class TestTransaction:
             assert store.update_settings(process, settings='{"x":1}', schedule=None, using=conn) == 1
             assert store.work_counts(process) == dict.fromkeys(WorkList, 0)
             assert store.overrides(process).version == 0
+            assert store.settings_history(process, limit=9) == ()
+        assert [old.version for old in store.settings_history(process, limit=9)] == [1]
         assert store.work_counts(process) == {WorkList.ACTIVE: 1, WorkList.CLEANUP: 1, WorkList.DROPPED: 0}
         assert store.overrides(process).settings == '{"x":1}'
 
@@ -89,9 +91,11 @@ class TestTransaction:
         """The caller's rollback takes the write along."""
         with engine.connect() as conn:
             store.register(process, {"a": "{}"}, using=conn)
+            store.update_settings(process, settings="{}", schedule=None, using=conn)
             conn.rollback()
         with pytest.raises(WorkNotFound):
             store.work(process, "a")
+        assert store.settings_history(process, limit=9) == ()
 
     def test_session(self, store: SqlStore, engine: sa.Engine, process: str) -> None:
         """A session's transaction is joined, and is still open afterwards."""

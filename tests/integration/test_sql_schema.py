@@ -6,6 +6,7 @@ import multiprocessing
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +14,14 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import SchemaMismatch
+from celery_process.model import Overrides
 from celery_process.states import WorkList
 from celery_process.stores.sql import SqlStore
-from celery_process.stores.sql.migrations import COMMAND, VERSION
+from celery_process.stores.sql.migrations import COMMAND, VERSION, step
 from celery_process.stores.sql.tables import Tables
+from celery_process.stores.sql.transaction import Transaction, utc_now
 
-NOUNS = ("meta", "process", "settings", "work", "status", "run", "page", "item", "slot")
+NOUNS = ("meta", "process", "settings", "settings_version", "work", "status", "run", "page", "item", "slot")
 PASTE = "celery -A proj process migrate"
 
 
@@ -64,6 +67,16 @@ def opened(database: tuple[str, str]) -> SqlStore:
     return SqlStore(database[0], table_prefix=database[1])
 
 
+def older(database: tuple[str, str], number: int) -> SqlStore:
+    """Make the tables of a version, and return a store on them."""
+    engine = sa.create_engine(database[0])
+    for each in range(1, number + 1):
+        with engine.begin() as conn:
+            assert step(Transaction(conn, Tables(database[1]), utc_now), each)
+    engine.dispose()
+    return opened(database)
+
+
 def version(database: tuple[str, str], number: int) -> None:
     """Write a version into the tables."""
     engine = sa.create_engine(database[0])
@@ -92,17 +105,22 @@ class TestMigrate:
     def test_says_what_it_did(self, database: tuple[str, str]) -> None:
         """The first call tells a line for each version, the second has nothing to do."""
         store = opened(database)
-        assert store.migrate() == (f"{database[1]}*: version 1, create the tables",)
+        assert store.migrate() == (
+            f"{database[1]}*: version 1, create the tables",
+            f"{database[1]}*: version 2, keep the history of the settings",
+        )
         assert store.migrate() == ()
         assert store.check() == ()
         store.close()
 
     def test_several_at_once(self, database: tuple[str, str]) -> None:
-        """Of callers at once one migrates, and none fails."""
+        """Of callers at once one brings each version, and none fails."""
         stores = [opened(database) for _ in range(6)]
         with ThreadPoolExecutor(6) as pool:
-            done = list(pool.map(lambda store: store.migrate(), stores))
-        assert sorted(map(len, done)) == [0, 0, 0, 0, 0, VERSION]
+            done = [line for lines in pool.map(lambda store: store.migrate(), stores) for line in lines]
+        assert [line.partition(",")[0] for line in sorted(done)] == [
+            f"{database[1]}*: version {number}" for number in range(1, VERSION + 1)
+        ]
         for store in stores:
             store.close()
 
@@ -114,6 +132,47 @@ class TestMigrate:
         assert store.register("p", dict.fromkeys(names, "{}")) == tuple(sorted(names))
         assert [work.name for work in store.works("p", on=WorkList.ACTIVE, after="", limit=99)] == sorted(names)
         store.close()
+
+
+class TestUpgrade:
+    """Tables of an older version, with something in them."""
+
+    def test_history_begins_with_what_is_in_force(self, database: tuple[str, str]) -> None:
+        """Version 2 takes the present settings as the newest version, and a change of them comes on top."""
+        store = older(database, 1)
+        engine, table = sa.create_engine(database[0]), Tables(database[1]).settings
+        now = datetime.now(UTC)
+        rows = [
+            {"process": process, "settings": text, "schedule": "60", "version": 7, "changed_at": now, "changed_by": "ann"}
+            for process, text in (("p", '{"a":1}'), ("q", None))
+        ]
+        with engine.begin() as conn:
+            conn.execute(sa.insert(table), rows)
+        engine.dispose()
+        with pytest.raises(SchemaMismatch, match="older"):
+            store.overrides("p")
+        assert store.migrate() == (f"{database[1]}*: version 2, keep the history of the settings",)
+        for process, text in (("p", '{"a":1}'), ("q", None)):
+            assert store.settings_history(process, limit=9) == (Overrides(text, "60", 7, now, "ann"),)
+        assert store.update_settings("p", settings='{"a":2}', schedule=None) == 8
+        assert [old.version for old in store.settings_history("p", limit=9)] == [8, 7]
+        store.close()
+
+    def test_several_at_once(self, database: tuple[str, str]) -> None:
+        """Of callers at once one upgrades, and each present setting is copied once."""
+        store = older(database, 1)
+        engine, table = sa.create_engine(database[0]), Tables(database[1]).settings
+        row = {"process": "p", "settings": "{}", "version": 1, "changed_at": datetime.now(UTC), "changed_by": ""}
+        with engine.begin() as conn:
+            conn.execute(sa.insert(table).values(**row))
+        engine.dispose()
+        stores = [store, *(opened(database) for _ in range(5))]
+        with ThreadPoolExecutor(6) as pool:
+            done = list(pool.map(lambda store: store.migrate(), stores))
+        assert sorted(map(len, done)) == [0, 0, 0, 0, 0, 1]
+        assert [old.version for old in store.settings_history("p", limit=9)] == [1]
+        for each in stores:
+            each.close()
 
 
 class TestCheck:

@@ -92,6 +92,7 @@ def test_there_and_back(drive: Driver, opened: Callable[[str], Store], kinds: tu
         assert shown(store, drive.process) == shown(drive.store, drive.process)
         assert store.work(drive.process, "a").status == WorkStatus()
         assert store.schedules() == {drive.process: HOURLY}
+        assert store.settings_history(drive.process, limit=9) == (store.overrides(drive.process),)
 
 
 class TestRefusals:

@@ -9,7 +9,7 @@ from typing import Any, assert_type
 from celery import Celery
 
 from celery_process import ErrorAction, Process, Processes, Progress, Tolerance, Work, Worker, shared_process
-from celery_process.model import ProcessState, RunStatus, SlotEntry, WorkInfo
+from celery_process.model import ProcessState, RunStatus, SettingsVersion, SlotEntry, WorkInfo
 from celery_process.shared import SharedProcess
 
 app = Celery("typed")
@@ -50,6 +50,7 @@ assert_type(anywhere, SharedProcess)
 assert_type(handler.register_work("a", {"ttl": 2}), bool)
 assert_type(handler.register_works({"a": None}), tuple[str, ...])
 assert_type(handler.update_settings({"ttl": 3}, schedule=30), int)
+assert_type(handler.settings_history(), tuple[SettingsVersion, ...])
 assert_type(handler.run_now(), RunStatus)
 assert_type(handler.state(), ProcessState)
 assert_type(handler.works("cleanup"), Iterator[WorkInfo])

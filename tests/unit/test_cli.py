@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 from celery.bin.celery import celery
+from celery.schedules import crontab
 from click.testing import CliRunner, Result
 
 from celery_process import Process, Processes, RunState, Work
@@ -83,6 +84,7 @@ READS = {
     "runs": ["runs", "key-gc"],
     "slots": ["slots", "key-gc"],
     "settings": ["settings", "key-gc"],
+    "settings --history": ["settings", "key-gc", "--history"],
     "doctor": ["doctor"],
 }
 
@@ -212,6 +214,22 @@ def test_settings(terminal: Terminal, process: Process) -> None:
     assert "ttl = 5" in printed
     assert terminal.json("settings", "key-gc", "--set", "{}")["settings"] == {"ttl": 60}
     assert terminal.processes.store.overrides("key-gc").by == "cli:ada"
+
+
+def test_settings_history(terminal: Terminal, process: Process) -> None:
+    """`settings --history` shows who stored what, newest first, up to a limit; what was just stored is among it."""
+    terminal.printed("settings", "key-gc", "--set", '{"ttl": 5}')
+    process.update_settings(None, schedule=crontab(minute=30), by="bob")
+    found = terminal.json("settings", "key-gc", "--history", "--set", '{"ttl": 6}')
+    assert [(old["version"], old["settings"], old["schedule_frequency"], old["by"]) for old in found] == [
+        (3, {"ttl": 6}, "crontab 30 * * * *", "cli:ada"),
+        (2, {"ttl": 5}, "crontab 30 * * * *", "bob"),
+        (1, {"ttl": 5}, None, "cli:ada"),
+    ]
+    assert found[0]["changed_at"] == NOON.isoformat()
+    printed = terminal.printed("settings", "key-gc", "--history", "-n", "2").splitlines()
+    assert [line.split()[0] for line in printed] == ["VERSION", "3", "2"]
+    assert '{"ttl": 6}' in printed[1]
 
 
 def test_sweep_and_migrate(terminal: Terminal, process: Process) -> None:

@@ -36,6 +36,7 @@ def quiet(work): ...
 if __name__ == "__main__":
     gc.register_works(dict.fromkeys(f"project-{n:04}" for n in range(120)))
     gc.run_now()
+    gc.update_settings({"second_page": "https://upstream.example.org/accounts?page=2&size=500"}, schedule=90, by="flower:" + 9 * "ada")
     quiet.pause("upstream is down since Monday, and nobody knows why; see the ticket about it", by="ada")
 """
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -77,6 +78,7 @@ VIEWS = {
     "runs": ["runs", "key-gc-of-everything-there-is"],
     "slots": ["slots", "key-gc-of-everything-there-is"],
     "work": ["work", "key-gc-of-everything-there-is", "project-0007"],
+    "history": ["settings", "key-gc-of-everything-there-is", "--history"],
     "errors": ["errors", "key-gc-of-everything-there-is"],
     "watch": ["watch", "--count", "2", "--every", "0.1"],
 }
@@ -116,7 +118,7 @@ def test_80_columns(seen: dict[str, str], view: str) -> None:
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", ESCAPE.sub("", seen[view]))]
     assert max(map(len, lines)) <= 80, max(lines, key=len)
     text = "\n".join(lines)
-    assert any(word in text for word in ("COMPLETED", "INCOMPLETE", "ran")), text
+    assert any(word in text for word in ("COMPLETED", "INCOMPLETE", "ran", "flower:adaada")), text
 
 
 def test_colour(folder: Path, seen: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ from celery_process import Processes
 from celery_process.contrib.flower.board import Board
 from celery_process.contrib.flower.hook import ROUTES, install, with_tab
 from celery_process.exceptions import ProcessNotFound
+from celery_process.panel import MASK
 from celery_process.stores.memory import MemoryStore
 
 urls = pytest.importorskip("flower.urls", reason="Flower is not installed.")
@@ -103,6 +104,16 @@ class TestTheBoard:
         answer = asyncio.run(Board(processes).all())
         assert [row["process"] for row in answer["processes"]] == ["one", "two"]
         assert [row["schedule"] for row in answer["processes"]] == ["on demand", "0:01:00"]
+
+    def test_settings_come_with_their_history(self, processes):
+        """Newest first, with who stored it and the schedule as people read it; of old versions, too, no secret is shown."""
+        processes["two"].update_settings({"ttl": 5, "api_key": "s3cret"}, by="ann")
+        processes["two"].update_settings(None, schedule=90, by="bob")
+        newest, first = asyncio.run(Board(processes).one("two"))["settings_history"]
+        assert (newest["version"], newest["by"], newest["schedule"]) == (2, "bob", "0:01:30")
+        assert (first["version"], first["by"], first["schedule"]) == (1, "ann", None)
+        assert newest["settings"] == first["settings"] == {"ttl": 5, "api_key": MASK}
+        assert first["changed_at"] <= newest["changed_at"]
 
     def test_an_unknown_name_is_kept_nowhere(self, processes):
         """Names that somebody tries leave nothing behind."""

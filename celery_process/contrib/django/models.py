@@ -93,6 +93,25 @@ class Settings(models.Model):
         return f"{self.process}, version {self.version}"
 
 
+class SettingsVersion(models.Model):
+    """A version of the stored settings and schedule, as it was first stored."""
+
+    process = _name()
+    settings = models.TextField(null=True)  # noqa: DJ001 - as in Settings
+    schedule = models.TextField(null=True)  # noqa: DJ001 - the same
+    version = models.BigIntegerField()
+    changed_at = models.BigIntegerField()
+    changed_by = models.TextField()
+
+    class Meta:
+        db_table = "cp_settings_version"
+        constraints = (_unique("settings_version", "process", "version"),)
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.process}, version {self.version}"
+
+
 class Work(models.Model):
     """A registered item, on one of the three lists."""
 

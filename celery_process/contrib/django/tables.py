@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import sqlalchemy as sa
+
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.contrib.django.store import TABLE_PREFIX
 from celery_process.stores.sql.migrations import step
@@ -26,6 +28,20 @@ def upgrade(number: int) -> Callable[[Any, Any], None]:
             step(Transaction(conn, Tables(TABLE_PREFIX), utc_now), number)
 
     return forwards
+
+
+def downgrade(number: int, *nouns: str) -> Callable[[Any, Any], None]:
+    """Return the way back from a version that made tables, named without their prefix."""
+
+    def backwards(_: Any, editor: Any) -> None:
+        if editor.connection.vendor not in URLS:
+            return
+        tables = Tables(TABLE_PREFIX)
+        with joined(editor.connection.alias) as conn:
+            tables.metadata.drop_all(conn, [tables.metadata.tables[f"{TABLE_PREFIX}{noun}"] for noun in nouns])
+            conn.execute(sa.update(tables.meta).values(number=number - 1))
+
+    return backwards
 
 
 def drop(_: Any, editor: Any) -> None:

@@ -16,6 +16,7 @@ from celery_process.app import Processes
 from celery_process.documents import plain
 from celery_process.frequency import shown
 from celery_process.health import document, examine
+from celery_process.model import SettingsVersion
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
 from celery_process.process import Process
@@ -96,8 +97,14 @@ class Board:
                 "by": overrides.by,
                 "schedule": overrides.schedule is not None,
             },
+            "settings_history": [_version(version) for version in panel.settings_history],
         }
 
 
 def _summary(overview: Overview) -> Document:
     return {**plain(overview), "schedule": shown(overview.schedule_frequency), "is_open": overview.is_open}
+
+
+def _version(version: SettingsVersion) -> Document:
+    frequency = version.schedule_frequency
+    return {**plain(version), "schedule": None if frequency is None else shown(frequency)}

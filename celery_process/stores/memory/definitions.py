@@ -9,7 +9,7 @@ from typing import Any
 
 from celery_process import rules
 from celery_process.exceptions import CannotJoin, SettingsChanged
-from celery_process.model import Pause, StoredProcess, WorkInfo
+from celery_process.model import Overrides, Pause, StoredProcess, WorkInfo
 from celery_process.states import WorkList
 from celery_process.stores.base import Definitions, Store
 from celery_process.stores.memory.rows import Process, Work
@@ -78,7 +78,7 @@ class MemoryDefinitions(MemoryBase, Definitions):
             old = row.overrides
             if settings in (None, old.settings) and schedule in (None, old.schedule):
                 if settings is not None or schedule is not None:
-                    row.overrides = replace(old, changed_at=self.now(), by=by)
+                    row.override(replace(old, changed_at=self.now(), by=by))
                 return old.version
             if expected_version is not None and expected_version != old.version:
                 raise SettingsChanged(
@@ -87,13 +87,14 @@ class MemoryDefinitions(MemoryBase, Definitions):
                     expected=expected_version,
                     found=old.version,
                 )
-            row.overrides = replace(
-                old,
-                settings=old.settings if settings is None else settings,
-                schedule=old.schedule if schedule is None else schedule,
-                version=old.version + 1,
-                changed_at=self.now(),
-                by=by,
+            row.override(
+                Overrides(
+                    settings=old.settings if settings is None else settings,
+                    schedule=old.schedule if schedule is None else schedule,
+                    version=old.version + 1,
+                    changed_at=self.now(),
+                    by=by,
+                )
             )
             return row.overrides.version
 
@@ -116,7 +117,7 @@ class MemoryDefinitions(MemoryBase, Definitions):
             row.last_slot = max(filter(None, (row.last_slot, stored.last_slot)), default=None)
             row.aggregate = dict(stored.aggregate_stats)
             row.paused = stored.paused or row.paused
-            row.overrides = rules.restored(row.overrides, stored.overrides)
+            row.override(rules.restored(row.overrides, stored.overrides))
             for work in works:
                 old, version = row.works.get(work.name), to_us(work.changed_at)
                 if old is not None and old.version >= version:

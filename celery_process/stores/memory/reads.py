@@ -36,6 +36,10 @@ class MemoryReads(MemoryBase, Reads):
         with self._lock:
             return self._of(process).overrides
 
+    def settings_history(self, process: str, *, limit: int) -> tuple[Overrides, ...]:  # noqa: D102
+        with self._lock:
+            return self._of(process).history[:limit]
+
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         with self._lock:
             return {name: text for name, row in self._processes.items() if (text := row.overrides.schedule) is not None}

@@ -20,7 +20,7 @@ from celery_process.model import (
     WorkStatus,
 )
 from celery_process.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
-from celery_process.values import Number, decode, from_us
+from celery_process.values import MAX_VERSIONS, Number, decode, from_us
 
 
 @dataclass
@@ -184,6 +184,7 @@ class Process:
     rule: str = ""
     paused: Pause | None = None
     overrides: Overrides = Overrides()
+    history: tuple[Overrides, ...] = ()
     aggregate: dict[str, Number] = field(default_factory=dict)
     works: dict[str, Work] = field(default_factory=dict)
     statuses: dict[str, Status] = field(default_factory=dict)
@@ -196,6 +197,12 @@ class Process:
     def open_run(self) -> Run | None:
         """The run that is open; at most one is (I2)."""
         return next((run for run in self.runs.values() if run.state.is_open), None)
+
+    def override(self, new: Overrides) -> None:
+        """Replace the overrides; those of a new version begin the history."""
+        if new.version > self.overrides.version:
+            self.history = (new, *(old for old in self.history if old.version > new.version - MAX_VERSIONS))
+        self.overrides = new
 
     def info(self, name: str) -> WorkInfo:
         """Return what people see of a work item; while a run has it open, its live status."""

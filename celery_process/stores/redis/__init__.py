@@ -150,6 +150,9 @@ class RedisStore(Store):
     def overrides(self, process: str) -> Overrides:  # noqa: D102
         return reads.overrides(self._client, process)
 
+    def settings_history(self, process: str, *, limit: int) -> tuple[Overrides, ...]:  # noqa: D102
+        return reads.settings_history(self._client, process, limit=limit)
+
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         return reads.schedules(self._client)
 

@@ -19,6 +19,7 @@ from celery_process.stores.redis.records import (
     read_overrides,
     read_pause,
     read_run,
+    read_version,
     read_work,
 )
 from celery_process.values import from_us
@@ -57,6 +58,11 @@ def overrides(client: Client, process: str) -> Overrides:
     key = process_key(client.prefix, process)
     found = client.tried("overrides", lambda server: server.hmget(key, _OVERRIDES))
     return read_overrides(dict(zip(_OVERRIDES, found, strict=True)))
+
+
+def settings_history(client: Client, process: str, *, limit: int) -> tuple[Overrides, ...]:
+    """Return the versions of the overrides, newest first."""
+    return tuple(map(read_version, client.call("settings_history", "versions", process, limit)))
 
 
 def schedules(client: Client) -> Mapping[str, str]:

@@ -196,6 +196,12 @@ def read_pause(fields: Mapping[str, str]) -> Pause | None:
     return Pause(fields["note"], fields["paused_by"], from_us(int(fields["paused"]))) if "paused" in fields else None
 
 
+def read_version(record: str) -> Overrides:
+    """Return the overrides in a record of their history."""
+    version, changed, settings, schedule, by = record.split("\n", 4)
+    return Overrides(settings or None, schedule or None, int(version), instant(changed), by)
+
+
 def read_overrides(fields: Mapping[str, str | None]) -> Overrides:
     """Return the overrides in the hash of a process."""
     return Overrides(

@@ -33,6 +33,7 @@ from celery_process.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.stores.sql import (
     definitions,
+    history,
     items,
     pages,
     purge,
@@ -184,6 +185,9 @@ class SqlStore(Store):
 
     def overrides(self, process: str) -> Overrides:  # noqa: D102
         return self._ready.peek("overrides", reads.overrides, process)
+
+    def settings_history(self, process: str, *, limit: int) -> tuple[Overrides, ...]:  # noqa: D102
+        return self._ready.peek("settings_history", history.read, process, limit=limit)
 
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         return self._ready.peek("schedules", reads.schedules)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from celery_process.exceptions import SettingsChanged
 from celery_process.states import WorkList
+from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.transaction import Transaction, Values
 from celery_process.values import to_us
@@ -76,6 +77,7 @@ def update_settings(
     given = {column: text for column, text in (("settings", settings), ("schedule", schedule)) if text is not None}
     version = _write(tx, process, given, by, expected_version) if given else None
     if version is not None:
+        history.keep(tx, process, version)
         return version
     # Locked, for the newest row: the transaction of a caller may see an older one.
     row = tx.first(sa.select(table).where(table.c.process == process).with_for_update())

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from celery_process import rules
 from celery_process.model import Overrides, StoredProcess, WorkInfo
+from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.reads import overrides
 from celery_process.stores.sql.runs import locked_process
@@ -83,3 +84,5 @@ def _put_overrides(tx: Transaction, process: str, given: Overrides) -> None:
         "changed_by": kept.by,
     }
     tx.put(tx.t.settings, [row], lambda new: {column: new[column] for column in row if column != "process"})
+    if kept.version > old.version:
+        history.keep(tx, process, kept.version)

@@ -55,7 +55,7 @@ def one_of(column: sa.ColumnElement[Any], words: tuple[Any, ...]) -> sa.ColumnEl
 
 
 class Tables:
-    """The nine tables of one prefix."""
+    """The ten tables of one prefix."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
@@ -80,16 +80,7 @@ class Tables:
             sa.Column("purge_due", sa.Boolean, nullable=False, default=False),
             key=("name",),
         )
-        self.settings = self._table(
-            "settings",
-            sa.Column("process", code_points(), nullable=False),
-            sa.Column("settings", TEXT),
-            sa.Column("schedule", TEXT),
-            sa.Column("version", sa.BigInteger, nullable=False),
-            sa.Column("changed_at", Instant, nullable=False),
-            sa.Column("changed_by", TEXT, nullable=False),
-            key=("process",),
-        )
+        self._add_settings()
         self._add_work()
         self._add_run()
         self._add_item()
@@ -104,6 +95,20 @@ class Tables:
             sa.Column("run", code_points()),
             key=("process", "slot"),
         )
+
+    def _add_settings(self) -> None:
+        def columns() -> list[sa.Column[Any]]:
+            return [
+                sa.Column("process", code_points(), nullable=False),
+                sa.Column("settings", TEXT),
+                sa.Column("schedule", TEXT),
+                sa.Column("version", sa.BigInteger, nullable=False),
+                sa.Column("changed_at", Instant, nullable=False),
+                sa.Column("changed_by", TEXT, nullable=False),
+            ]
+
+        self.settings = self._table("settings", *columns(), key=("process",))
+        self.settings_version = self._table("settings_version", *columns(), key=("process", "version"))
 
     def _add_work(self) -> None:
         self.work = self._table(

@@ -94,8 +94,10 @@ class Transaction:
         """Insert a row unless its key is there; return whether it was inserted."""
         if mysql.is_mysql(self.conn):
             return mysql.add_missing(self.conn, table, values)
-        statement = self._insert(table).values(**values).on_conflict_do_nothing(index_elements=_key(table))
-        return self.conn.execute(statement).rowcount == 1
+        key = _key(table)
+        statement = self._insert(table).values(**values).on_conflict_do_nothing(index_elements=key)
+        # Not by rowcount, which is unknown where SQLAlchemy has the id returned.
+        return self.conn.execute(statement.returning(table.c[key[0]])).first() is not None
 
     def put(
         self,

@@ -6,6 +6,7 @@ from celery_process.testing.conformance.claims import TestItemClaims
 from celery_process.testing.conformance.cleanup import TestCleanup
 from celery_process.testing.conformance.definitions import TestJoining, TestOverrides, TestRegistering, TestUnregistering
 from celery_process.testing.conformance.fixtures import clock, drive, process
+from celery_process.testing.conformance.history import TestHistory
 from celery_process.testing.conformance.ledger import TestLedger
 from celery_process.testing.conformance.merging import TestMerging
 from celery_process.testing.conformance.names import TestNames, TestTexts
@@ -28,6 +29,7 @@ __all__ = [
     "TestCleanup",
     "TestClosing",
     "TestGenerations",
+    "TestHistory",
     "TestItemClaims",
     "TestJoining",
     "TestLedger",

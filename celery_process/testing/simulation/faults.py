@@ -13,7 +13,9 @@ from celery_process.model import ItemReport
 from celery_process.stores.base import Store
 from celery_process.testing.simulation.baton import Baton, Killed
 
-READS = frozenset({"now", "process", "overrides", "schedules", "run", "runs", "slots", "works", "work", "work_counts"})
+READS = frozenset(
+    {"now", "process", "overrides", "settings_history", "schedules", "run", "runs", "slots", "works", "work", "work_counts"}
+)
 
 
 @dataclass

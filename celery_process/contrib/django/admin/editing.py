@@ -14,7 +14,7 @@ from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, refused
 from celery_process.exceptions import ProcessError, SettingsChanged
 from celery_process.frequency import read, shown, spelled
-from celery_process.panel import MASK, masked, unmasked
+from celery_process.panel import MASK, masked, settings_history, unmasked
 from celery_process.process import Process
 from celery_process.values import decode, encode
 
@@ -74,6 +74,7 @@ class SettingsPages(Base):
             defaults=masked(process.default_settings),
             stored=known,
             overrides=overrides,
+            versions=settings_history(process),
             schedule=shown(state.schedule_frequency),
         )
 

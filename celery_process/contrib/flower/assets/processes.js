@@ -236,6 +236,10 @@
         item.name, el("code", {}, JSON.stringify(item.value)), item.stored ? "stored" : "code",
       ])), "No settings.");
     });
+    part("versions", document_.settings_history, () => fill("cp-versions", document_.settings_history.map((version) => row("cp-versions", [
+      `v${version.version}`, instant(version.changed_at), version.by || "–", version.schedule || "as in the code",
+      version.settings ? el("code", {}, JSON.stringify(version.settings)) : "as in the code",
+    ])), "Nothing was stored yet; all is as in the code."));
   }
 
   function warn(text) {

@@ -7,6 +7,7 @@ local PROCESS, WORKS, STATUSES, RUNS = KEYS[1], P .. 'w', P .. 's', P .. 'runs'
 local LISTS = {a = P .. 'active', c = P .. 'cleanup', d = P .. 'dropped'}
 local DROPPED_AT, UNTOLD, WITH_ITEMS = P .. 'dropped_at', P .. 'untold', P .. 'with_items'
 local UUIDS, SLOT_RUNS, SLOTS, LEDGER = P .. 'uuids', P .. 'slot_runs', P .. 'slots', P .. 'ledger'
+local VERSIONS = P .. 'versions'
 
 local function run_key(epoch) return P .. 'r:' .. epoch end
 local function items_key(epoch) return P .. 'i:' .. epoch end

@@ -1,11 +1,12 @@
 #!lua
--- include: basics
+-- include: basics history
 -- Write what another store had of a process, and items of it; return 1 and write nothing while a run is open. ARGV: time,
 -- force, epoch, last slot, aggregate, pause, note, by, version of the settings, changed, by, settings and schedule, each as
 -- a flag and a text; then for each item its name, list, time, version and params. An empty text is nothing.
 local old = call('HMGET', PROCESS, 'run', 'epoch', 'last', 'settings', 'schedule', 'sv', 'newest', 'v')
 if old[1] then return 1 end
 sets(LISTS.a, LISTS.c, LISTS.d, DROPPED_AT)
+begin_history()
 local names = {}
 for place = 16, #ARGV, 5 do names[#names + 1] = ARGV[place] end
 local found = many('HMGET', WORKS, names)
@@ -60,4 +61,5 @@ if #records > 0 then
 end
 call('HSET', PROCESS, unpack(fields))
 if #gone > 0 then call('HDEL', PROCESS, unpack(gone)) end
+if version > before then keep_version() end
 return 0

@@ -1,5 +1,5 @@
 #!lua
--- include: basics
+-- include: basics history
 -- Replace the overrides that are given. ARGV: time, expected version (or empty), by, then settings and schedule, each as a
 -- flag and a text. Returns whether the version is not the expected one, and the version.
 local old = call('HMGET', PROCESS, 'settings', 'schedule', 'sv')
@@ -10,8 +10,10 @@ if (not settings or old[1] == ARGV[5]) and (not schedule or old[2] == ARGV[7]) t
   return {0, version}
 end
 if ARGV[2] ~= '' and tonumber(ARGV[2]) ~= version then return {1, version} end
+begin_history()
 local fields = {'sv', whole(version + 1), 'changed', whole(clock()), 'changed_by', ARGV[3]}
 if settings then fields[#fields + 1], fields[#fields + 2] = 'settings', ARGV[5] end
 if schedule then fields[#fields + 1], fields[#fields + 2] = 'schedule', ARGV[7] end
 call('HSET', PROCESS, unpack(fields))
+keep_version()
 return {0, version + 1}

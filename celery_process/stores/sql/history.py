@@ -1,0 +1,30 @@
+"""The history of the overrides: each version as it was first stored, written by whoever has locked the row in force."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from celery_process.model import Overrides
+from celery_process.stores.sql.transaction import Transaction
+from celery_process.values import MAX_VERSIONS
+
+
+def keep(tx: Transaction, process: str, version: int) -> None:
+    """Copy the overrides in force, whose new version this is, and delete what is too old to be kept."""
+    now, kept = tx.t.settings.c, tx.t.settings_version
+    names = [column.name for column in kept.columns if not column.primary_key]
+    row = sa.select(*(now[name] for name in names)).where(now.process == process)
+    tx.conn.execute(sa.insert(kept).from_select(names, row))
+    old = (kept.c.process == process, kept.c.version <= version - MAX_VERSIONS)
+    # By their ids: to delete a range is to lock, on MySQL, the gap in which the next process inserts.
+    if ids := tx.column(sa.select(kept.c.id).where(*old)):
+        tx.change(sa.delete(kept).where(kept.c.id.in_(ids)))
+
+
+def read(tx: Transaction, process: str, *, limit: int) -> tuple[Overrides, ...]:
+    """Return the versions, newest first."""
+    kept = tx.t.settings_version.c
+    rows = tx.rows(
+        sa.select(tx.t.settings_version).where(kept.process == process).order_by(kept.version.desc()).limit(limit)
+    )
+    return tuple(Overrides(row.settings, row.schedule, row.version, row.changed_at, row.changed_by) for row in rows)
