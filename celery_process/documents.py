@@ -1,4 +1,4 @@
-"""What reading gives, as JSON has it: the same for the command line and for web pages."""
+"""What reading gives, as JSON has it, and what an error is over HTTP: the same for the command line and for web pages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery_process.exceptions import NotFound, ProcessError, StoreUnavailable, WrongState
 from celery_process.frequency import shown
 
 
@@ -22,3 +23,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value.total_seconds()
     return value if value is None or isinstance(value, str | int | float | bool) else shown(value)
+
+
+def http_status(error: ProcessError) -> int:
+    """Return the HTTP status that an error of the library is."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, WrongState):
+        return 409
+    return 503 if isinstance(error, StoreUnavailable) else 400

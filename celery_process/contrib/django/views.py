@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from celery_process.app import registries
+from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError
 from celery_process.health import document as judged
 from celery_process.health import examine
@@ -46,7 +47,7 @@ def _guarded(view: Callable[..., JsonResponse]) -> Any:
         try:
             return view(request, *args, limit=int(text), **kwargs)
         except ProcessError as error:
-            return _error(503, str(error))
+            return _error(http_status(error), str(error))
 
     return guarded
 

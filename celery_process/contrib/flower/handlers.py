@@ -22,8 +22,8 @@ from tornado import web
 
 from celery_process.app import registry_of
 from celery_process.contrib.flower.board import Board
-from celery_process.documents import plain
-from celery_process.exceptions import NotFound, ProcessError, StoreUnavailable, WrongState
+from celery_process.documents import http_status, plain
+from celery_process.exceptions import ProcessError
 from celery_process.process import Process
 
 logger = logging.getLogger(__name__)
@@ -91,14 +91,6 @@ class OfProcesses:
         return f"flower:{user or 'anonymous'}"[:200]
 
 
-def _status(error: ProcessError) -> int:
-    if isinstance(error, NotFound):
-        return 404
-    if isinstance(error, WrongState):
-        return 409
-    return 503 if isinstance(error, StoreUnavailable) else 400
-
-
 class Page(OfProcesses, BaseHandler):
     """A page; with `?json=1`, what it shows, as Flower's own page of workers has it."""
 
@@ -121,7 +113,7 @@ class Page(OfProcesses, BaseHandler):
         try:
             self.write(await document)
         except ProcessError as error:
-            self.set_status(_status(error))
+            self.set_status(http_status(error))
             self.write({"error": str(error)})
 
 
@@ -151,7 +143,7 @@ class Api(OfProcesses, BaseApiHandler):
         try:
             self.write(await document)
         except ProcessError as error:
-            raise web.HTTPError(_status(error), str(error)) from error
+            raise web.HTTPError(http_status(error), str(error)) from error
 
 
 class ListProcesses(Api):

@@ -22,7 +22,8 @@ from django.urls import reverse
 
 from celery_process.app import Processes, registries
 from celery_process.contrib.django import models
-from celery_process.exceptions import NotFound, ProcessError, ProcessNotFound, StoreUnavailable, WrongState
+from celery_process.documents import http_status
+from celery_process.exceptions import ProcessError, ProcessNotFound
 from celery_process.process import Process
 
 logger = logging.getLogger(__name__)
@@ -51,21 +52,12 @@ def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[
                 return view(self, request, self.process(unquote(object_id)), **kwargs)
             except ProcessError as error:
                 if as_json:
-                    return JsonResponse({"error": str(error)}, status=status_of(error))
-                return self.page(request, "error", title="That did not work", error=error, status=status_of(error))
+                    return JsonResponse({"error": str(error)}, status=http_status(error))
+                return self.page(request, "error", title="That did not work", error=error, status=http_status(error))
 
         return inner
 
     return decorate
-
-
-def status_of(error: ProcessError) -> int:
-    """Return the HTTP status that an error of the library is."""
-    if isinstance(error, NotFound):
-        return 404
-    if isinstance(error, WrongState):
-        return 409
-    return 503 if isinstance(error, StoreUnavailable) else 400
 
 
 class Base(admin.ModelAdmin):
