@@ -39,7 +39,7 @@ def downgrade(number: int, *nouns: str) -> Callable[[Any, Any], None]:
         tables = Tables(TABLE_PREFIX)
         with joined(editor.connection.alias) as conn:
             tables.metadata.drop_all(conn, [tables.metadata.tables[f"{TABLE_PREFIX}{noun}"] for noun in nouns])
-            conn.execute(sa.update(tables.meta).values(number=number - 1))
+            conn.execute(sa.update(tables.meta).where(tables.meta.c.number == number).values(number=number - 1))
 
     return backwards
 
