@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 
 from .browser import LOWEST_CONTRAST, chromium, resize, shows
 from .office import PASSWORD, USER, Office
@@ -47,8 +49,14 @@ def browser(tmp_path_factory, site):
 
 
 def press(browser, selector):
-    """Press a button or a link once it is there."""
-    wait_for(lambda: browser.find_elements("css selector", selector), what=selector)[0].click()
+    """Press a button or a link once it is there; one that was drawn anew meanwhile is another."""
+
+    def pressed():
+        with suppress(NoSuchElementException, StaleElementReferenceException):
+            browser.find_element("css selector", selector).click()
+            return True
+
+    wait_for(pressed, what=selector)
 
 
 def confirm(browser, **fields):

@@ -32,7 +32,7 @@ def test_a_run_beyond_its_tolerance_starts_nothing_more(celery_setup, processes,
 def test_a_pause_lets_nothing_begin_and_resume_goes_on(celery_setup, processes, evidence, command):
     """`process pause` in mid-run: items in flight finish, no other starts, and no run does; `process resume` goes on."""
     mirror = processes["mirror"]
-    names = [f"page-{number:02}" for number in range(12)]
+    names = [f"page-{number:02}" for number in range(40)]
     mirror.register_works({name: {"seconds": 0.5} for name in names})
     run = mirror.run_now()
     wait_for(lambda: len(evidence.ends()) >= 2, what="the first items")
