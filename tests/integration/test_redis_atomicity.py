@@ -1,4 +1,4 @@
-"""A script of the Redis store that fails leaves every key as it was, byte for byte."""
+"""A script of the Redis store that fails, or comes too late, leaves every key as it was, byte for byte."""
 
 from __future__ import annotations
 
@@ -207,4 +207,72 @@ class TestHalfDone:
             PROCESS, uuid="three", slot=SlotRef(now, now), spec=RunSpec(), again=Again.NEVER, by=""
         )
         assert claim.answer is RunAnswer.CLAIMED
+        state.store.close()
+
+
+LATER = 10**16 // 2
+"""A time at which each lease is over, in microseconds."""
+STEPS: dict[str, tuple[Any, ...]] = {
+    "pages": (),
+    "cancel": ("0", 1),
+    "expire": ("0", 1, '"', '"'),
+    "unclaimed": ("0",),
+    "facts": ("1",),
+    "fold": ("1", 0, "{}", "{}"),
+}
+"""The scripts that go on with what another one found, and what they are given of it: of page 0, or of page 1 to fold it."""
+
+
+class TestTooLate:
+    """An operation is several scripts, and each looks for itself whether what it is about is still so."""
+
+    @staticmethod
+    def step(state: State, name: str, *arguments: Any, run: str | None = None) -> Any:
+        """Return what a script answers about the open run, or one that is said to be of its epoch."""
+        return state.store._client.call_at(name, name, PROCESS, LATER, 2, run or state.run, *arguments)
+
+    @pytest.mark.parametrize("name", STEPS)
+    def test_another_run(self, start_valkey: Callable[..., str], name: str) -> None:
+        """A run of the same epoch but another uuid, in a store that came back from an older copy, is left alone."""
+        url = start_valkey()
+        state = prepared(url)
+        with Redis.from_url(url) as client:
+            before = dump(client, "cp:")
+            assert self.step(state, name, *STEPS[name], run="2-other") in ([], 0, ["over"])
+            assert dump(client, "cp:") == before
+            self.step(state, name, *STEPS[name])
+            assert name in ("pages", "unclaimed", "facts") or dump(client, "cp:") != before
+        state.store.close()
+
+    @pytest.mark.parametrize("name", ["cancel", "expire", "facts"])
+    def test_purged(self, start_valkey: Callable[..., str], name: str) -> None:
+        """Nothing is to be done to the page of a run that was closed and purged."""
+        state = prepared(start_valkey(), closed=True)
+        state.store._client.call("purge", "purge_runs", PROCESS, 50, 0, 100)
+        assert self.step(state, name, *STEPS[name]) in ([], 0)
+        state.store.close()
+
+    def test_folded(self, start_valkey: Callable[..., str]) -> None:
+        """Nothing of a page that was folded is to be published, nor is it folded again."""
+        state = prepared(start_valkey())
+        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").page_closed
+        assert self.step(state, "unclaimed", "1") == self.step(state, "facts", "1") == []
+        assert self.step(state, "fold", *STEPS["fold"]) == ["late"]
+        state.store.close()
+
+    def test_closed(self, start_valkey: Callable[..., str]) -> None:
+        """A run that was closed is not closed again."""
+        state = prepared(start_valkey(), closed=True)
+        assert self.step(state, "facts", "") == []
+        state.store.close()
+
+    def test_not_due(self, start_valkey: Callable[..., str]) -> None:
+        """Nothing is added up for the close of a run that has not come to its end, or has a page open there."""
+        state = prepared(start_valkey())
+        assert self.step(state, "facts", "") == []
+        state.store.stop_run(PROCESS, state.run, StopReason.CANCELLED)
+        assert self.step(state, "facts", "") == []
+        state.store.stop_run(PROCESS, state.run, StopReason.SUPERSEDED)
+        fresh = begin(state.store, "three")
+        assert state.store._client.call("facts", "facts", PROCESS, 3, fresh, "") == []
         state.store.close()

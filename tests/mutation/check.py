@@ -180,6 +180,8 @@ def caught_by(mutant: Mutant, copy: Path) -> str:
             command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=120", *suite]
             environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
             done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode not in (0, 1, 2):
+                raise RuntimeError(f"pytest did not come to an end: {done.returncode}\n{done.stdout[-2000:]}{done.stderr}")
             if done.returncode:
                 failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
                 return failed[0].split(" - ")[0] if failed else f"status {done.returncode}"

@@ -104,11 +104,7 @@ def _state(tx: Transaction, key: RunKey) -> RunState | None:
 
 
 def _close(tx: Transaction, key: RunKey) -> RunStatus | None:
-    run = tx.t.run
-    due = (key.row(run), one_of(run.c.state, OPEN_RUNS), run.c.cursor_list.is_(None), run.c.pages_open == 0)
-    if tx.value(sa.select(run.c.id).where(*due)) is None or locked_run(tx, key) is None:
-        return None
-    return close_if_due(tx, key)
+    return None if locked_run(tx, key) is None else close_if_due(tx, key)
 
 
 def _expire(tx: Transaction, key: RunKey, max_attempts: int) -> Expired:

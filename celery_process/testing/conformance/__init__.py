@@ -9,6 +9,7 @@ from celery_process.testing.conformance.fixtures import clock, drive, process
 from celery_process.testing.conformance.ledger import TestLedger
 from celery_process.testing.conformance.merging import TestMerging
 from celery_process.testing.conformance.names import TestNames, TestTexts
+from celery_process.testing.conformance.neighbours import TestNeighbours
 from celery_process.testing.conformance.pages import TestPages, TestPublishing
 from celery_process.testing.conformance.purges import TestPurge
 from celery_process.testing.conformance.reads import TestReads, TestUpkeep
@@ -33,6 +34,7 @@ __all__ = [
     "TestLedger",
     "TestMerging",
     "TestNames",
+    "TestNeighbours",
     "TestNotices",
     "TestOutcomes",
     "TestOverrides",
