@@ -42,6 +42,7 @@ HELPERS = ("basics.lua", "items.lua")
 """Scripts that others include; their guards decide about texts, not about writes."""
 SQL_SUITES = (
     ["tests/conformance/test_sqlite.py"],
+    ["tests/integration/test_sql_statements.py"],
     ["tests/integration/test_sql_races.py", "tests/integration/test_sql_joining.py"],
     ["tests/interleavings/test_postgresql.py"],
     ["tests/conformance/test_machine.py::test_sqlite"],

@@ -148,7 +148,7 @@ def _to_publish(tx: Transaction, key: RunKey, redispatch_after: timedelta, grace
     pending = (
         sa.select(item.c.name, item.c.on_list, item.c.attempt, item.c.dispatched_at, item.c.dispatches, page.c.opened_at)
         .select_from(pages)
-        .where(*open_page, one_of(item.c.state, (ItemState.PENDING,)), tx.t.item_is_open)
+        .where(*open_page, one_of(item.c.state, (ItemState.PENDING,)))
         .order_by(item.c.page_id, item.c.name)
     )
 
