@@ -41,6 +41,7 @@ GUARD = re.compile(r"\bif (.+?) then return\b")
 HELPERS = ("basics.lua", "items.lua")
 """Scripts that others include; their guards decide about texts, not about writes."""
 SQL_SUITES = (
+    ["tests/conformance/test_sqlite.py::TestNeighbours"],
     ["tests/conformance/test_sqlite.py"],
     ["tests/integration/test_sql_statements.py"],
     ["tests/integration/test_sql_races.py", "tests/integration/test_sql_joining.py"],
