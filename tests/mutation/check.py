@@ -58,7 +58,7 @@ LUA_SUITES = (
     ["tests/integration/test_redis_trial.py"],
 )
 """Run in this order: first what is quick or catches most."""
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--timeout=120"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--timeout=900"]
 """With the one plugin that the suites need, since to load the others takes longer than most mutants live."""
 GOAL = 0.95
 
@@ -187,7 +187,7 @@ def caught_by(mutant: Mutant, copy: Path) -> str:
                 raise RuntimeError(f"pytest did not come to an end: {done.returncode}\n{done.stdout[-2000:]}{done.stderr}")
             if done.returncode:
                 failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-                return failed[0].split(" - ")[0] if failed else f"status {done.returncode}"
+                return failed[0][:200] if failed else f"status {done.returncode}"
     finally:
         target.write_bytes(whole)
     return ""
