@@ -53,8 +53,8 @@ RULE_SUITES = (["tests/conformance/test_memory.py"], ["tests/conformance/test_ma
 LUA_SUITES = (
     ["tests/conformance/test_redis.py"],
     ["tests/integration/test_redis_store.py", "tests/integration/test_redis_atomicity.py"],
-    ["tests/conformance/test_machine.py::test_redis"],
     ["tests/interleavings/test_redis.py"],
+    ["tests/conformance/test_machine.py::test_redis"],
     ["tests/integration/test_redis_trial.py"],
 )
 """Run in this order: first what is quick or catches most."""
