@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from celery_process.exceptions import RunPurged
+from celery_process.exceptions import RunPurged, SettingsChanged
 from celery_process.model import ErrorEntry, ItemReport, Retention, RunSpec, RunStatus, SlotRef, Totals
 from celery_process.slots import Interval
 from celery_process.states import Again, SlotEnd, StopReason, WorkList, WorkState
@@ -49,6 +49,11 @@ class Life:
     def redrive_purged(self, run: str) -> Any:
         with pytest.raises(RunPurged):
             self.store.redrive(self.process, run, uuid="never", spec=RunSpec(), by="")
+
+    def refused_settings(self) -> Any:
+        with pytest.raises(SettingsChanged) as changed:
+            self.store.update_settings(self.process, settings="{}", schedule=None, expected_version=7)
+        return changed.value.found
 
     def page(self, token: str, size: int = 2) -> Any:
         page = self.store.open_page(self.process, self.run, token=token, size=size, window=4)
@@ -121,6 +126,8 @@ class Life:
         yield lambda: store.register(process, {"a": '{"n":1}', "b": "{}", "c": "{}"})
         yield lambda: store.unregister(process, ["x", "y"])
         yield lambda: store.update_settings(process, settings='{"keep":1}', schedule=None, expected_version=0)
+        yield lambda: store.update_settings(process, settings='{"keep":1}', schedule=None)
+        yield self.refused_settings
         yield lambda: self.start("one", 1, percent=50)
         yield lambda: self.start("one", 1)
         yield lambda: self.start("two", 2)
