@@ -276,3 +276,21 @@ class TestTooLate:
         fresh = begin(state.store, "three")
         assert state.store._client.call("facts", "facts", PROCESS, 3, fresh, "") == []
         state.store.close()
+
+
+def test_report_writes_its_item_alone(start_valkey: Callable[..., str]) -> None:
+    """A report writes one hash, that of the items, and with an error that of the run as well."""
+    url = start_valkey()
+    state = prepared(url)
+    error = ErrorEntry("broken", state.store.now(), "x")
+    with Redis.from_url(url) as client:
+
+        def writes(sequence: int, totals: Totals) -> Any:
+            before = client.info("commandstats")["cmdstat_hset"]["calls"]
+            report = ItemReport("x", sequence, totals, 0, 0)
+            state.store.report(PROCESS, state.run, [report], token=state.token, lease=LEASE)
+            return client.info("commandstats")["cmdstat_hset"]["calls"] - before
+
+        assert writes(1, Totals({"x": 1})) == 1
+        assert writes(2, Totals({"x": 1}, {}, (error,), 1)) == 2
+    state.store.close()
