@@ -44,8 +44,9 @@ SQL_SUITES = (
     ["tests/conformance/test_sqlite.py::TestNeighbours"],
     ["tests/conformance/test_sqlite.py"],
     ["tests/integration/test_sql_statements.py"],
-    ["tests/integration/test_sql_races.py", "tests/integration/test_sql_joining.py"],
+    ["tests/integration/test_sql_races.py"],
     ["tests/interleavings/test_postgresql.py"],
+    ["tests/integration/test_sql_joining.py"],
     ["tests/conformance/test_machine.py::test_sqlite"],
     ["tests/conformance/test_postgresql.py"],
 )
