@@ -175,23 +175,20 @@ def suites_of(mutant: Mutant) -> Sequence[list[str]]:
     return RULE_SUITES if mutant.path == RULES else SQL_SUITES
 
 
-def caught_by(mutant: Mutant, copy: Path) -> str:
-    """Run the suites on a copy with the mutant; return the first test that failed, or nothing."""
+def caught_by(mutant: Mutant, copy: Path, suite: list[str]) -> str:
+    """Run a suite on a copy with the mutant; return the first test that failed, or nothing."""
     target = copy / mutant.path.relative_to(ROOT)
     whole = target.read_bytes()
     target.write_bytes(whole[: mutant.start] + mutant.new.encode() + whole[mutant.end :])
     try:
-        for suite in suites_of(mutant):
-            environment = {**os.environ, "PYTHONPATH": str(copy), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-            done = subprocess.run([*PYTEST, *suite], cwd=copy, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode not in (0, 1, 2):
-                raise RuntimeError(f"pytest did not come to an end: {done.returncode}\n{done.stdout[-2000:]}{done.stderr}")
-            if done.returncode:
-                failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-                return failed[0][:200] if failed else f"status {done.returncode}"
+        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        done = subprocess.run([*PYTEST, *suite], cwd=copy, env=environment, capture_output=True, text=True, check=False)
     finally:
         target.write_bytes(whole)
-    return ""
+    if done.returncode not in (0, 1, 2):
+        raise RuntimeError(f"pytest did not come to an end: {done.returncode}\n{done.stdout[-2000:]}{done.stderr}")
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return (failed[0][:200] if failed else f"status {done.returncode}") if done.returncode else ""
 
 
 @contextmanager
@@ -206,7 +203,10 @@ def one_postgresql() -> Iterator[None]:
 
 
 def tried(mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """Try the mutants, so many at a time, each in a copy of the repository; give each with the test that caught it."""
+    """Try the mutants, so many at a time, each in a copy of the repository; give each with the test that caught it.
+
+    A suite goes through all of them before the next one does, so that what is easily caught does not wait.
+    """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         copies: Queue[Path] = Queue()
         for number in range(jobs):
@@ -214,15 +214,22 @@ def tried(mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
             shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
             copies.put(copy)
 
-        def attempt(mutant: Mutant) -> tuple[Mutant, str]:
+        def attempt(mutant: Mutant, suite: list[str]) -> tuple[Mutant, str]:
             copy = copies.get()
             try:
-                return mutant, caught_by(mutant, copy)
+                return mutant, caught_by(mutant, copy, suite)
             finally:
                 copies.put(copy)
 
-        for done in as_completed([pool.submit(attempt, mutant) for mutant in mutants]):
-            yield done.result()
+        alive = list(mutants)
+        for number in range(max(map(len, (SQL_SUITES, RULE_SUITES, LUA_SUITES)))):
+            tries = [(mutant, suites_of(mutant)[number]) for mutant in alive if number < len(suites_of(mutant))]
+            for done in as_completed([pool.submit(attempt, *each) for each in tries]):
+                mutant, test = done.result()
+                if test:
+                    alive.remove(mutant)
+                    yield mutant, test
+        yield from ((mutant, "") for mutant in alive)
 
 
 def main() -> int:
