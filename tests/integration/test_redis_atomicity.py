@@ -260,6 +260,15 @@ class TestTooLate:
         assert self.step(state, "fold", *STEPS["fold"]) == ["late"]
         state.store.close()
 
+    def test_meanwhile_at_its_end(self, start_valkey: Callable[..., str]) -> None:
+        """A fold that does not close the run is too late once the run has come to its end."""
+        state = prepared(start_valkey())
+        assert state.report("x", "y").page_closed
+        self.step(state, "stop", StopReason.CANCELLED)
+        assert self.step(state, "fold", "1", 1, "{}", "{}") == ["late"]
+        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").run is not None
+        state.store.close()
+
     def test_closed(self, start_valkey: Callable[..., str]) -> None:
         """A run that was closed is not closed again."""
         state = prepared(start_valkey(), closed=True)
