@@ -108,7 +108,7 @@ def claim_answer(
         return ClaimAnswer.ABORTED
     if item is ItemState.REMOVED:
         return ClaimAnswer.REMOVED
-    if not item.is_open or not run.is_open:
+    if not item.is_open:  # and in a run that is over none is
         return ClaimAnswer.DONE
     if run is RunState.ABORTING:
         return ClaimAnswer.ABORTED

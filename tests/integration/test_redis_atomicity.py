@@ -1,4 +1,4 @@
-"""A script of the Redis store that fails leaves every key as it was, byte for byte."""
+"""A script of the Redis store that fails, or comes too late, leaves every key as it was, byte for byte."""
 
 from __future__ import annotations
 
@@ -208,3 +208,98 @@ class TestHalfDone:
         )
         assert claim.answer is RunAnswer.CLAIMED
         state.store.close()
+
+
+LATER = 10**16 // 2
+"""A time at which each lease is over, in microseconds."""
+STEPS: dict[str, tuple[Any, ...]] = {
+    "pages": (),
+    "cancel": ("0", 1),
+    "expire": ("0", 1, '"', '"'),
+    "unclaimed": ("0",),
+    "facts": ("1",),
+    "fold": ("1", 0, "{}", "{}"),
+}
+"""The scripts that go on with what another one found, and what they are given of it: of page 0, or of page 1 to fold it."""
+
+
+class TestTooLate:
+    """An operation is several scripts, and each looks for itself whether what it is about is still so."""
+
+    @staticmethod
+    def step(state: State, name: str, *arguments: Any, run: str | None = None) -> Any:
+        """Return what a script answers about the open run, or one that is said to be of its epoch."""
+        return state.store._client.call_at(name, name, PROCESS, LATER, 2, run or state.run, *arguments)
+
+    @pytest.mark.parametrize("name", STEPS)
+    def test_another_run(self, start_valkey: Callable[..., str], name: str) -> None:
+        """A run of the same epoch but another uuid, in a store that came back from an older copy, is left alone."""
+        url = start_valkey()
+        state = prepared(url)
+        with Redis.from_url(url) as client:
+            before = dump(client, "cp:")
+            assert self.step(state, name, *STEPS[name], run="2-other") in ([], 0, ["over"])
+            assert dump(client, "cp:") == before
+            self.step(state, name, *STEPS[name])
+            assert name in ("pages", "unclaimed", "facts") or dump(client, "cp:") != before
+        state.store.close()
+
+    @pytest.mark.parametrize("name", ["cancel", "expire", "facts"])
+    def test_purged(self, start_valkey: Callable[..., str], name: str) -> None:
+        """Nothing is to be done to the page of a run that was closed and purged."""
+        state = prepared(start_valkey(), closed=True)
+        state.store._client.call("purge", "purge_runs", PROCESS, 50, 0, 100)
+        assert self.step(state, name, *STEPS[name]) in ([], 0)
+        state.store.close()
+
+    def test_folded(self, start_valkey: Callable[..., str]) -> None:
+        """Nothing of a page that was folded is to be published, nor is it folded again."""
+        state = prepared(start_valkey())
+        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").page_closed
+        assert self.step(state, "unclaimed", "1") == self.step(state, "facts", "1") == []
+        assert self.step(state, "fold", *STEPS["fold"]) == ["late"]
+        state.store.close()
+
+    def test_meanwhile_at_its_end(self, start_valkey: Callable[..., str]) -> None:
+        """A fold that does not close the run is too late once the run has come to its end."""
+        state = prepared(start_valkey())
+        assert state.report("x", "y").page_closed
+        self.step(state, "stop", StopReason.CANCELLED)
+        assert self.step(state, "fold", "1", 1, "{}", "{}") == ["late"]
+        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").run is not None
+        state.store.close()
+
+    def test_closed(self, start_valkey: Callable[..., str]) -> None:
+        """A run that was closed is not closed again."""
+        state = prepared(start_valkey(), closed=True)
+        assert self.step(state, "facts", "") == []
+        state.store.close()
+
+    def test_not_due(self, start_valkey: Callable[..., str]) -> None:
+        """Nothing is added up for the close of a run that has not come to its end, or has a page open there."""
+        state = prepared(start_valkey())
+        assert self.step(state, "facts", "") == []
+        state.store.stop_run(PROCESS, state.run, StopReason.CANCELLED)
+        assert self.step(state, "facts", "") == []
+        state.store.stop_run(PROCESS, state.run, StopReason.SUPERSEDED)
+        fresh = begin(state.store, "three")
+        assert state.store._client.call("facts", "facts", PROCESS, 3, fresh, "") == []
+        state.store.close()
+
+
+def test_report_writes_its_item_alone(start_valkey: Callable[..., str]) -> None:
+    """A report writes one hash, that of the items, and with an error that of the run as well."""
+    url = start_valkey()
+    state = prepared(url)
+    error = ErrorEntry("broken", state.store.now(), "x")
+    with Redis.from_url(url) as client:
+
+        def writes(sequence: int, totals: Totals) -> Any:
+            before = client.info("commandstats")["cmdstat_hset"]["calls"]
+            report = ItemReport("x", sequence, totals, 0, 0)
+            state.store.report(PROCESS, state.run, [report], token=state.token, lease=LEASE)
+            return client.info("commandstats")["cmdstat_hset"]["calls"] - before
+
+        assert writes(1, Totals({"x": 1})) == 1
+        assert writes(2, Totals({"x": 1}, {}, (error,), 1)) == 2
+    state.store.close()

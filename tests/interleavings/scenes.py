@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -35,6 +35,9 @@ class Scene:
     """By name, the tokens whose holders were told that the item is completed: a repeat is told so again."""
     held: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     """By name and attempt, the tokens that were given out; one that was given back may go to another."""
+
+    held_until: datetime = datetime.min.replace(tzinfo=UTC)
+    """The end of the lease on `a`, if its holder was told that it goes on."""
 
     def __post_init__(self) -> None:
         store, names = self.store, ("a", "b") if self.at_end else ("a", "b", "c")
@@ -71,11 +74,20 @@ class Scene:
         return answer
 
     def report(self, name: str, token: str, *, errors: int = 0, outcome: WorkState | None = WorkState.COMPLETED) -> Any:
+        """Report an end, which is counted, or what a holder reports before it."""
         texts = tuple(ErrorEntry("e", self.now, name) for _ in range(errors))
-        report = ItemReport(name, 1, Totals({"x": 1}, {"y": 1}, texts, errors), 0, 0, outcome)
+        totals = Totals({"x": 1}, {"y": 1}, texts, errors) if outcome else Totals({}, {}, texts, errors)
+        report = ItemReport(name, 2 if outcome else 1, totals, 0, 0, outcome)
         answer = self.told(self.store.report(self.process, self.run, [report], token=token, lease=LEASE))
         if answer.items[0].progress is Progress.COMPLETED:
             self.completed.setdefault(name, set()).add(token)
+        return answer
+
+    def renew(self) -> Any:
+        until = self.clock() + LEASE
+        answer = self.report("a", HOLDER, outcome=None)
+        if answer.items[0].progress is not Progress.CONFLICT:
+            self.held_until = until
         return answer
 
     def release(self) -> Any:
@@ -126,6 +138,10 @@ class Scene:
 
     def check(self) -> None:
         """Raise AssertionError where something is lost, or was counted or closed twice."""
+        if self.held_until > self.clock():
+            swept = [answer for answer in self.answers if isinstance(answer, Swept) and answer.expired]
+            taken = [token for name, attempt, token in self.held if (name, attempt) == ("a", 2)]
+            assert not swept + taken, f"I6: a lease that was renewed ran out: {swept}, {taken}"
         self.report_late()
         self.finish_others()
         check_invariants(self.store, self.process)
@@ -161,6 +177,7 @@ ACTS: Mapping[str, Callable[[Scene], Any]] = {
     "register": lambda scene: scene.store.register(scene.process, {"a": '{"n":1}', "b": '{"n":1}'}),
     "unregister": lambda scene: scene.store.unregister(scene.process, ["a", "b"]),
     "abort": lambda scene: scene.report("a", HOLDER, errors=1, outcome=None),
+    "renew": lambda scene: scene.renew(),
     "release": lambda scene: scene.release(),
     "release and claim": lambda scene: (scene.release(), scene.claim("a", uuid4().hex)),
     "claim and lose": lambda scene: scene.lose(),

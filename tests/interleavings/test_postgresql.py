@@ -19,8 +19,8 @@ from .stage import Stage
 pytestmark = pytest.mark.server("postgresql")
 
 DEEPLY = os.environ.get("CP_T3_DEEP") == "1"
-LONG = ("claim and finish", "replace", "release and claim", "claim and lose")
-"""Acts of many statements, which meet a few others only."""
+LONG = ("claim and finish", "replace", "release and claim", "claim and lose", "renew")
+"""Acts of many statements, and one that is like others, which meet a few others only."""
 AMID = tuple(combinations_with_replacement([act for act in ACTS if act not in LONG], 2))
 AT_THE_END = ("claim of an expired", "supersede", "abort", "release", "sweep")
 RACES = ("finish", "open_page or close")
@@ -87,6 +87,12 @@ def test_two_that_end_a_run(stage: Stage, one: str, other: str) -> None:
 def test_two_pages(stage: Stage) -> None:
     """Two clients that fold the last two pages of a run."""
     stage.play("claim and finish", "finish", at_end=True, page=1, preemptions=3 if DEEPLY else 2)
+
+
+@pytest.mark.parametrize("other", ["claim of an expired", "finish", "sweep"])
+def test_renewed(stage: Stage, other: str) -> None:
+    """A lease that is renewed, beside one that takes it for over, and beside the report that comes after it."""
+    stage.play("renew", other, at_end=False, preemptions=2 if DEEPLY else 1)
 
 
 @pytest.mark.parametrize("other", ["finish", "claim and finish", "replace"])

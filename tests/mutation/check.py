@@ -1,12 +1,13 @@
 """The mutation check: each condition of a write is removed in turn, and the tests have to notice.
 
-    python tests/mutation/check.py            every mutant, one after the other; an hour or more
-    python tests/mutation/check.py --list     what would be removed
+    python tests/mutation/check.py --list                     what would be removed
+    python tests/mutation/check.py --jobs 2 --log mutants.log   every mutant, two at a time; hours
 
 A mutant is a copy of the package in which one argument of a `where(…)`, one element of a tuple of conditions that such a
 call is given, one branch of a shared rule, or one guard of a Lua script, whole or a part of it, is gone. The suites run on
-the copy until the first failure; a mutant that passes all of them has survived. Exit status 1 if fewer than 95 % are
-caught.
+the copy until the first failure; a mutant that passes all of them has survived. What the log says was caught is not tried
+again, so that a check that was stopped goes on, and one whose tests grew looks at the survivors. Exit status 1 if fewer
+than 95 % are caught.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import argparse
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "celery_process"
@@ -35,19 +40,27 @@ LUA = PACKAGE / "stores" / "redis" / "lua"
 GUARD = re.compile(r"\bif (.+?) then return\b")
 HELPERS = ("basics.lua", "items.lua")
 """Scripts that others include; their guards decide about texts, not about writes."""
-SUITES = (
-    ["tests/conformance/test_memory.py", "tests/conformance/test_sqlite.py"],
-    ["tests/conformance/test_postgresql.py"],
-    ["tests/integration/test_sql_races.py", "tests/integration/test_sql_joining.py"],
+SQL_SUITES = (
+    ["tests/conformance/test_sqlite.py::TestNeighbours"],
+    ["tests/conformance/test_sqlite.py"],
+    ["tests/integration/test_sql_statements.py"],
+    ["tests/integration/test_sql_races.py"],
     ["tests/interleavings/test_postgresql.py"],
+    ["tests/integration/test_sql_joining.py"],
+    ["tests/conformance/test_machine.py::test_sqlite"],
+    ["tests/conformance/test_postgresql.py"],
 )
+RULE_SUITES = (["tests/conformance/test_memory.py"], ["tests/conformance/test_machine.py::test_memory"], *SQL_SUITES)
 LUA_SUITES = (
     ["tests/conformance/test_redis.py"],
     ["tests/integration/test_redis_store.py", "tests/integration/test_redis_atomicity.py"],
     ["tests/interleavings/test_redis.py"],
-    ["tests/integration/test_redis_trial.py", "tests/conformance/test_machine.py::test_redis"],
+    ["tests/conformance/test_machine.py::test_redis"],
+    ["tests/integration/test_redis_trial.py"],
 )
-"""Run in this order, the quickest first."""
+"""Run in this order: first what is quick or catches most."""
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--timeout=900"]
+"""With the one plugin that the suites need, since to load the others takes longer than most mutants live."""
 GOAL = 0.95
 
 
@@ -155,23 +168,68 @@ def _parts(start: int, condition: str) -> Iterator[tuple[int, str, str]]:
             return
 
 
-def caught_by(mutant: Mutant, copy: Path) -> str:
-    """Run the suites on a copy with the mutant; return the first test that failed, or nothing."""
+def suites_of(mutant: Mutant) -> Sequence[list[str]]:
+    """Return the suites that run what the mutant changes."""
+    if mutant.path.suffix == ".lua":
+        return LUA_SUITES
+    return RULE_SUITES if mutant.path == RULES else SQL_SUITES
+
+
+def caught_by(mutant: Mutant, copy: Path, suite: list[str]) -> str:
+    """Run a suite on a copy with the mutant; return the first test that failed, or nothing."""
     target = copy / mutant.path.relative_to(ROOT)
-    whole = mutant.path.read_bytes()
+    whole = target.read_bytes()
     target.write_bytes(whole[: mutant.start] + mutant.new.encode() + whole[mutant.end :])
     try:
-        for suite in LUA_SUITES if mutant.path.suffix == ".lua" else SUITES:
-            present = [test for test in suite if (copy / test).exists()]
-            command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--timeout=300", *present]
-            environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-            done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-                return failed[0].split(" - ")[0] if failed else f"status {done.returncode}"
+        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        done = subprocess.run([*PYTEST, *suite], cwd=copy, env=environment, capture_output=True, text=True, check=False)
     finally:
         target.write_bytes(whole)
-    return ""
+    if done.returncode not in (0, 1, 2):
+        raise RuntimeError(f"pytest did not come to an end: {done.returncode}\n{done.stdout[-2000:]}{done.stderr}")
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return (failed[0][:200] if failed else f"status {done.returncode}") if done.returncode else ""
+
+
+@contextmanager
+def one_postgresql() -> Iterator[None]:
+    """Start one PostgreSQL for all mutants, where there is none that is named; each pytest makes a database in it."""
+    servers = runpy.run_path(str(ROOT / "tests" / "servers.py"))
+    with ExitStack() as stack:
+        if "CP_TEST_POSTGRESQL" not in os.environ:
+            with suppress(servers["NoServer"]):
+                os.environ["CP_TEST_POSTGRESQL"] = stack.enter_context(servers["started_postgresql"]())
+        yield
+
+
+def tried(mutants: Sequence[Mutant], jobs: int) -> Iterator[tuple[Mutant, str]]:
+    """Try the mutants, so many at a time, each in a copy of the repository; give each with the test that caught it.
+
+    A suite goes through all of them before the next one does, so that what is easily caught does not wait.
+    """
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        copies: Queue[Path] = Queue()
+        for number in range(jobs):
+            copy = Path(folder) / str(number)
+            shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+            copies.put(copy)
+
+        def attempt(mutant: Mutant, suite: list[str]) -> tuple[Mutant, str]:
+            copy = copies.get()
+            try:
+                return mutant, caught_by(mutant, copy, suite)
+            finally:
+                copies.put(copy)
+
+        alive = list(mutants)
+        for number in range(max(map(len, (SQL_SUITES, RULE_SUITES, LUA_SUITES)))):
+            tries = [(mutant, suites_of(mutant)[number]) for mutant in alive if number < len(suites_of(mutant))]
+            for done in as_completed([pool.submit(attempt, *each) for each in tries]):
+                mutant, test = done.result()
+                if test:
+                    alive.remove(mutant)
+                    yield mutant, test
+        yield from ((mutant, "") for mutant in alive)
 
 
 def main() -> int:
@@ -180,6 +238,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the mutants and stop")
     parser.add_argument("--only", default="", help="only mutants whose description contains this")
     parser.add_argument("--part", default="1/1", help="the k-th of n parts, such as 2/4, to spread the check over machines")
+    parser.add_argument("--jobs", type=int, default=1, help="how many mutants are tried at a time")
+    parser.add_argument("--log", type=Path, help="a file to note verdicts in; what it says was caught is not tried again")
     options = parser.parse_args()
     part, parts = (int(number) for number in options.part.split("/"))
     mutants = [mutant for mutant in (*sql_mutants(), *rule_mutants(), *lua_mutants()) if options.only in str(mutant)][
@@ -188,18 +248,21 @@ def main() -> int:
     if options.list:
         print("\n".join(str(mutant) for mutant in mutants))
         return 0
-    began, survivors = time.monotonic(), []
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".tox", ".venv", ".quickstart", "__pycache__"))
-        for number, mutant in enumerate(mutants, 1):
-            test = caught_by(mutant, copy)
-            print(f"{number}/{len(mutants)} {'caught' if test else 'SURVIVED'}: {mutant}   {test}", flush=True)
-            if not test:
-                survivors.append(mutant)
-    caught = len(mutants) - len(survivors)
+    known = options.log.read_text(encoding="utf-8").splitlines() if options.log and options.log.exists() else []
+    noted = {line.removeprefix("caught: ").split("\t")[0] for line in known if line.startswith("caught: ")}
+    todo = [mutant for mutant in mutants if str(mutant) not in noted]
+    began, survivors = time.monotonic(), 0
+    with one_postgresql():
+        for mutant, test in tried(todo, options.jobs):
+            verdict = f"{'caught' if test else 'SURVIVED'}: {mutant}\t{test}"
+            print(verdict, flush=True)
+            if options.log:
+                with options.log.open("a", encoding="utf-8") as log:
+                    log.write(f"{verdict}\n")
+            survivors += not test
+    caught, spent = len(mutants) - survivors, time.monotonic() - began
     print(
-        f"mutants: {caught} of {len(mutants)} caught ({caught / max(len(mutants), 1):.1%}) in {time.monotonic() - began:.0f} s"
+        f"mutants: {caught} of {len(mutants)} caught ({caught / max(len(mutants), 1):.1%}), {len(todo)} tried in {spent:.0f} s"
     )
     return 0 if caught >= GOAL * len(mutants) else 1
 

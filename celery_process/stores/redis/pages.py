@@ -63,7 +63,7 @@ def settle(client: Client, operation: str, key: RunKey, page: str = "") -> Settl
 
 def _fold(facts: Any) -> list[Any]:
     """Return the time and the arguments of a fold: the run with its items, and how it ends if it does."""
-    time, run, open_pages, records, version, aggregate = facts
+    time, run, open_pages, records, aggregate = facts
     _, state, reason, cursor, fold, counted, stats, errors, started = run
     ended = [Ended.of(record) for record in records]
     counts = Counter(json.loads(counted))
@@ -76,7 +76,7 @@ def _fold(facts: Any) -> list[Any]:
     duration = from_us(int(time)) - from_us(int(started))
     final = rules.finish_stats(summed, state=ends, total_errors=int(errors), duration=duration)
     total = rules.sum_stats([decode_stats(aggregate), final])
-    return [*folded, version, state, errors, ends, why, encode_stats(final), encode_stats(total)]
+    return [*folded, state, ends, why, encode_stats(final), encode_stats(total)]
 
 
 def open_page(client: Client, key: RunKey, *, token: str, size: int, window: int) -> Page:

@@ -53,29 +53,20 @@ def list_open_pages(tx: Transaction, key: RunKey) -> list[int]:
 
 def settle(db: Database, operation: str, key: RunKey, page: int) -> Settled:
     """Fold a page that has nothing open any more, and close the run if it is due. No transaction may be open here."""
-    if not db.peek(operation, _is_due, page):
+    # Nothing of a page is opened again, so that what is seen here holds in the next transaction.
+    if db.peek(operation, _has_open, page):
         return Settled()
     return db.write(operation, _fold, key, page)
 
 
-def _nothing_open(tx: Transaction, page: int) -> sa.ColumnElement[bool]:
+def _has_open(tx: Transaction, page: int) -> bool:
     item = tx.t.item
-    return ~sa.exists().where(item.c.page_id == page, tx.t.item_is_open)
-
-
-def _is_open(tx: Transaction, page: int) -> sa.ColumnElement[bool]:
-    table = tx.t.page
-    return sa.and_(table.c.id == page, table.c.is_open.is_(True))
-
-
-def _is_due(tx: Transaction, page: int) -> bool:
-    due = sa.select(tx.t.page.c.id).where(_is_open(tx, page), _nothing_open(tx, page))
-    return tx.value(due) is not None
+    return bool(tx.value(sa.select(sa.exists().where(item.c.page_id == page, tx.t.item_is_open))))
 
 
 def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
-    item, run = tx.t.item, tx.t.run
-    closed = sa.update(tx.t.page).where(_is_open(tx, page), _nothing_open(tx, page)).values(is_open=False)
+    item, table = tx.t.item, tx.t.page
+    closed = sa.update(table).where(table.c.id == page, table.c.is_open.is_(True)).values(is_open=False)
     if not tx.change(closed):
         return Settled()
     items = tx.rows(sa.select(item).where(item.c.page_id == page).order_by(item.c.name))
@@ -86,16 +77,8 @@ def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
     stats = [rules.item_stats(found.state, found.outcome, found.on_list, found.totals) for found in items]
     counts = Counter(row.counts)
     counts.update(rules.count_name(found.state, found.outcome) for found in items)
-    tx.change(
-        sa.update(run)
-        .where(run.c.id == row.id)
-        .values(
-            counts=dict(counts),
-            stats=rules.sum_stats([row.stats, *stats]),
-            pages_open=row.pages_open - 1,
-            progress_at=tx.now,
-        )
-    )
+    summed = rules.sum_stats([row.stats, *stats])
+    _write(tx, row, counts=dict(counts), stats=summed, pages_open=row.pages_open - 1, progress_at=tx.now)
     return Settled(page_closed=True, run=close_if_due(tx, key))
 
 
@@ -139,11 +122,7 @@ def close_if_due(tx: Transaction, key: RunKey) -> RunStatus | None:
     state, reason = rules.closing(row.state, row.reason, row.counts.get("lost", 0))
     duration = tx.now - row.started_at
     stats = rules.finish_stats(row.stats, state=state, total_errors=row.total_errors, duration=duration)
-    tx.change(
-        sa.update(run)
-        .where(run.c.id == row.id)
-        .values(state=state, reason=reason, finished_at=tx.now, progress_at=tx.now, stats=stats)
-    )
+    _write(tx, row, state=state, reason=reason, finished_at=tx.now, progress_at=tx.now, stats=stats)
     tx.change(
         sa.update(process)
         .where(process.c.name == key.process)
@@ -155,7 +134,7 @@ def close_if_due(tx: Transaction, key: RunKey) -> RunStatus | None:
 
 def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: int) -> Page:
     """Enlist the next names under the lock of the run's row; a page is never empty."""
-    run, process = tx.t.run, tx.t.process
+    process = tx.t.process
     row = locked_run(tx, key)
     if row is None:
         return Page(PageAnswer.CLOSED)
@@ -178,13 +157,13 @@ def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: in
         if on is WorkList.ACTIVE and row.pages_open:
             return Page(PageAnswer.WAITING)
         on, after = (WorkList.CLEANUP if on is WorkList.ACTIVE else None), ""
-    tx.compare_and_set(_moved(run, row).values(cursor_list=None, cursor_name=""))
+    _write(tx, row, cursor_list=None, cursor_name="")
     return Page(PageAnswer.CLOSED, run=close_if_due(tx, key))
 
 
-def _moved(run: sa.Table, row: Row[Any]) -> sa.Update:
-    same = (run.c.cursor_list == row.cursor_list, run.c.cursor_name == row.cursor_name)
-    return sa.update(run).where(run.c.id == row.id, run.c.state == RunState.ACTIVE, *same)
+def _write(tx: Transaction, run: Row[Any], **values: Any) -> None:
+    """Write to the row of a run, which is locked, and so is as it was read."""
+    tx.change(sa.update(tx.t.run).where(tx.t.run.c.id == run.id).values(**values))
 
 
 def _page_of(tx: Transaction, key: RunKey, token: str) -> Page | None:
@@ -199,11 +178,8 @@ def _page_of(tx: Transaction, key: RunKey, token: str) -> Page | None:
 def _enlist(tx: Transaction, row: Row[Any], on: WorkList, found: Any, token: str) -> Page:
     names = tuple(work.name for work in found)
     both = {"process": row.process, "epoch": row.epoch, "on_list": on}
-    tx.compare_and_set(
-        _moved(tx.t.run, row).values(
-            cursor_list=on, cursor_name=names[-1], pages_made=row.pages_made + 1, pages_open=row.pages_open + 1
-        )
-    )
+    pages = {"pages_made": row.pages_made + 1, "pages_open": row.pages_open + 1}
+    _write(tx, row, cursor_list=on, cursor_name=names[-1], **pages)
     page = {**both, "page": row.pages_made, "token": token, "opened_at": tx.now}
     of_page = {**both, "page_id": tx.add_one(tx.t.page, page)}
     tx.add(tx.t.item, [{**of_page, "name": work.name, "params_version": work.params_version} for work in found])

@@ -124,7 +124,8 @@ def _write(tx: Transaction, held: Held, given: ItemReport, lease: timedelta) -> 
 def _drop(tx: Transaction, held: Held, outcome: WorkState) -> None:
     """Drop a clean cleanup whose registration is as it was claimed.
 
-    A registration that a caller's transaction has locked is left on its list, since a report waits for no caller.
+    Its version says that it is still on the cleanup list, for each move to another raises it. One that a caller's
+    transaction has locked is left on its list, since a report waits for no caller.
     """
     work, row = tx.t.work, held.row
     if not rules.is_clean(row.on_list, outcome, held.totals):
@@ -132,7 +133,6 @@ def _drop(tx: Transaction, held: Held, outcome: WorkState) -> None:
     same = (
         work.c.process == row.process,
         work.c.name == row.name,
-        work.c.on_list == WorkList.CLEANUP,
         work.c.params_version == row.params_version,
     )
     free = tx.value(sa.select(work.c.id).where(*same).with_for_update(skip_locked=True))

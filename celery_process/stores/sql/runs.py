@@ -128,11 +128,8 @@ def _start(
     rows, settings = tx.t.process, tx.t.settings
     epoch = process.epoch + 1
     version = tx.value(sa.select(settings.c.version).where(settings.c.process == process.name))
-    tx.compare_and_set(
-        sa.update(rows)
-        .where(rows.c.name == process.name, rows.c.epoch == process.epoch)
-        .values(epoch=epoch, last_slot=max(process.last_slot or slot, slot))
-    )
+    last_slot = max(process.last_slot or slot, slot)
+    tx.change(sa.update(rows).where(rows.c.name == process.name).values(epoch=epoch, last_slot=last_slot))
     row = {
         "process": process.name,
         "epoch": epoch,

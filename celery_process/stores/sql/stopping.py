@@ -13,7 +13,7 @@ from celery_process.states import ItemState, RunState, StopReason
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey, chunks
 from celery_process.stores.sql.pages import Settled, close_if_due, list_open_pages, locked_run, settle
-from celery_process.stores.sql.tables import FREED, OPEN_RUNS
+from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -54,7 +54,7 @@ def abort(tx: Transaction, run: Row[Any], reason: StopReason) -> None:
 def cancel(tx: Transaction, pages: Collection[int], states: Collection[ItemState], after: str = "") -> None:
     """Cancel the items of pages that are in one of the states, whose names come after a name; their tokens are void."""
     item = tx.t.item
-    chosen = (item.c.page_id.in_(pages), item.c.state.in_(states), tx.t.item_is_open, item.c.name > after)
+    chosen = (item.c.page_id.in_(pages), one_of(item.c.state, tuple(states)), item.c.name > after)
     found = tx.column(sa.select(item.c.id).where(*chosen).order_by(item.c.name).with_for_update())
     for chunk in chunks(found):
         tx.change(sa.update(item).where(item.c.id.in_(chunk)).values(state=ItemState.CANCELLED, **FREED))

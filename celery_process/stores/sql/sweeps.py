@@ -104,11 +104,7 @@ def _state(tx: Transaction, key: RunKey) -> RunState | None:
 
 
 def _close(tx: Transaction, key: RunKey) -> RunStatus | None:
-    run = tx.t.run
-    due = (key.row(run), one_of(run.c.state, OPEN_RUNS), run.c.cursor_list.is_(None), run.c.pages_open == 0)
-    if tx.value(sa.select(run.c.id).where(*due)) is None or locked_run(tx, key) is None:
-        return None
-    return close_if_due(tx, key)
+    return None if locked_run(tx, key) is None else close_if_due(tx, key)
 
 
 def _expire(tx: Transaction, key: RunKey, max_attempts: int) -> Expired:
@@ -152,7 +148,7 @@ def _to_publish(tx: Transaction, key: RunKey, redispatch_after: timedelta, grace
     pending = (
         sa.select(item.c.name, item.c.on_list, item.c.attempt, item.c.dispatched_at, item.c.dispatches, page.c.opened_at)
         .select_from(pages)
-        .where(*open_page, one_of(item.c.state, (ItemState.PENDING,)), tx.t.item_is_open)
+        .where(*open_page, one_of(item.c.state, (ItemState.PENDING,)))
         .order_by(item.c.page_id, item.c.name)
     )
 

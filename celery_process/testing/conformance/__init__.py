@@ -10,6 +10,7 @@ from celery_process.testing.conformance.history import TestHistory
 from celery_process.testing.conformance.ledger import TestLedger
 from celery_process.testing.conformance.merging import TestMerging
 from celery_process.testing.conformance.names import TestNames, TestTexts
+from celery_process.testing.conformance.neighbours import TestNeighbours
 from celery_process.testing.conformance.pages import TestPages, TestPublishing
 from celery_process.testing.conformance.purges import TestPurge
 from celery_process.testing.conformance.reads import TestReads, TestUpkeep
@@ -35,6 +36,7 @@ __all__ = [
     "TestLedger",
     "TestMerging",
     "TestNames",
+    "TestNeighbours",
     "TestNotices",
     "TestOutcomes",
     "TestOverrides",

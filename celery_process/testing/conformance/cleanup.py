@@ -20,6 +20,13 @@ class TestCleanup:
         assert drive.work("b").on is WorkList.CLEANUP
         assert drive.status(run).state is RunState.ACTIVE
 
+    def test_one_of_several(self, drive: Driver) -> None:
+        """Of names that were unregistered in one call, the one that was cleaned is dropped."""
+        run = drive.begin(cleanup=("a", "b", "c"))
+        drive.take(run, "a").finish(WorkState.INCOMPLETE)
+        drive.take(run, "c").finish()
+        assert [drive.work(name).on for name in "abc"] == [WorkList.CLEANUP, WorkList.CLEANUP, WorkList.DROPPED]
+
     def test_stats(self, drive: Driver) -> None:
         """A clean cleanup counts as cleaned, and is no work item (B26)."""
         closed = drive.run_through("b", cleanup=("a",))

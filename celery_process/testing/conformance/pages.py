@@ -68,6 +68,14 @@ class TestPages:
             drive.take(run, name).finish()
         assert drive.page(run, size=2, window=4).names == ("n0004", "n0005")
 
+    def test_room_on_open_pages(self, drive: Driver) -> None:
+        """Items that are over make room while their pages are open."""
+        run = drive.start(*"abcdef")
+        for names in ("ab", "cd"):
+            assert drive.page(run, size=2, window=4).names == tuple(names)
+            drive.take(run, names[0]).finish()
+        assert drive.page(run, size=2, window=4).names == ("e", "f")
+
     def test_small_window(self, drive: Driver) -> None:
         """Two pages fit into a window that is smaller than two pages."""
         run = drive.start(*names_of(6))
@@ -120,6 +128,13 @@ class TestPages:
         drive.pause()
         assert drive.page(run).answer is PageAnswer.PAUSED
         assert drive.status(run).counts.enlisted == 0
+
+    def test_paused_at_the_end(self, drive: Driver) -> None:
+        """A run that has nothing left to enlist says so in a pause as well."""
+        run = drive.begin(cleanup=("a",))
+        assert drive.page(run).answer is PageAnswer.CLOSED
+        drive.pause()
+        assert drive.page(run).answer is PageAnswer.CLOSED
 
     def test_aborting(self, drive: Driver) -> None:
         """A run that is ABORTING opens no page (I9)."""

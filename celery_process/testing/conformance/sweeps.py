@@ -67,6 +67,19 @@ class TestSweep:
         assert "work.x" not in closed.stats
         assert closed.stats["workItemsDirty"] == 1
 
+    def test_before_the_lost_item(self, drive: Driver) -> None:
+        """Where an item's loss aborts the run, the next sweep cancels what comes before it."""
+        run = drive.begin("a", "b", "c", spec=RunSpec(run_limit=0))
+        drive.take(run, "b")
+        drive.clock.advance(2 * LEASE)
+        first = drive.sweep(run, max_attempts=1)
+        counts = drive.status(run).counts
+        assert (first.lost, first.stopping, first.publish) == (("b",), True, ())
+        assert (counts.pending, counts.cancelled, counts.lost) == (1, 1, 1)
+        closed = drive.sweep(run).run
+        assert closed is not None
+        assert closed.counts.cancelled == 2
+
     def test_lost_counts_toward_the_tolerance(self, drive: Driver) -> None:
         """The error of a lost item may be the one too many."""
         run = drive.begin("a", "b", spec=RunSpec(work_limit=0))
@@ -104,6 +117,15 @@ class TestSweep:
         assert drive.sweep(run).publish == ()
         drive.clock.advance(2 * SECOND)
         assert drive.sweep(run).publish == ((WorkList.ACTIVE, ("a",)),)
+
+    def test_claimed_or_over(self, drive: Driver) -> None:
+        """What is claimed for long, or over, is not published again, however quiet the run is."""
+        run = drive.begin("a", "b", "c")
+        drive.store.mark_published(drive.process, run, ["a", "b", "c"])
+        drive.store.claim(drive.process, run, ["a"], token=new_id(), lease=HOUR, max_attempts=3)
+        drive.take(run, "b").finish()
+        drive.clock.advance(10 * MINUTE)
+        assert drive.sweep(run).publish == ((WorkList.ACTIVE, ("c",)),)
 
     def test_long_queue(self, drive: Driver) -> None:
         """While items of the run are claimed none is published again: the queue is long, not lost."""

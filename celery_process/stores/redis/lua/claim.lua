@@ -15,7 +15,7 @@ local function answer(item, mine, listed)
   if is == 'c' and mine then return 'claimed' end
   if is == 'x' then return 'aborted' end
   if is == 'r' then return 'removed' end
-  if not is_open(item) or (state ~= 'ACTIVE' and state ~= 'ABORTING') then return 'done' end
+  if not is_open(item) then return 'done' end
   if state == 'ABORTING' then return 'aborted' end
   if process[1] then return 'paused' end
   if is == 'c' and not (expired(item, now) and tonumber(item[ATTEMPT]) < attempts) then return 'busy' end

@@ -9,9 +9,8 @@ local records = {}
 if page == '' then
   if run[4] ~= '' or open > 0 then return {} end
 else
-  if not call('ZSCORE', open_key(epoch), page) or call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {} end
+  if call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {} end  -- a folded page has no count
   records = many('HMGET', items_key(epoch), names_of(call('HGET', pages_key(epoch), 'p' .. page)))
   open = open - 1
 end
-local process = call('HMGET', PROCESS, 'v', 'aggregate')
-return {whole(clock()), run, open, records, process[1] or '', process[2] or ''}
+return {whole(clock()), run, open, records, call('HGET', PROCESS, 'aggregate') or ''}

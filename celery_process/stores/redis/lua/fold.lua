@@ -1,20 +1,21 @@
 #!lua
 -- include: basics showing
 -- Close a page that has nothing open any more, keep the statuses of its items, and close the run with it if it is due.
--- ARGV: the time of the facts, epoch, run, page (empty: the close alone), fold, counts, stats; to close as well: version of
--- the process, state and errors as they were read, then state, reason, stats and aggregate as they become.
+-- ARGV: the time of the facts, epoch, run, page (empty: the close alone), fold, counts, stats; to close as well: the state
+-- as it was read, then state, reason, stats and aggregate as they become.
 local epoch, page = ARGV[2], ARGV[4]
-local run = call('HMGET', run_key(epoch), 'id', 'state', 'reason', 'cur', 'fold', 'total_errors')
-if run[1] ~= ARGV[3] or (run[2] ~= 'ACTIVE' and run[2] ~= 'ABORTING') then return {'over'} end
+local run = call('HMGET', run_key(epoch), 'id', 'state', 'cur', 'fold')
+if run[1] ~= ARGV[3] then return {'over'} end
 local open, names = call('ZCARD', open_key(epoch)), {}
 if page ~= '' then
-  if not call('ZSCORE', open_key(epoch), page) or call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {'over'} end
   names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
   open = open - 1
 end
-local closing, version = #ARGV > 7, call('HGET', PROCESS, 'v') or ''
-if run[5] ~= ARGV[5] or closing ~= (run[4] == '' and open == 0) then return {'late'} end
-if closing and (version ~= ARGV[8] or run[2] ~= ARGV[9] or run[6] ~= ARGV[10]) then return {'late'} end
+-- Nothing of a page is opened again, and each fold counts on: till then the facts of a page hold. Nor can the errors of a
+-- run change that has nothing open, or the aggregate, before it closes.
+local closing = #ARGV > 7
+if run[4] ~= ARGV[5] or closing ~= (run[3] == '' and open == 0) then return {'late'} end
+if closing and run[2] ~= ARGV[8] then return {'late'} end
 hashes(items_key(epoch), STATUSES)
 sets(UNTOLD)
 
@@ -31,7 +32,7 @@ for place, record in ipairs(many('HMGET', items_key(epoch), names)) do
     statuses[#statuses + 1] = join({item[6], epoch, outcome, item[7], item[10], item[11], item[14], item[15], item[21], item[23]})
   end
 end
-local now, fold, next_version = ARGV[1], whole(tonumber(run[5]) + 1), whole(tonumber(version ~= '' and version or 0) + 1)
+local now, fold, next_version = ARGV[1], whole(tonumber(run[4]) + 1), whole(tonumber(call('HGET', PROCESS, 'v') or 0) + 1)
 
 many('HSET', items_key(epoch), items)
 many('HSET', STATUSES, statuses)
@@ -41,8 +42,8 @@ if page ~= '' then
   call('HSET', run_key(epoch), 'fold', fold, 'counts', ARGV[6], 'stats', ARGV[7], 'progress', now)
 end
 if not closing then return {'folded'} end
-call('HSET', run_key(epoch), 'state', ARGV[11], 'reason', ARGV[12], 'stats', ARGV[13], 'finished', now, 'progress', now)
-call('HSET', PROCESS, 'aggregate', ARGV[14], 'purge', '1', 'v', next_version)
+call('HSET', run_key(epoch), 'state', ARGV[9], 'reason', ARGV[10], 'stats', ARGV[11], 'finished', now, 'progress', now)
+call('HSET', PROCESS, 'aggregate', ARGV[12], 'purge', '1', 'v', next_version)
 call('HDEL', PROCESS, 'run')
 call('ZADD', UNTOLD, now, epoch)
 return {'closed', call('HGETALL', run_key(epoch))}

@@ -1,9 +1,10 @@
 #!lua
 -- include: basics
--- Make an open run ABORTING; the first reason stands. ARGV: time, epoch, run, reason. Returns the reason, the open pages.
+-- Make an ACTIVE run ABORTING; the first reason stands. ARGV: time, epoch, run, reason. Returns the reason, the open pages,
+-- of which a run that is over has none.
 local epoch = ARGV[2]
 local run = call('HMGET', run_key(epoch), 'id', 'state', 'reason')
-if run[1] ~= ARGV[3] or (run[2] ~= 'ACTIVE' and run[2] ~= 'ABORTING') then return {} end
+if run[1] ~= ARGV[3] then return {} end
 local pages = call('ZRANGE', open_key(epoch), 0, -1)
 if run[2] == 'ACTIVE' then
   call('HSET', run_key(epoch), 'state', 'ABORTING', 'reason', ARGV[4], 'cur', '', 'cursor', '')
