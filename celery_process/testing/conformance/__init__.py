@@ -11,6 +11,7 @@ from celery_process.testing.conformance.ledger import TestLedger
 from celery_process.testing.conformance.merging import TestMerging
 from celery_process.testing.conformance.names import TestNames, TestTexts
 from celery_process.testing.conformance.neighbours import TestNeighbours
+from celery_process.testing.conformance.notices import TestNotices
 from celery_process.testing.conformance.pages import TestPages, TestPublishing
 from celery_process.testing.conformance.purges import TestPurge
 from celery_process.testing.conformance.reads import TestReads, TestUpkeep
@@ -20,7 +21,7 @@ from celery_process.testing.conformance.reports import TestOutcomes, TestReports
 from celery_process.testing.conformance.restores import TestRestore
 from celery_process.testing.conformance.runs import TestClaimingRuns, TestClosing, TestGenerations
 from celery_process.testing.conformance.stops import TestPausing, TestStopping
-from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestNotices, TestSweep
+from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestSweep
 from celery_process.testing.conformance.tolerance import TestTolerance
 from celery_process.testing.conformance.walk import TestWalk
 

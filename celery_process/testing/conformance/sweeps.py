@@ -1,11 +1,11 @@
-"""The sweep: what it finds and repairs, and the notices of ended runs."""
+"""The sweep: what it finds and repairs, and whose turn it is."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from celery_process.model import Retention, RunSpec, Swept
-from celery_process.states import Progress, RunState, StopReason, WorkList, WorkState
+from celery_process.states import Progress, RunState, WorkList, WorkState
 from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 
@@ -294,60 +294,3 @@ class TestBeginningSweeps:
         names = [other.process for other in others]
         answers = at_once(lambda number: drive.targets(*(names if number % 2 else reversed(names))))
         assert sorted(target.process for targets in answers for target in targets) == names
-
-
-class TestNotices:
-    """`ack_finish`, and the ends that nobody told."""
-
-    def test_first(self, drive: Driver) -> None:
-        """The end of a run is told first once."""
-        run = drive.run_through("a").id
-        assert [drive.store.ack_finish(drive.process, run) for _ in range(3)] == [True, False, False]
-
-    def test_open(self, drive: Driver) -> None:
-        """An open run has no end to tell."""
-        run = drive.start("a")
-        assert drive.store.ack_finish(drive.process, run) is False
-        drive.work_off(run)
-        assert drive.store.ack_finish(drive.process, run) is True
-
-    def test_unknown(self, drive: Driver) -> None:
-        """A run that is not kept has no end to tell."""
-        drive.run_through("a")
-        assert drive.store.ack_finish(drive.process, f"9-{new_id()}") is False
-        assert drive.store.ack_finish(drive.process, f"1-{new_id()}") is False
-
-    def test_untold(self, drive: Driver) -> None:
-        """An end that was untold for the grace is a reason to look, and comes with the sweep."""
-        run = drive.run_through("a").id
-        drive.purge(Retention())
-        drive.clock.advance(29 * SECOND)
-        assert drive.targets() == ()
-        drive.clock.advance(2 * SECOND)
-        assert [target.unnotified for target in drive.targets()] == [(run,)]
-
-    def test_told(self, drive: Driver) -> None:
-        """An end that was told is no reason to look."""
-        run = drive.run_through("a").id
-        drive.purge(Retention())
-        drive.store.ack_finish(drive.process, run)
-        drive.clock.advance(HOUR)
-        assert drive.targets() == ()
-
-    def test_several(self, drive: Driver) -> None:
-        """All ends that are untold come with the sweep, with the open run."""
-        runs = {drive.run_through("a").id for _ in range(3)}
-        open_run = drive.start()
-        (target,) = drive.targets()
-        assert (set(target.unnotified), target.open_run) == (runs, open_run)
-
-    def test_stopped(self, drive: Driver) -> None:
-        """The end of a stopped run is told like any other."""
-        run = drive.begin("a")
-        drive.stop(run, StopReason.SUPERSEDED)
-        assert drive.store.ack_finish(drive.process, run) is True
-
-    def test_race(self, drive: Driver) -> None:
-        """Of callers who tell an end at once one is the first."""
-        run = drive.run_through("a").id
-        assert at_once(lambda _: drive.store.ack_finish(drive.process, run)).count(True) == 1
