@@ -64,21 +64,28 @@ _REST = 4
 
 
 class Follower:
-    """Follows the rows of some processes, until the interpreter ends."""
+    """Follows the rows of some processes, until it is stopped or the interpreter ends."""
 
     def __init__(self, rows: Rows, followed: Sequence[Followed]) -> None:
         self._rows, self._followed = rows, followed
         self._failing: dict[str, str] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="celery_process.beats", daemon=True)
 
     def start(self) -> None:
         """Do the first round now, so that beat begins with what was agreed; the others in a thread."""
         self.follow()
         self._rows.align({one.task: one.schedule for one in self._followed})
-        threading.Thread(target=self._run, name="celery_process.beats", daemon=True).start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do no further round; return once the thread has ended."""
+        self._stopped.set()
+        self._thread.join()
 
     def _run(self) -> None:
-        pause, rest = threading.Event(), REFRESH
-        while not pause.wait(rest):
+        rest = REFRESH
+        while not self._stopped.wait(rest):
             began = time.monotonic()
             self.follow()
             rest = max(REFRESH, _REST * (time.monotonic() - began))

@@ -88,7 +88,7 @@ def test_every_message_three_times(start_valkey: Callable[..., str]) -> None:
     ]
     for worker in workers:
         worker.start()
-    seen = sum((results.get(timeout=120) for _ in workers), Counter[str]())
+    seen = sum((results.get(timeout=400) for _ in workers), Counter[str]())
     for worker in workers:
         worker.join(30)
 
