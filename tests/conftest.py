@@ -31,6 +31,15 @@ servers = _sibling("servers")
 redis_servers = _sibling("redis_servers")
 
 
+LONGEST = ("simulation", "conformance", "interleavings")
+"""The folders whose files take minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest, so that none of several processes is still at them when the others have ended."""
+    items.sort(key=lambda item: LONGEST.index(item.path.parent.name) if item.path.parent.name in LONGEST else len(LONGEST))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the lines of `say`, and how many cases of the conformance suite each store passed."""
     for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):

@@ -139,6 +139,7 @@ def test_threads(store: Store, process: str, alias: str) -> None:
     assert listed(store, process) == ["w0", "w2", "w4", "w6"]
 
 
+@pytest.mark.forks
 def test_after_a_fork(store: Store, process: str, alias: str) -> None:
     """A pool child that was forked after the store was used has connections of its own."""
     store.register(process, {"a": "{}"})

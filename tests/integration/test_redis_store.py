@@ -87,6 +87,7 @@ class TestScripts:
 class TestConnection:
     """Forks, outages and secrets."""
 
+    @pytest.mark.forks
     def test_fork(self, redis_url: str) -> None:
         """A forked child has a connection of its own, and leaves its parent's alone."""
         store = RedisStore(redis_url, key_prefix=f"fork-{uuid4().hex[:8]}:")

@@ -72,6 +72,7 @@ def open_all(store: RedisStore, run: str) -> list[str]:
         names += page.names
 
 
+@pytest.mark.forks
 def test_every_message_three_times(start_valkey: Callable[..., str]) -> None:
     """Four processes that get every message three times, in any order, end each item once, with exact stats."""
     url = start_valkey()

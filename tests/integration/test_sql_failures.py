@@ -210,6 +210,7 @@ class TestPostgresql:
         store.close()
         assert before <= now <= after
 
+    @pytest.mark.forks
     def test_fork(self, postgresql_url: str) -> None:
         """A child of a fork speaks over connections of its own, and the parent's still work after it."""
         store = SqlStore(postgresql_url, table_prefix="fork_")
@@ -235,6 +236,7 @@ class TestPostgresql:
         store.close()
 
 
+@pytest.mark.forks
 def test_sqlite_fork(store: SqlStore) -> None:
     """On SQLite a child of a fork opens the file anew."""
     store.register("p", {"parent": "{}"})

@@ -202,6 +202,7 @@ def _work(url: str, prefix: str, process: str, run: str, names: list[str], seed:
     answers.put((finished, closed))
 
 
+@pytest.mark.forks
 def test_workers_in_processes(store: SqlStore, process: str) -> None:
     """Workers in several operating-system processes finish each item once, and one of them closes the run."""
     names = [f"{number:03}" for number in range(120)]

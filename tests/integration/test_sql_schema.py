@@ -233,6 +233,7 @@ def _first_use(url: str, barrier: Any, answers: Any) -> None:
     store.close()
 
 
+@pytest.mark.forks
 def test_sqlite_creates_its_tables_once(tmp_path: Any) -> None:
     """Several operating-system processes that use a new file at once all succeed, and one registration is new."""
     context = multiprocessing.get_context("fork")

@@ -12,6 +12,7 @@ from .configurations import CONFIGURATIONS, DEEP, EXPECTED, PLANTED
 from .explore import Verdict, explore
 from .protocol import Bounds, Fault
 
+pytestmark = pytest.mark.forks
 DEEPLY = os.environ.get("CP_T3_DEEP") == "1"
 WANTED = 10_000_000 if DEEPLY else 1_000_000
 """States that the configurations have to have together."""
