@@ -130,7 +130,13 @@ class Follower:
             return
         of_row = Side(row.schedule.text, not row.enabled, row.changed_at)
         text = "" if current is None else current.text
-        of_store = Side(text, stored.paused is not None, stored.overrides.changed_at)
+        of_store = Side(
+            text,
+            stored.paused is not None,
+            stored.overrides.changed_at,
+            schedule_given=stored.overrides.by == self._rows.by,
+            pause_given=stored.paused is not None and stored.paused.by == self._rows.by,
+        )
         schedule = schedule_follows(of_row, of_store, row.agreed)
         pause = Follows.NEITHER if row.ends else pause_follows(of_row, of_store, row.agreed)
         if schedule is Follows.STORE:

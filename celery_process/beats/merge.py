@@ -37,11 +37,17 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: its schedule as `Frequency.text`, whether it is paused, and when it changed, if that is known."""
+    """One of the two: its schedule as `Frequency.text`, whether it is paused, and when it changed, if that is known.
+
+    `schedule_given` and `pause_given` say of the store that it has them from the row: who differs then is the row, which
+    somebody changed again before it remembered that.
+    """
 
     schedule: str
     paused: bool
     changed_at: datetime | None = None
+    schedule_given: bool = False
+    pause_given: bool = False
 
 
 class Follows(StrEnum):
@@ -56,6 +62,8 @@ def schedule_follows(row: Side, store: Side, agreed: Agreed | None) -> Follows:
     """Return which side takes the other's schedule; a row that nothing was agreed with is the user's, and is followed."""
     if row.schedule == store.schedule:
         return Follows.NEITHER
+    if store.schedule_given:
+        return Follows.STORE
     row_changed = agreed is None or row.schedule != agreed.row
     store_changed = agreed is not None and store.schedule != agreed.store
     if row_changed and store_changed:
@@ -71,5 +79,7 @@ def pause_follows(row: Side, store: Side, agreed: Agreed | None) -> Follows:
     """Return which side takes the other's pause; where nothing was agreed, who is not paused becomes so."""
     if row.paused == store.paused:
         return Follows.NEITHER
+    if store.pause_given:
+        return Follows.STORE
     paused = agreed is not None and agreed.paused
     return Follows.STORE if row.paused != paused else Follows.ROW

@@ -166,3 +166,28 @@ def test_headers_of_the_users_own_stay(make: Callable[..., Beat]) -> None:
     assert headers.pop("celery_process")
     assert headers == {"team": "blue"}
     assert beat.scheduler.schedule[beat.row.name].options["headers"] == {"team": "blue", "periodic_task_name": beat.row.name}
+
+
+def test_a_row_that_is_enabled_again_before_it_remembers_ends_the_pause(
+    make: Callable[..., Beat], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever enables the row between the store's pause and the row's memory of it is followed, not undone."""
+    from celery_process.beats.django import DjangoRows  # Django has to be set up first
+
+    beat = make(schedule=60)
+    beat.follower.follow()
+    rows = beat.models.PeriodicTask.objects.filter(task=beat.task)
+    rows.update(enabled=False)
+    write = DjangoRows.write
+
+    def late(*args: Any, **kwargs: Any) -> None:
+        rows.update(enabled=True)
+        write(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DjangoRows, "write", late)
+        beat.follower.follow()
+    assert beat.process.state().paused is not None
+    beat.follower.follow()
+    assert beat.process.state().paused is None
+    assert beat.row.enabled
