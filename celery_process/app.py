@@ -18,8 +18,9 @@ from celery_process.definition import Handler, define
 from celery_process.dispatch import Dispatch
 from celery_process.events import emit
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
-from celery_process.frequency import Frequency, from_text, once, zone_of
+from celery_process.frequency import Frequency, once, zone_of
 from celery_process.heartbeat import Heartbeat
+from celery_process.model import Overrides
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.schedule import ProcessSchedule
@@ -186,11 +187,8 @@ class Processes:
         )
 
     def _current(self, process: Process) -> Frequency | None:
-        """Return the schedule in force: an own beat entry, else the stored override, else the code's."""
-        text = None if self._owner(process) else self.store.overrides(process.name).schedule
-        if text is None:
-            return process.default_frequency()
-        return from_text(text, minimum=process.definition.min_schedule_frequency, zone=zone_of(self.app))
+        """Return the schedule in force; the store is not asked where an own beat entry is it."""
+        return process.in_force(Overrides() if self._owner(process) else self.store.overrides(process.name))
 
     def _run_items(self, process: Process, run_id: str, names: list[str]) -> list[Ended]:
         runner = self._runners.get(process.name)

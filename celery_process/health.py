@@ -17,7 +17,8 @@ from celery import Celery
 from celery_process.app import Processes
 from celery_process.config import read_config
 from celery_process.exceptions import ProcessError, SchemaMismatch, StoreUnavailable
-from celery_process.frequency import shown
+from celery_process.frequency import Frequency, shown
+from celery_process.model import SlotEntry
 from celery_process.process import Process
 from celery_process.stores.base import Danger, Store
 from celery_process.tasks import SWEEP_TASK, publishing, task_names
@@ -143,11 +144,13 @@ def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
 def _beat(process: Process, beats: list[str] | None) -> Finding:
     """Judge beat by the newest slot. A beat that is wedged does not answer either, so that only an answer says more."""
     check, name = f"beat:{process.name}", process.name
-    current = process.dispatch.current()
+    store = process.dispatch.store
+    overrides = store.overrides(name)
+    current = process.in_force(overrides)
     if current is None:
         return Finding(check, True, f"{name} has no schedule.")
-    store = process.dispatch.store
-    newest, slot = next(process.slots(), None), due_slot(process, store.overrides(name).changed_at)
+    newest = newest_slot(process)
+    slot = due_slot(current, newest, overrides.changed_at)
     start = "Start beat if it does not run: celery -A PROJ beat."
     if newest is None or slot is None:
         return Finding(check, True, f"No slot of {name} has come yet.", start)
@@ -169,13 +172,16 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
     return Finding(check, False, said, cure)
 
 
-def due_slot(process: Process, changed_at: datetime | None) -> datetime | None:
+def newest_slot(process: Process) -> SlotEntry | None:
+    """Return the newest entry of the ledger, if there is one."""
+    return next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
+
+
+def due_slot(current: Frequency | None, newest: SlotEntry | None, changed_at: datetime | None) -> datetime | None:
     """Return the slot that comes after the newest in the ledger; None without a schedule, and where none has come yet.
 
     `changed_at`: when the stored settings changed; a schedule that was shortened then owes no slot of before.
     """
-    current = process.dispatch.current()
-    newest = next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
     if current is None or newest is None:
         return None
     return current.occurrences.following(max(newest.slot, changed_at or newest.slot))

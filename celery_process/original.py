@@ -34,14 +34,15 @@ def document(store: Store, process: Process, *, limit: int | None = LIMIT, after
     Each list has at most `limit` items (None: all), in name order, with names after `after`. Where a list was cut, the
     key "next" has the name to give as `after` for what follows; a document without that key is whole from `after` on.
     """
-    state, overrides = process.state(), store.overrides(process.name)
+    stored = store.process(process.name)
+    state = process.state_of(stored)
     found = {on: _items(store, process.name, on, after, limit) for on in WorkList}
     whole: dict[str, Any] = {
         "processName": process.name,
         "instance": state.run.id.partition("-")[2] if state.run else None,
         "scheduleFrequency": duration(state.schedule_frequency),
         "settings": params(state.settings),
-        "settingsTime": timestamp(overrides.changed_at),
+        "settingsTime": timestamp(stored.overrides.changed_at),
         "processStatus": _run(state.run) if state.run else None,
         "aggregateStats": dict(state.aggregate_stats),
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery_process.model import ErrorEntry, Pause, ProcessState, RunStatus
+from celery_process.model import ErrorEntry, Pause, ProcessState, RunStatus, StoredProcess
 from celery_process.process import Process
 from celery_process.states import RunState, WorkList
 from celery_process.tolerance import Tolerance
@@ -118,21 +118,22 @@ def overview(
     )
 
 
-def read_overview(process: Process, *, state: ProcessState | None = None, earlier: Overview | None = None) -> Overview:
+def read_overview(process: Process, *, stored: StoredProcess | None = None, earlier: Overview | None = None) -> Overview:
     """Read the overview of a process: its state, the run before an open one, and once a run how many items are listed.
 
     Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
-    `state` that was read just now is not read again.
+    process that was read just now, `stored`, is not read again.
     """
-    state, store = process.state() if state is None else state, process.dispatch.store
-    now, current = store.now(), process.dispatch.current()
-    run, listed, last_closed = state.run, None, None
+    store = process.dispatch.store
+    stored = store.process(process.name) if stored is None else stored
+    now, current = store.now(), process.in_force(stored.overrides)
+    run, listed, last_closed = stored.run, None, None
     if run is not None and run.state.is_open:
         if earlier is None or earlier.run_id != run.id:
             listed = listed_of(process)
         last_closed = next(iter(store.runs(process.name, before=run.epoch, limit=1)), None)
     return overview(
-        state,
+        process.state_of(stored),
         now,
         tolerance=process.definition.tolerance,
         next_slot=None if current is None else current.occurrences.following(now),

@@ -63,16 +63,17 @@ class Panel:
 
 def read_panel(process: Process, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS) -> Panel:
     """Read the panel of a process; `earlier` as in `read_overview`."""
-    state, store = process.state(), process.dispatch.store
-    overrides = store.overrides(process.name)
+    store = process.dispatch.store
+    stored = store.process(process.name)
+    state = process.state_of(stored)
     return Panel(
-        overview=read_overview(process, state=state, earlier=earlier),
+        overview=read_overview(process, stored=stored, earlier=earlier),
         run=state.run,
         failing=failing(process, state.run) if state.run is not None else (),
         runs=store.runs(process.name, before=None, limit=runs),
         slots=store.slots(process.name, before=None, limit=slots),
-        settings=_settings(state.settings, overrides),
-        overrides=overrides,
+        settings=_settings(state.settings, stored.overrides),
+        overrides=stored.overrides,
         settings_history=settings_history(process),
         aggregate_stats=dict(state.aggregate_stats),
         shared=store.shared,

@@ -12,7 +12,7 @@ from celery_process.definition import Definition, Handler, check_callable, check
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.frequency import Frequency, frequency, from_text
-from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, WorkInfo
+from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
 from celery_process.rules import effective
 from celery_process.states import StopReason, WorkList
 from celery_process.tolerance import exception_classes
@@ -197,6 +197,12 @@ class Process:
             return None
         return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._zone())
 
+    def in_force(self, overrides: Overrides) -> Frequency | None:
+        """Return the schedule in force, given what is stored: an own beat entry, else the override, else the code's."""
+        if overrides.schedule is None or self._owned_by(self) is not None:
+            return self.default_frequency()
+        return from_text(overrides.schedule, minimum=self.definition.min_schedule_frequency, zone=self._zone())
+
     # -- runs
 
     def run_now(self, slot: datetime | None = None, *, by: str = "run_now") -> RunStatus:
@@ -246,8 +252,11 @@ class Process:
 
     def state(self) -> ProcessState:
         """Return the process as it is now: schedule, settings, pause, the open or last run, aggregate stats."""
-        stored = self.dispatch.store.process(self.name)
-        current = self.dispatch.current()
+        return self.state_of(self.dispatch.store.process(self.name))
+
+    def state_of(self, stored: StoredProcess) -> ProcessState:
+        """Return what `state` does, of what was read already."""
+        current = self.in_force(stored.overrides)
         return ProcessState(
             name=self.name,
             schedule_frequency=None if current is None else current.value,

@@ -1,6 +1,6 @@
 """Keeps the rows of a scheduler and the store in agreement: a round every `REFRESH` seconds, in a thread beside beat.
 
-A round is one query for all rows and two reads of the store for each process; where it takes long, the rest until the next
+A round is one query for all rows and one read of the store for each process; where it takes long, the rest until the next
 is longer too.
 """
 
@@ -123,7 +123,7 @@ class Follower:
     def _settle(self, followed: Followed, found: Any) -> None:
         process, row = followed.process, None if found is None else self._rows.read(followed, found)
         stored = process.dispatch.store.process(process.name)
-        current = process.dispatch.current()
+        current = process.in_force(stored.overrides)
         if row is None:
             if process.default_frequency() is not None and current is not None:
                 self._rows.create(followed, current, enabled=stored.paused is None)

@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 
 from celery_process.app import Processes
 from celery_process.exceptions import ProcessError
-from celery_process.health import due_slot
+from celery_process.health import due_slot, newest_slot
 from celery_process.model import ItemCounts, StoredProcess
 from celery_process.process import Process
 from celery_process.states import RunState, SlotEnd
@@ -37,7 +37,7 @@ RECONNECT = 5.0
 
 
 class ProcessCollector(Collector):
-    """Collects from the store: three reads a process and scrape, none of which grows with the number of items.
+    """Collects from the store: two reads a process and scrape, none of which grows with the number of items.
 
     Register it with any registry: `REGISTRY.register(ProcessCollector(processes))`. A scrape that finds the store out of
     reach gives `celery_process_up 0` and nothing else.
@@ -73,7 +73,7 @@ Found = tuple[Process, StoredProcess, timedelta | None]
 
 def _lag(process: Process, stored: StoredProcess, now: datetime) -> timedelta | None:
     """Return how long the slot that should have come by now is overdue; zero where none is; None without a schedule."""
-    due = due_slot(process, stored.overrides.changed_at)
+    due = due_slot(process.in_force(stored.overrides), newest_slot(process), stored.overrides.changed_at)
     return None if due is None else max(now - due, timedelta(0))
 
 
