@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import REMEMBERED, Rows
+from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
 from celery_process.frequency import Frequency, frequency, from_text
 from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Interval, Solar
@@ -117,3 +117,19 @@ class ColumnRows(Rows):
     def held(self, schedule: Frequency) -> Frequency:
         """Return what the columns make of a schedule."""
         return held(schedule)
+
+    def as_read(self, row: Any, schedule: Frequency, changed_at: datetime | None) -> Row:
+        """Return what a row says."""
+        ends = row.one_off or row.expires is not None
+        return Row(row, schedule, row.enabled, agreed_in(row.headers), changed_at, ends=ends)
+
+    def new(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> dict[str, Any]:
+        """Return the columns of a row to be made, but for those that say its schedule."""
+        return {
+            "name": followed.task,
+            "task": followed.task,
+            "enabled": enabled,
+            "description": f"The schedule of the process {followed.process.name}.",
+            "headers": remembering(None, Agreed(self.held(schedule).text, schedule.text, not enabled)),
+            **{key: followed.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
+        }

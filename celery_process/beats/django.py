@@ -59,27 +59,14 @@ class DjangoRows(columns.ColumnRows):
 
     def read(self, followed: Followed, found: Any) -> Row:
         """Return the row of a process."""
-        return Row(
-            found,
-            _frequency(found, followed),
-            found.enabled,
-            columns.agreed_in(found.headers),
-            found.date_changed,
-            ends=found.one_off or found.expires is not None,
-        )
+        return self.as_read(found, _frequency(found, followed), found.date_changed)
 
     def create(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> None:
         """Make the row of a process."""
         try:
             with transaction.atomic():
                 PeriodicTask.objects.create(
-                    name=followed.task,
-                    task=followed.task,
-                    enabled=enabled,
-                    description=f"The schedule of the process {followed.process.name}.",
-                    headers=columns.remembering(None, Agreed(self.held(schedule).text, schedule.text, not enabled)),
-                    **{key: followed.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
-                    **_columns(schedule, followed.zone),
+                    **self.new(followed, schedule, enabled=enabled), **_columns(schedule, followed.zone)
                 )
         except (IntegrityError, ValidationError):
             if not PeriodicTask.objects.filter(name=followed.task).exists():

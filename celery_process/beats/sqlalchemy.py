@@ -65,28 +65,13 @@ class SqlAlchemyRows(columns.ColumnRows):
     def read(self, followed: Followed, found: Any) -> Row:
         """Return the row of a process."""
         row, model = found
-        return Row(
-            row,
-            _frequency(model, followed),
-            row.enabled,
-            columns.agreed_in(row.headers),
-            _aware(row.date_changed),
-            ends=row.one_off or row.expires is not None,
-        )
+        return self.as_read(row, _frequency(model, followed), _aware(row.date_changed))
 
     def create(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> None:
         """Make the row of a process."""
         with self._session() as session:
             kind, model = columns.columns_of(schedule, followed.zone, _finder(session))
-            made = PeriodicTask(
-                name=followed.task,
-                task=followed.task,
-                enabled=enabled,
-                one_off=kind == "clocked",
-                description=f"The schedule of the process {followed.process.name}.",
-                headers=columns.remembering(None, Agreed(self.held(schedule).text, schedule.text, not enabled)),
-                **{key: followed.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
-            )
+            made = PeriodicTask(**self.new(followed, schedule, enabled=enabled), one_off=kind == "clocked")
             made.schedule_model = model
             session.add(made)
             try:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.contrib.django.store import TABLE_PREFIX
@@ -17,36 +18,35 @@ from celery_process.stores.sql.migrations import step
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction, utc_now
 
-
-def upgrade(number: int) -> Callable[[Any, Any], None]:
-    """Return the step to a version of the tables, for `RunPython`; tables of that version are taken over."""
-
-    def forwards(_: Any, editor: Any) -> None:
-        if editor.connection.vendor not in URLS:
-            return  # a database that the store cannot be on
-        with joined(editor.connection.alias) as conn:
-            step(Transaction(conn, Tables(TABLE_PREFIX), utc_now), number)
-
-    return forwards
+Operation = Callable[[Any, Any], None]
+"""What `RunPython` takes."""
 
 
-def downgrade(number: int, *nouns: str) -> Callable[[Any, Any], None]:
+def _operation(change: Callable[[Connection, Tables], object]) -> Operation:
+    """Return a change of the tables as an operation, which does nothing on a database that the store cannot be on."""
+
+    def operation(_: Any, editor: Any) -> None:
+        if editor.connection.vendor in URLS:
+            with joined(editor.connection.alias) as conn:
+                change(conn, Tables(TABLE_PREFIX))
+
+    return operation
+
+
+def upgrade(number: int) -> Operation:
+    """Return the step to a version of the tables; tables of that version are taken over."""
+    return _operation(lambda conn, tables: step(Transaction(conn, tables, utc_now), number))
+
+
+def downgrade(number: int, *nouns: str) -> Operation:
     """Return the way back from a version that made tables, named without their prefix."""
 
-    def backwards(_: Any, editor: Any) -> None:
-        if editor.connection.vendor not in URLS:
-            return
-        tables = Tables(TABLE_PREFIX)
-        with joined(editor.connection.alias) as conn:
-            tables.metadata.drop_all(conn, [tables.metadata.tables[f"{TABLE_PREFIX}{noun}"] for noun in nouns])
-            conn.execute(sa.update(tables.meta).where(tables.meta.c.number == number).values(number=number - 1))
+    def change(conn: Connection, tables: Tables) -> None:
+        tables.metadata.drop_all(conn, [tables.metadata.tables[f"{TABLE_PREFIX}{noun}"] for noun in nouns])
+        conn.execute(sa.update(tables.meta).where(tables.meta.c.number == number).values(number=number - 1))
 
-    return backwards
+    return _operation(change)
 
 
-def drop(_: Any, editor: Any) -> None:
-    """Drop all tables: the way back from version 1."""
-    if editor.connection.vendor not in URLS:
-        return
-    with joined(editor.connection.alias) as conn:
-        Tables(TABLE_PREFIX).metadata.drop_all(conn)
+drop = _operation(lambda conn, tables: tables.metadata.drop_all(conn))
+"""Drops all tables: the way back from version 1."""
