@@ -83,8 +83,10 @@ def _insert_missing(conn: Connection, table: sa.Table, rows: Sequence[Values]) -
     """Insert the rows whose key is not there; return the keys that were there, which are locked now."""
     seen = _there(conn, table, rows)
     if len(seen) < len(rows) and "fence" in table.info:
-        _wait_at(conn, table.info["fence"], f"{table.name} of {rows[0]['process']}")
-        seen = _there(conn, table, rows)
+        # A view from before the wait does not show what came meanwhile; to insert that again is to hold a shared lock on it,
+        # and whoever waits for it too is waited for.
+        late = _wait_at(conn, table.info["fence"], f"{table.name} of {rows[0]['process']}")
+        seen = _there(conn, table, rows, lock=late)
     # Locked only where it was seen: to lock what is not there is to lock the gap in which others insert.
     there = _there(conn, table, [row for row in rows if _key_of(table, row) in seen], lock=True) if seen else seen
     if not _inserted(conn, table, [row for row in rows if _key_of(table, row) not in there]):
@@ -95,14 +97,16 @@ def _insert_missing(conn: Connection, table: sa.Table, rows: Sequence[Values]) -
     return there
 
 
-def _wait_at(conn: Connection, fence: sa.Table, name: str) -> None:
-    """Lock a row, which is made if need be, to the end of the transaction.
+def _wait_at(conn: Connection, fence: sa.Table, name: str) -> bool:
+    """Lock a row, which is made if need be, to the end of the transaction; return whether others came since its view.
 
     Whoever inserts what is there already is left with a shared lock on it; two of them would wait for each other. So
-    those who bring new names of one process go one after the other.
+    those who bring new names of one process go one after the other, and count themselves.
     """
-    row = {"name": name, "number": 0}
-    conn.execute(mysql.insert(fence).values(**row).on_duplicate_key_update(number=fence.c.number))
+    number = sa.select(fence.c.number).where(fence.c.name == name)
+    seen, row = conn.execute(number).scalar(), {"name": name, "number": 0}
+    conn.execute(mysql.insert(fence).values(**row).on_duplicate_key_update(number=fence.c.number + 1))
+    return bool(conn.execute(number.with_for_update()).scalar() != (0 if seen is None else seen + 1))
 
 
 def _there(conn: Connection, table: sa.Table, rows: Sequence[Values], *, lock: bool = False) -> set[Key]:
