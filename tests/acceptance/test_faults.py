@@ -26,6 +26,7 @@ def test_an_item_of_a_killed_worker_runs_again(celery_setup, processes, nodes, e
     run = export.run_now()
     wait_for(lambda: evidence.starts(item="b"), what="the item that waits")
     wait_for(lambda: len(evidence.ends()) == 2, what="the items that do not wait")
+    wait_for(lambda: export.state().run.counts.completed == 2, what="their reports")  # else they rightly run again
 
     celery_setup.worker.kill()
     killed_at = time.monotonic()

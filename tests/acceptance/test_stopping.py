@@ -57,7 +57,7 @@ def test_a_pause_lets_nothing_begin_and_resume_goes_on(celery_setup, processes, 
 def test_a_cancelled_run_is_redriven_for_what_it_left(celery_setup, processes, evidence, command):
     """`process cancel` ends a run INCOMPLETE; `process redrive` runs what did not complete, and nothing twice."""
     mirror = processes["mirror"]
-    names = [f"page-{number:02}" for number in range(30)]
+    names = [f"page-{number:02}" for number in range(100)]  # more than are over when the command has begun
     mirror.register_works({name: {"seconds": 0.2} for name in names})
     assert command("run", "mirror").status == 0
     wait_for(lambda: len(evidence.ends()) >= 4, what="the first items")
