@@ -80,12 +80,7 @@ def _running(command: list[str], folder: Path, client: Any, answer: Any) -> Iter
         _wait(server, client, folder)
         yield answer
     finally:
-        server.terminate()
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        _servers().end(server)
 
 
 def _wait(server: subprocess.Popen[bytes], client: Any, folder: Path) -> None:

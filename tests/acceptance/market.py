@@ -15,6 +15,8 @@ from typing import Any
 
 from celery_process import Process, Processes
 
+from .waiting import end
+
 HERE = Path(__file__).parents[2]
 APP = "tests.acceptance.apps.bazaar"
 
@@ -69,15 +71,7 @@ class Market:
         return json.loads(self.desk.stdout.readline())
 
     def end(self, *programs: subprocess.Popen[Any]) -> None:
-        chosen = programs or tuple(self.running)
-        for program in chosen:
-            program.terminate()
-        for program in chosen:
-            try:
-                program.wait(10)
-            except subprocess.TimeoutExpired:
-                program.kill()
-                program.wait()
+        end(*(programs or self.running))
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from celery import Celery
 
 from celery_process import Processes
 
+from .local.ports import free_port
 from .waiting import wait_for
-from .watching import Stage, free_port
+from .watching import Stage
 
 PROJECT = Path(__file__).parent / "apps" / "office"
 USER, PASSWORD = "ann", "a long word"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from celery_process import Process
 from celery_process.model import RunStatus
@@ -56,3 +57,15 @@ def wait_for_quiet(process: Process, *, within: float = 90) -> list[RunStatus]:
         return found if sorted(before) == sorted(run.id for run in found) else None
 
     return wait_for(quiet, within=within, what=f"{process.name} to be quiet")
+
+
+def end(*programs: subprocess.Popen[Any]) -> None:
+    """End programs, all at once, and wait for it; what does not end by itself is killed."""
+    for program in programs:
+        program.terminate()
+    for program in programs:
+        try:
+            program.wait(15)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.wait()

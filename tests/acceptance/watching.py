@@ -6,8 +6,6 @@ import base64
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -22,7 +20,8 @@ from typing import Any
 
 from celery_process import Processes
 
-from .waiting import wait_for
+from .local.ports import free_port
+from .waiting import end, wait_for
 
 APP = Path(__file__).parent / "apps" / "watched.py"
 
@@ -118,12 +117,7 @@ class Stage:
         try:
             yield file
         finally:
-            started.send_signal(signal.SIGTERM)
-            try:
-                started.wait(15)
-            except subprocess.TimeoutExpired:
-                started.kill()
-                started.wait()
+            end(started)
 
     @contextmanager
     def worker(self) -> Iterator[None]:
@@ -151,10 +145,3 @@ class Stage:
 
             wait_for(answers, what=f"Flower; {log}")
             yield flower
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
