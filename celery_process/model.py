@@ -266,6 +266,7 @@ class ItemReport:
     """What the holder of a claim reports. `sequence` rises with each report of an attempt; an older one writes nothing.
 
     The two versions are those that the handler works with; a newer one in the store is answered Merged, until reported.
+    `attempt` is that of the claim: by it a repeated outcome is known whose item went when its page was folded.
     """
 
     name: str
@@ -274,6 +275,7 @@ class ItemReport:
     params_version: int
     settings_version: int
     outcome: WorkState | None = None
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,12 +294,14 @@ class ItemAnswer:
 class Reported:
     """The answer to `report` and `release`.
 
-    `stopping`: this call made the run ABORTING, so its pending items are to be cancelled. `page_closed`: it closed a
-    page, so another may be opened. `run`: it closed the run, whose end is to be told.
+    `stopping`: this call made the run ABORTING, so its pending items are to be cancelled. `aborting`: the run is, by
+    whomever, so nothing more of it is to be started. `page_closed`: the call closed a page, so another may be opened.
+    `run`: it closed the run, whose end is to be told.
     """
 
     items: tuple[ItemAnswer, ...] = ()
     stopping: bool = False
+    aborting: bool = False
     page_closed: bool = False
     run: RunStatus | None = None
 

@@ -293,7 +293,9 @@ class Work:
             run_error_count=self._run_error_count,
         )
         answer = self._report(
-            ItemReport(self.name, self._sequence, totals, self._params_version, self._settings_version, outcome)
+            ItemReport(
+                self.name, self._sequence, totals, self._params_version, self._settings_version, outcome, self.attempt
+            )
         )
         if answer.progress in (Progress.ABORTED, Progress.CONFLICT, Progress.COMPLETED):
             self._word = answer.progress

@@ -45,7 +45,9 @@ class Holder:
             tuple(ErrorEntry(f"run error {index}", at) for index in range(min(self.run_errors, 25))),
             self.run_errors,
         )
-        return ItemReport(name, self.sequence, totals, self.claim.params_version, self.claim.settings_version, outcome)
+        return ItemReport(
+            name, self.sequence, totals, self.claim.params_version, self.claim.settings_version, outcome, self.claim.attempt
+        )
 
 
 @dataclass

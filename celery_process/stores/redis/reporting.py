@@ -40,7 +40,8 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
         answers += [_answer(one, words, of_run) for one, words in zip(given, said, strict=True)]
         stopping = stopping or bool(aborted)
         settled |= settle_all(client, "report", key, due)
-    return Reported(tuple(answers), stopping and settled.run is None, settled.page_closed, settled.run)
+    stopping = stopping and settled.run is None
+    return Reported(tuple(answers), stopping, page_closed=settled.page_closed, run=settled.run)
 
 
 def _arguments(report: ItemReport) -> Iterator[Any]:

@@ -58,7 +58,7 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
     for page in written.pages:
         settled |= settle(db, "report", key, page)
     stopping = written.stopping and settled.run is None
-    return Reported(written.answers, stopping, settled.page_closed, settled.run)
+    return Reported(written.answers, stopping, page_closed=settled.page_closed, run=settled.run)
 
 
 def _report(tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: str, lease: timedelta) -> Written:

@@ -97,6 +97,7 @@ class Held:
             params_version=self.claim.params_version,
             settings_version=self.claim.settings_version,
             outcome=outcome,
+            attempt=self.claim.attempt,
         )
 
     def send(self, report: ItemReport, *, token: str | None = None) -> Reported:
