@@ -1,0 +1,77 @@
+"""S9: how often an item meets its store. Counts, not times: the run is eager, in this process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+
+from benchmarks import servers
+from benchmarks.figures import Figure, Options, spread
+from celery_process import Processes, Store
+from celery_process.stores import base
+
+OPERATIONS = sorted({name for part in (base.Runs, base.Items, base.Reads) for name in part.__abstractmethods__})
+
+
+class Calls:
+    """A count of a store's operations and of the round trips of redis-py that they take."""
+
+    def __init__(self, store: Store) -> None:
+        self.operations: Counter[str] = Counter()
+        self.trips = 0
+        for name in OPERATIONS:
+            setattr(store, name, self._counted(name, getattr(store, name)))
+
+    def _counted(self, name: str, operation: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.operations[name] += 1
+            return operation(*arguments, **more)
+
+        return call
+
+
+def _calls(store: str, *, number: int, size: int) -> tuple[Calls, int]:
+    """Return the calls of a whole run of `number` items, `size` a message, and its round trips."""
+    from redis.connection import AbstractConnection  # noqa: PLC0415 - the driver is the store's
+
+    app = Celery("calls", broker="memory://", set_as_current=False)
+    app.conf.update(task_always_eager=True, process_backend=store, process_key_prefix=f"calls-{size}:")
+    processes = Processes(app)
+
+    @processes.process("counted", schedule=None, batch_size=size)
+    def counted(work: Any) -> None:
+        work.add_stats("items")
+
+    counted.register_works({f"item-{item:07}": None for item in range(number)})
+    calls = Calls(processes.store)
+    sent = AbstractConnection.send_packed_command
+
+    def send(connection: Any, *arguments: Any, **more: Any) -> Any:
+        calls.trips += 1
+        return sent(connection, *arguments, **more)
+
+    AbstractConnection.send_packed_command = send
+    try:
+        counted.run_now()
+    finally:
+        AbstractConnection.send_packed_command = sent
+        processes.store.close()
+    return calls, calls.trips
+
+
+def store_calls(options: Options) -> list[Figure]:
+    """S9: store calls and round trips an item."""
+    number = options.size(2_000, 400)
+    figures = []
+    with servers.redis() as redis:
+        for size, goal in ((1, 2.2), (100, 0.05)):
+            calls, trips = _calls(f"{redis}/1", number=number, size=size)
+            total = sum(calls.operations.values())
+            figures.append(spread("S9", f"store calls an item, {size} a message", [total / number], most=goal))
+            figures.append(spread("S9", f"round trips an item, {size} a message", [trips / number]))
+            for name, count in calls.operations.most_common(3):
+                figures.append(spread("S9", f"of these {name}, {size} a message", [count / number]))
+    return figures
