@@ -10,6 +10,7 @@ from celery import Celery
 
 from benchmarks import servers
 from benchmarks.figures import Figure, Options, spread
+from benchmarks.trips import round_trips
 from celery_process import Processes, Store
 from celery_process.stores import base
 
@@ -17,11 +18,10 @@ OPERATIONS = sorted({name for part in (base.Runs, base.Items, base.Reads) for na
 
 
 class Calls:
-    """A count of a store's operations and of the round trips of redis-py that they take."""
+    """A count of a store's operations."""
 
     def __init__(self, store: Store) -> None:
         self.operations: Counter[str] = Counter()
-        self.trips = 0
         for name in OPERATIONS:
             setattr(store, name, self._counted(name, getattr(store, name)))
 
@@ -35,8 +35,6 @@ class Calls:
 
 def _calls(store: str, *, number: int, size: int) -> tuple[Calls, int]:
     """Return the calls of a whole run of `number` items, `size` a message, and its round trips."""
-    from redis.connection import AbstractConnection  # noqa: PLC0415 - the driver is the store's
-
     app = Celery("calls", broker="memory://", set_as_current=False)
     app.conf.update(task_always_eager=True, process_backend=store, process_key_prefix=f"calls-{size}:")
     processes = Processes(app)
@@ -47,19 +45,10 @@ def _calls(store: str, *, number: int, size: int) -> tuple[Calls, int]:
 
     counted.register_works({f"item-{item:07}": None for item in range(number)})
     calls = Calls(processes.store)
-    sent = AbstractConnection.send_packed_command
-
-    def send(connection: Any, *arguments: Any, **more: Any) -> Any:
-        calls.trips += 1
-        return sent(connection, *arguments, **more)
-
-    AbstractConnection.send_packed_command = send
-    try:
+    with round_trips() as trips:
         counted.run_now()
-    finally:
-        AbstractConnection.send_packed_command = sent
-        processes.store.close()
-    return calls, calls.trips
+    processes.store.close()
+    return calls, trips.number
 
 
 def store_calls(options: Options) -> list[Figure]:

@@ -1,0 +1,33 @@
+"""How many round trips redis-py makes: a command or a pipeline is sent in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Trips:
+    """What was counted so far."""
+
+    number: int = 0
+
+
+@contextmanager
+def round_trips() -> Iterator[Trips]:
+    """Count what this process sends while the block runs."""
+    from redis.connection import AbstractConnection  # noqa: PLC0415 - the driver is the store's
+
+    trips, sent = Trips(), AbstractConnection.send_packed_command
+
+    def send(connection: Any, *arguments: Any, **more: Any) -> Any:
+        trips.number += 1
+        return sent(connection, *arguments, **more)
+
+    AbstractConnection.send_packed_command = send
+    try:
+        yield trips
+    finally:
+        AbstractConnection.send_packed_command = sent
