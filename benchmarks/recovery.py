@@ -23,7 +23,7 @@ def _waited(options: Options, *, lease: float, sweep: float) -> float:
         starts = Path(os.environ.setdefault("BENCHMARKS_STARTS", f"/tmp/benchmarks-starts-{os.getpid()}"))  # noqa: S108
         starts.write_text("")
         broker, store = options.broker or f"{redis}/0", options.store or f"{redis}/1"
-        with bench(broker=broker, store=store, results=f"{redis}/2", **more) as at:
+        with bench(broker=broker, store=store, results=f"{redis}/2", more=more) as at:
             at.app.processes["lost"].register_work("item")
             at.app.processes["lost"].run_now()
             _wait_for(starts, 1)

@@ -29,7 +29,14 @@ def _number(value: float | None) -> str:
 def _cells(figure: Mapping[str, Any]) -> tuple[str, ...]:
     range_ = "" if figure["low"] is None else f"{_number(figure['low'])} – {_number(figure['high'])}"
     met = "" if figure["met"] is None else "yes" if figure["met"] else "no"
-    return figure["measure"], figure["what"], f"{_number(figure['value'])} {figure['unit']}".strip(), range_, figure["goal"], met
+    return (
+        figure["measure"],
+        figure["what"],
+        f"{_number(figure['value'])} {figure['unit']}".strip(),
+        range_,
+        figure["goal"],
+        met,
+    )
 
 
 def table(figures: Sequence[Figure]) -> str:

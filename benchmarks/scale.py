@@ -74,7 +74,7 @@ class Sampler(threading.Thread):
 
 
 def run_bytes(client: Any, prefix: str, process: str) -> int:
-    """Return the bytes of the keys of a process's runs; the others are its registry."""
+    """Return the bytes of the keys of a process's runs; those of a run, its items and pages."""
     pattern = f"{prefix}{{{quote(process, safe='')}}}:r:*"
     return sum(int(client.memory_usage(key, samples=50) or 0) for key in client.scan_iter(pattern, count=1_000))
 

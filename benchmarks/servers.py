@@ -72,9 +72,9 @@ def postgresql() -> Iterator[str]:
         if other:
             shutil.chown(folder, "nobody", "nogroup")
         data, port = folder / "data", _free_port()
-        arguments = ["-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        arguments = ["-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
         subprocess.run([programs / "initdb", *arguments], check=True, capture_output=True, cwd=folder, **other)
-        arguments = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "max_connections=250"]
+        arguments = ["-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-c", "max_connections=250"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen([programs / "postgres", *arguments], stdout=log, stderr=log, cwd=folder, **other)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-
 from benchmarks import servers
 from benchmarks.figures import Figure, Options, spread
 from benchmarks.trips import round_trips

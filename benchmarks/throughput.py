@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 import click
@@ -95,7 +95,12 @@ def run(at: Bench, process: str, number: int) -> float:
 
 
 def _compare(
-    measure: str, options: Options, *, store: str, process: str, ways: dict[str, tuple[Callable[[Bench, int], float], float | None]]
+    measure: str,
+    options: Options,
+    *,
+    store: str,
+    process: str,
+    ways: Mapping[str, tuple[Callable[[Bench, int], float], float | None]],
 ) -> list[Figure]:
     number = options.size({"S1": 10_000}.get(measure, 100_000), 500)
     # A chord of as many items takes minutes and its rate does not rise with them.

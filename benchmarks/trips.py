@@ -18,16 +18,17 @@ class Trips:
 @contextmanager
 def round_trips() -> Iterator[Trips]:
     """Count what this process sends while the block runs."""
-    from redis.connection import AbstractConnection  # noqa: PLC0415 - the driver is the store's
+    from redis import connection as driver  # noqa: PLC0415 - it is the store's
 
-    trips, sent = Trips(), AbstractConnection.send_packed_command
+    of: Any = driver.AbstractConnection
+    trips, sent = Trips(), of.send_packed_command
 
     def send(connection: Any, *arguments: Any, **more: Any) -> Any:
         trips.number += 1
         return sent(connection, *arguments, **more)
 
-    AbstractConnection.send_packed_command = send
+    of.send_packed_command = send
     try:
         yield trips
     finally:
-        AbstractConnection.send_packed_command = sent
+        of.send_packed_command = sent

@@ -9,17 +9,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from uuid import uuid4
 
 import click
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Bench:
         return int(self.app.counter.total())
 
 
-def environment(folder: Path, *, broker: str, store: str, results: str, **more: str) -> dict[str, str]:
+def environment(folder: Path, *, broker: str, store: str, results: str, more: Mapping[str, str]) -> dict[str, str]:
     """Return what the app reads, with names of its own on servers that others may use."""
     from benchmarks.app import new_counter  # noqa: PLC0415 - the app reads the environment when it is imported
 
@@ -53,11 +54,13 @@ def environment(folder: Path, *, broker: str, store: str, results: str, **more: 
 
 
 @contextmanager
-def bench(*, broker: str, store: str, results: str, concurrency: int = 2, **more: str) -> Iterator[Bench]:
+def bench(
+    *, broker: str, store: str, results: str, concurrency: int = 2, more: Mapping[str, str] = NOTHING
+) -> Iterator[Bench]:
     """Give the app on these servers with a prefork worker that is ready."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
         folder = Path(name)
-        settings = environment(folder, broker=broker, store=store, results=results, **more)
+        settings = environment(folder, broker=broker, store=store, results=results, more=more)
         os.environ.update(settings)
         import benchmarks.app  # noqa: PLC0415 - it reads the environment just set
 
