@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from benchmarks import report
+from benchmarks import profiling, report
 from benchmarks.figures import Figure, Options
 from benchmarks.measures import MEASURES
+from benchmarks.plot import plot
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -22,6 +23,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--slow", is_flag=True, help="Measure what takes minutes too.")
 @click.option("--json", "json_file", type=FILE, help="Write figures, versions and machine to a file.")
 @click.option("--markdown", "markdown_file", type=FILE, help="Print such a file as a table for the docs.")
+@click.option("--plot", "picture", type=FILE, help="Draw what runs of 1,000 to 1,000,000 items take, as PNG.")
+@click.option("--profile", type=click.Choice(["cprofile", "py-spy"]), help="Say where the time of the measures goes.")
 @click.option("--broker", help="URL of the broker, instead of a Redis started here.")
 @click.option("--store", help="URL of the store, instead of a server started here.")
 def main(
@@ -34,6 +37,8 @@ def main(
     slow: bool,
     json_file: Path | None,
     markdown_file: Path | None,
+    picture: Path | None,
+    profile: str | None,
     broker: str | None,
     store: str | None,
 ) -> None:
@@ -49,6 +54,16 @@ def main(
     if unknown:
         raise click.UsageError(f"No measure {', '.join(unknown)}; there are {', '.join(MEASURES)}.")
     options = Options(items=items, rounds=rounds, quick=quick, slow=slow, broker=broker, store=store)
+    if picture:
+        plot(picture, options)
+        return
+    if profile == "py-spy":
+        profiling.py_spy([*names, *(["--quick"] if quick else []), *(["--items", str(items)] if items else [])])
+        return
+    if profile == "cprofile":
+        for name in names or ("S1",):
+            profiling.cprofile(name, options)
+        return
     figures: list[Figure] = []
     for name in names or MEASURES:
         click.echo(f"{name} …", err=True)

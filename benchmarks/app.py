@@ -70,19 +70,19 @@ def _count(number: int) -> None:
         counter.add(number)
 
 
-@app.task(name="benchmarks.noop")
+@app.task(name="benchmarks.noop", shared=False)
 def noop(number: int) -> None:
     """Do nothing, once."""
     _count(1)
 
 
-@app.task(name="benchmarks.kept", ignore_result=False)
+@app.task(name="benchmarks.kept", shared=False, ignore_result=False)
 def kept(number: int) -> int:
     """Do nothing, and leave a result for the chord."""
     return number
 
 
-@app.task(name="benchmarks.body")
+@app.task(name="benchmarks.body", shared=False)
 def body(results: Any) -> None:
     """Say that the chord fired."""
     _count(1)

@@ -33,7 +33,7 @@ class Calls:
         return call
 
 
-def _calls(store: str, *, number: int, size: int) -> tuple[Calls, int]:
+def run_eagerly(store: str, *, number: int, size: int) -> tuple[Calls, int]:
     """Return the calls of a whole run of `number` items, `size` a message, and its round trips."""
     app = Celery("calls", broker="memory://", set_as_current=False)
     app.conf.update(task_always_eager=True, process_backend=store, process_key_prefix=f"calls-{size}:")
@@ -43,6 +43,7 @@ def _calls(store: str, *, number: int, size: int) -> tuple[Calls, int]:
     def counted(work: Any) -> None:
         work.add_stats("items")
 
+    processes.migrate()
     counted.register_works({f"item-{item:07}": None for item in range(number)})
     calls = Calls(processes.store)
     with round_trips() as trips:
@@ -57,7 +58,7 @@ def store_calls(options: Options) -> list[Figure]:
     figures = []
     with servers.redis() as redis:
         for size, goal in ((1, 2.2), (100, 0.05)):
-            calls, trips = _calls(f"{redis}/1", number=number, size=size)
+            calls, trips = run_eagerly(f"{redis}/1", number=number, size=size)
             total = sum(calls.operations.values())
             figures.append(spread("S9", f"store calls an item, {size} a message", [total / number], most=goal))
             figures.append(spread("S9", f"round trips an item, {size} a message", [trips / number]))

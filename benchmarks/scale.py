@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 from urllib.parse import quote
 
@@ -15,8 +16,9 @@ from redis import Redis
 from benchmarks import servers
 from benchmarks.figures import Figure, Options, spread
 from benchmarks.throughput import register, run
+from benchmarks.trips import round_trips
 from benchmarks.workers import Bench, bench
-from celery_process import Processes
+from celery_process import Processes, Progress
 
 PERIOD = 0.1
 
@@ -111,20 +113,25 @@ def scale(options: Options) -> list[Figure]:
     ]
 
 
-def _progress(url: str, number: int) -> list[float]:
-    """Return the milliseconds of writing `progress` in a run over `number` items."""
+def _progress(url: str, number: int) -> tuple[list[float], list[float]]:
+    """Return the milliseconds and the bytes sent of writing `progress` in a run over `number` items."""
     app = Celery("progress", broker="memory://", set_as_current=False)
     app.conf.update(task_always_eager=True, process_backend=url, process_key_prefix=f"progress-{number}:")
     processes = Processes(app)
     times: list[float] = []
+    sizes: list[float] = []
 
     @processes.process("progressing", schedule=None, progress_frequency=0.001)
     def progressing(work: Any) -> None:
         for _ in range(200 if work.name == "item-0000000" else 0):
             time.sleep(0.002)
-            begin = time.perf_counter()
-            work.progress()
-            times.append((time.perf_counter() - begin) * 1_000)
+            with round_trips() as trips:
+                begin = time.perf_counter()
+                said = work.progress()
+                took = time.perf_counter() - begin
+            if said is Progress.UPDATED:
+                times.append(took * 1_000)
+                sizes.append(trips.size)
         if work.name == "item-0000000":
             progressing.cancel_run()
 
@@ -133,14 +140,19 @@ def _progress(url: str, number: int) -> list[float]:
         progressing.register_works(dict.fromkeys(names[first : first + 5_000]))
     progressing.run_now()
     processes.store.close()
-    return times
+    return times, sizes
 
 
 def progress(options: Options) -> list[Figure]:
     """S6: the time of one writing `progress()` in a run of 1,000 and in one of 100,000 items."""
     small, large = (50, 500) if options.quick else (1_000, options.items or 100_000)
     with servers.redis() as redis:
-        few, many = _progress(f"{redis}/1", small), _progress(f"{redis}/1", large)
+        (few, fewer), (many, more) = _progress(f"{redis}/1", small), _progress(f"{redis}/1", large)
     figures = [spread("S6", f"{small:,} items", few, unit="ms"), spread("S6", f"{large:,} items", many, unit="ms")]
     ratio = figures[1].value / figures[0].value
-    return [*figures, spread("S6", f"{large:,} : {small:,}", [ratio], unit="×", most=1.1)]
+    size = median(more) / median(fewer)
+    return [
+        *figures,
+        spread("S6", f"{large:,} : {small:,}", [ratio], unit="×", most=1.1),
+        spread("S6", "bytes sent", [size], unit="×", most=1.1),
+    ]

@@ -13,6 +13,7 @@ class Trips:
     """What was counted so far."""
 
     number: int = 0
+    size: int = 0
 
 
 @contextmanager
@@ -23,9 +24,10 @@ def round_trips() -> Iterator[Trips]:
     of: Any = driver.AbstractConnection
     trips, sent = Trips(), of.send_packed_command
 
-    def send(connection: Any, *arguments: Any, **more: Any) -> Any:
+    def send(connection: Any, command: Any, **more: Any) -> Any:
         trips.number += 1
-        return sent(connection, *arguments, **more)
+        trips.size += sum(len(part) for part in command)
+        return sent(connection, command, **more)
 
     of.send_packed_command = send
     try:
