@@ -15,6 +15,8 @@ from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopR
 from celery_process.tolerance import Tolerance
 from celery_process.values import Number, add_stats, decode, encode
 
+Cursor = tuple[WorkList, str]
+"""Where the walk of a run stands: the list, and the last name taken from it."""
 CLOCK_FAULT = timedelta(hours=1)
 """A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
 MAX_BACKOFF = timedelta(hours=1)
@@ -119,6 +121,32 @@ def claim_answer(
     return ClaimAnswer.CLAIMED if listed else ClaimAnswer.REMOVED
 
 
+def walk_over(state: RunState, cursor: Cursor | None) -> bool:
+    """Whether a run enlists nothing more: its cursor is at the end (None), or it was stopped."""
+    return cursor is None or state is not RunState.ACTIVE
+
+
+def walked(cursor: Cursor | None, on: WorkList, name: str) -> bool:
+    """Whether a run whose cursor stands there has passed a name of a list. The active list comes first."""
+    if cursor is None:
+        return True
+    at, last = cursor
+    return name <= last if at is on else at is WorkList.CLEANUP and on is WorkList.ACTIVE
+
+
+def kept_after_fold(item: ItemState, outcome: WorkState | None) -> bool:
+    """Whether an item outlives its page; one that completed leaves its status alone behind, and the run stays flat."""
+    return (item, outcome) != (ItemState.DONE, WorkState.COMPLETED)
+
+
+def was_reported(outcome: WorkState | None, attempt: int, ended: int | None) -> bool:
+    """Whether a report repeats the outcome of an item that is not kept.
+
+    `ended`: the attempt by its status, None where that is not of this run. Only the holder of an attempt reports it.
+    """
+    return outcome is not None and attempt > 0 and attempt == ended
+
+
 def new_errors(before: Totals, after: Totals) -> tuple[int, int]:
     """Return how many errors of the item and of the run a report adds; never negative."""
     return max(after.error_count - before.error_count, 0), max(after.run_error_count - before.run_error_count, 0)
@@ -177,7 +205,7 @@ def item_stats(item: ItemState, outcome: WorkState | None, on: WorkList, totals:
 
 
 def closing(state: RunState, reason: str, lost: int) -> tuple[RunState, str]:
-    """Return how a run ends whose cursor is at its end and that has no open page."""
+    """Return how a run ends that enlists nothing more and has no open page."""
     if state is RunState.ABORTING:
         return (RunState.ABORTED if reason == StopReason.ABORTED else RunState.INCOMPLETE), reason
     return (RunState.INCOMPLETE, REASON_LOST) if lost else (RunState.COMPLETED, "")

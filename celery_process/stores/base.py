@@ -118,6 +118,7 @@ class Runs(ABC):
     def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:
         """Start a new generation of a closed run's slot over its items that did not complete and are still registered.
 
+        It completed in a run of the chain that walked past it (`rules.walked`) and keeps no item of it, or a completed one.
         Raises `RunNotFound`, and `RunPurged` where its items are no longer kept.
         """
 
@@ -129,6 +130,7 @@ class Runs(ABC):
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:
         """Stop an open run: nothing new starts, what is pending is cancelled; return the run if this call closed it.
 
+        The cursor stays, so that a redrive knows what was never enlisted; a run that is not ACTIVE enlists nothing.
         With SUPERSEDED the claimed items are cancelled as well and their holders are answered Conflict, so that the run
         is closed when the call returns. The first reason stands.
         """
@@ -156,8 +158,9 @@ class Items(ABC):
     def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:
         """Enlist the next names of the run, if the window has room; the names are the caller's to publish.
 
-        A repeat with the same token returns the same page. At the end of both lists, with no page open, the call closes
-        the run. The cleanup list begins when no page of the active list is open (WAITING until then).
+        A repeat with the token of an open page returns the same page; the token of a folded page is as good as new. At the
+        end of both lists, with no page open, the call closes the run. The cleanup list begins when no page of the active
+        list is open (WAITING until then).
         """
 
     @abstractmethod
@@ -171,6 +174,7 @@ class Items(ABC):
         """Take the right to work on items, one answer a name in the order given; a repeat with the token is CLAIMED again.
 
         An item whose name left the list it was enlisted from is REMOVED; one that meets a pause is noted as unpublished.
+        A name that has no item but a status of this run is DONE.
         """
 
     @abstractmethod
@@ -178,7 +182,8 @@ class Items(ABC):
         """Write the totals of claimed items, extend their leases, and end those with an outcome.
 
         Errors beyond the tolerance make the run ABORTING in the same transaction. A clean cleanup of a registration
-        that did not change since drops the item in it too. An older sequence writes nothing.
+        that did not change since drops the item in it too. An older sequence writes nothing. Once its page is folded, an
+        item that completed is no longer kept: its last report is known by its attempt, which the status of this run has.
         """
 
     @abstractmethod

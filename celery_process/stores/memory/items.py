@@ -17,7 +17,6 @@ from celery_process.states import (
     RunState,
     StopReason,
     WorkList,
-    WorkState,
 )
 from celery_process.stores.base import Items
 from celery_process.stores.memory import rows
@@ -39,10 +38,10 @@ class MemoryItems(MemoryBase, Items):
             row, now, found = self._of(process), self.now(), self._run(process, run)
             if found is None:
                 return Page(PageAnswer.CLOSED)
-            mine = next((page for page in found.pages if page.token == token), None)
+            mine = next((page for page in found.pages.values() if page.token == token), None)
             if mine is not None:
                 return Page(PageAnswer.OPENED, mine.on, mine.names)
-            if found.state is not RunState.ACTIVE or found.cursor is None:
+            if rules.walk_over(found.state, found.cursor):
                 closed = close_run(row, found, now)
                 return Page(PageAnswer.CLOSED, run=found.status() if closed else None)
             if row.paused is not None:
@@ -55,7 +54,7 @@ class MemoryItems(MemoryBase, Items):
                 names = self._next_names(row, found, on, after, size)
                 if names:
                     return self._enlist(row, found, on, names, token)
-                if on is WorkList.ACTIVE and found.open_pages:
+                if on is WorkList.ACTIVE and found.pages:
                     return Page(PageAnswer.WAITING)
                 found.cursor = (WorkList.CLEANUP, "") if on is WorkList.ACTIVE else None
             closed = close_run(row, found, now)
@@ -63,24 +62,20 @@ class MemoryItems(MemoryBase, Items):
 
     def _next_names(self, row: rows.Process, run: rows.Run, on: WorkList, after: str, size: int) -> tuple[str, ...]:
         def wanted(name: str, work: rows.Work) -> bool:
-            status = row.statuses.get(name)
             return (
                 name > after
                 and work.on is on
                 and work.listed_at <= run.listed_before
                 and name not in run.items
-                and (status is None or status.epoch != run.epoch)
-                and not any(self._completed(row.runs[epoch].items.get(name), on) for epoch in run.redrives)
+                and row.ended(name, run.epoch) is None
+                and not any(row.runs[epoch].completed(name, on) for epoch in run.redrives)
             )
 
         return tuple(heapq.nsmallest(size, (name for name, work in row.works.items() if wanted(name, work))))
 
-    def _completed(self, item: rows.Item | None, on: WorkList) -> bool:
-        return item is not None and item.on is on and item.state is ItemState.DONE and item.outcome is WorkState.COMPLETED
-
     def _enlist(self, row: rows.Process, run: rows.Run, on: WorkList, names: tuple[str, ...], token: str) -> Page:
-        page = rows.Page(len(run.pages), token, on, names, self.now())
-        run.pages.append(page)
+        page = run.pages[run.pages_made] = rows.Page(run.pages_made, token, on, names, self.now())
+        run.pages_made += 1
         run.cursor = (on, names[-1])
         for name in names:
             run.items[name] = rows.Item(name, on, page.number, row.works[name].version)
@@ -105,7 +100,8 @@ class MemoryItems(MemoryBase, Items):
         row, now, found = self._of(process), self.now(), self._run(process, run)
         item = found.items.get(name) if found else None
         if found is None or item is None:
-            return ItemClaim(name, ClaimAnswer.CONFLICT)
+            over = found is not None and row.ended(name, found.epoch) is not None
+            return ItemClaim(name, ClaimAnswer.DONE if over else ClaimAnswer.CONFLICT)
         work = row.works.get(name)
         repeat = item.token == token
         answer = rules.claim_answer(
@@ -162,6 +158,7 @@ class MemoryItems(MemoryBase, Items):
             return Reported(
                 items=tuple(answers),
                 stopping=was_active and found.state is RunState.ABORTING,
+                aborting=found.state is RunState.ABORTING,
                 page_closed=closed,
                 run=found.status() if was_open and not found.state.is_open else None,
             )
@@ -170,7 +167,10 @@ class MemoryItems(MemoryBase, Items):
         self, row: rows.Process, run: rows.Run, report: ItemReport, token: str, lease: timedelta
     ) -> tuple[ItemAnswer, bool]:
         now, item = self.now(), run.items.get(report.name)
-        if item is None or item.token != token:
+        if item is None:
+            repeat = rules.was_reported(report.outcome, report.attempt, row.ended(report.name, run.epoch))
+            return ItemAnswer(report.name, Progress.COMPLETED if repeat else Progress.CONFLICT), False
+        if item.token != token:
             return ItemAnswer(report.name, Progress.CONFLICT), False
         if item.state is ItemState.DONE:
             return ItemAnswer(report.name, Progress.COMPLETED), False
@@ -202,7 +202,7 @@ class MemoryItems(MemoryBase, Items):
     def _check_tolerance(self, run: rows.Run, item: rows.Item) -> None:
         beyond = exceeded(item.error_count, run.spec.work_limit) or exceeded(run.total_errors, run.error_limit)
         if beyond and run.state is RunState.ACTIVE:
-            run.state, run.reason, run.cursor = RunState.ABORTING, StopReason.ABORTED.value, None
+            run.state, run.reason = RunState.ABORTING, StopReason.ABORTED.value
 
     def _drop(self, row: rows.Process, item: rows.Item) -> None:
         work = row.works.get(item.name)
@@ -260,8 +260,8 @@ class MemoryItems(MemoryBase, Items):
                         item.free()
                 if item.state is ItemState.PENDING and found.state is RunState.ABORTING:
                     item.move(ItemState.CANCELLED)
-            for page in found.open_pages:
-                settle_page(row, found, page.number, now)
+            for number in list(found.pages):
+                settle_page(row, found, number, now)
             close_run(row, found, now)
             stopping = was_active and found.state is RunState.ABORTING
             publish = (

@@ -95,19 +95,18 @@ class Item:
 
 @dataclass
 class Page:
-    """Names enlisted together: unit of publishing, of the window, and of folding."""
+    """Names enlisted together: unit of publishing, of the window, and of folding. A page goes when it is folded."""
 
     number: int
     token: str
     on: WorkList
     names: tuple[str, ...]
     opened_at: datetime
-    is_open: bool = True
 
 
 @dataclass
 class Run:
-    """One run with its pages and items."""
+    """One run with its open pages, and its items but for those of folded pages that completed."""
 
     process: str
     epoch: int
@@ -122,8 +121,9 @@ class Run:
     redrives: tuple[int, ...] = ()
     state: RunState = RunState.ACTIVE
     reason: str = ""
-    cursor: tuple[WorkList, str] | None = (WorkList.ACTIVE, "")
-    pages: list[Page] = field(default_factory=list)
+    cursor: rules.Cursor | None = (WorkList.ACTIVE, "")
+    pages_made: int = 0
+    pages: dict[int, Page] = field(default_factory=dict)
     items: dict[str, Item] = field(default_factory=dict)
     progress_at: datetime | None = None
     finished_at: datetime | None = None
@@ -140,18 +140,28 @@ class Run:
         """The run's public id."""
         return rules.run_id(self.epoch, self.uuid)
 
-    @property
-    def open_pages(self) -> list[Page]:
-        """Pages that are not folded yet."""
-        return [page for page in self.pages if page.is_open]
+    def on_page(self, page: Page) -> list[Item]:
+        """Items of an open page."""
+        return [self.items[name] for name in page.names]
+
+    def paged(self) -> list[Item]:
+        """Items of all open pages."""
+        return [item for page in self.pages.values() for item in self.on_page(page)]
 
     def open_items(self) -> list[Item]:
         """Items that somebody may still work on."""
-        return [self.items[name] for page in self.open_pages for name in page.names if self.items[name].state.is_open]
+        return [item for item in self.paged() if item.state.is_open]
+
+    def completed(self, name: str, on: WorkList) -> bool:
+        """Whether this run, which is closed, completed a name of a list: what it walked past and does not keep, it did."""
+        item = self.items.get(name)
+        if item is None:
+            return rules.walked(self.cursor, on, name)
+        return item.on is on and not rules.kept_after_fold(item.state, item.outcome)
 
     def status(self) -> RunStatus:
         """Return what people see of the run: the folded pages and, live, the open ones."""
-        live = [self.items[name] for page in self.open_pages for name in page.names]
+        live = self.paged()
         counts = self.folded + Counter(rules.count_name(item.state, item.outcome) for item in live)
         ended = [rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in live if not item.state.is_open]
         return RunStatus(
@@ -197,6 +207,11 @@ class Process:
     def open_run(self) -> Run | None:
         """The run that is open; at most one is (I2)."""
         return next((run for run in self.runs.values() if run.state.is_open), None)
+
+    def ended(self, name: str, epoch: int) -> int | None:
+        """Return the attempt by which an item of a run of that epoch ended, or None where its status is of no such run."""
+        status = self.statuses.get(name)
+        return status.status.attempt if status is not None and status.epoch == epoch else None
 
     def override(self, new: Overrides) -> None:
         """Replace the overrides; those of a new version begin the history."""

@@ -16,8 +16,8 @@ from celery_process.values import from_us
 
 
 def close_run(process: Process, run: Run, now: datetime) -> bool:
-    """Close a run whose cursor is at its end and that has no open page; return whether this call did."""
-    if not run.state.is_open or run.cursor is not None or run.open_pages:
+    """Close a run that enlists nothing more and has no open page; return whether this call did."""
+    if not run.state.is_open or not rules.walk_over(run.state, run.cursor) or run.pages:
         return False
     run.state, run.reason = rules.closing(run.state, run.reason, run.folded["lost"])
     run.finished_at = run.progress_at = now
@@ -30,11 +30,10 @@ def close_run(process: Process, run: Run, now: datetime) -> bool:
 
 def settle_page(process: Process, run: Run, number: int, now: datetime) -> bool:
     """Fold a page that has nothing open any more, and close the run if it is due; return whether the page was closed."""
-    page = run.pages[number]
-    items = [run.items[name] for name in page.names]
-    if not page.is_open or any(item.state.is_open for item in items):
+    items = run.on_page(run.pages[number])
+    if any(item.state.is_open for item in items):
         return False
-    page.is_open = False
+    del run.pages[number]
     run.folded.update(rules.count_name(item.state, item.outcome) for item in items)
     run.stats = rules.sum_stats(
         [run.stats, *(rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in items)]
@@ -43,6 +42,8 @@ def settle_page(process: Process, run: Run, number: int, now: datetime) -> bool:
         kept = process.statuses.get(item.name)
         if item.state is not ItemState.REMOVED and (kept is None or kept.epoch <= run.epoch):
             process.statuses[item.name] = Status(item.version, run.epoch, item.status())
+        if not rules.kept_after_fold(item.state, item.outcome):
+            del run.items[item.name]
     run.progress_at = now
     close_run(process, run, now)
     return True
@@ -169,14 +170,14 @@ class MemoryRuns(MemoryBase, Runs):
             if found is None or found.id != run or not found.state.is_open:
                 return None
             if found.state is RunState.ACTIVE:
-                found.state, found.reason, found.cursor = RunState.ABORTING, reason.value, None
+                found.state, found.reason = RunState.ABORTING, reason.value
             self._cancel(row, found, claimed=StopReason.SUPERSEDED in (reason, found.reason))
             close_run(row, found, now)
             return None if found.state.is_open else found.status()
 
     def _cancel(self, row: Process, run: Run, *, claimed: bool) -> None:
-        for page in run.open_pages:
-            for item in (run.items[name] for name in page.names):
+        for page in list(run.pages.values()):
+            for item in run.on_page(page):
                 if item.state is ItemState.PENDING or (claimed and item.state is ItemState.CLAIMED):
                     item.move(ItemState.CANCELLED)
                     item.free()
@@ -223,7 +224,6 @@ class MemoryRuns(MemoryBase, Runs):
                 elif index >= retention.runs_with_items and not run.items_purged:
                     deleted += len(run.items)
                     run.items.clear()
-                    run.pages.clear()
                     run.items_purged = True
             dropped = sorted(
                 ((work.listed_at, name) for name, work in row.works.items() if work.on is WorkList.DROPPED), reverse=True

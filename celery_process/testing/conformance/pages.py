@@ -38,11 +38,19 @@ class TestPages:
         assert drive.status(run).counts.enlisted == 2
 
     def test_repeated_when_over(self, drive: Driver) -> None:
-        """The same token again is answered with the same page, even when its items are done."""
+        """The same token again is answered with the same page while that is open, even when some of its items are done."""
         run, token = drive.start("a", "b", "c"), new_id()
-        first = drive.page(run, token=token, size=1)
+        first = drive.page(run, token=token, size=2)
         drive.take(run, "a").finish()
-        assert drive.page(run, token=token, size=1) == first
+        assert drive.page(run, token=token, size=2) == first
+
+    def test_repeated_when_folded(self, drive: Driver) -> None:
+        """The token of a page that is folded opens another one, and the names of the first do not come again."""
+        run, token = drive.start("a", "b", "c"), new_id()
+        drive.page(run, token=token, size=1)
+        drive.take(run, "a").finish()
+        assert drive.page(run, token=token, size=1).names == ("b",)
+        assert drive.status(run).counts.enlisted == 2
 
     def test_repeated_while_paused(self, drive: Driver) -> None:
         """A repeat is recognised before the pause is looked at."""
