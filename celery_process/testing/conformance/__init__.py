@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from celery_process.testing.conformance.aborting import TestAborting
 from celery_process.testing.conformance.claims import TestItemClaims
 from celery_process.testing.conformance.cleanup import TestCleanup
 from celery_process.testing.conformance.definitions import TestJoining, TestOverrides, TestRegistering, TestUnregistering
 from celery_process.testing.conformance.fixtures import clock, drive, process
+from celery_process.testing.conformance.folds import TestFolds
 from celery_process.testing.conformance.history import TestHistory
 from celery_process.testing.conformance.ledger import TestLedger
 from celery_process.testing.conformance.merging import TestMerging
@@ -26,10 +28,12 @@ from celery_process.testing.conformance.tolerance import TestTolerance
 from celery_process.testing.conformance.walk import TestWalk
 
 __all__ = [
+    "TestAborting",
     "TestBeginningSweeps",
     "TestClaimingRuns",
     "TestCleanup",
     "TestClosing",
+    "TestFolds",
     "TestGenerations",
     "TestHistory",
     "TestItemClaims",

@@ -6,7 +6,7 @@ import pytest
 
 from celery_process.exceptions import RunNotFound, RunPurged
 from celery_process.model import Retention, RunSpec
-from celery_process.states import RunAnswer, RunState, StopReason, WorkList, WorkState
+from celery_process.states import PageAnswer, RunAnswer, RunState, StopReason, WorkList, WorkState
 from celery_process.testing.conformance.driver import HOUR, MINUTE, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 
@@ -53,6 +53,97 @@ class TestRedrive:
         drive.take(run, "a").finish(WorkState.ABORTED, errors=11)
         assert drive.page(self.again(drive, run)).names == ("a", "b", "c")
 
+    def test_stopped_between_pages(self, drive: Driver) -> None:
+        """Of a run that was stopped in the middle it takes what was cancelled or never enlisted, and not what completed."""
+        run = drive.start("a", "b", "c", "d")
+        drive.page(run, size=1)
+        drive.take(run, "a").finish()
+        drive.page(run, size=1)
+        drive.stop(run)
+        assert drive.page(self.again(drive, run)).names == ("b", "c", "d")
+
+    def test_aborted_between_pages(self, drive: Driver) -> None:
+        """So it is with a run beyond its tolerance, whose last holder ends its item after the stop."""
+        run = drive.start("a", "b", "c", "d", "e")
+        drive.page(run, size=1)
+        drive.take(run, "a").finish()
+        drive.page(run, size=2)
+        held = drive.take(run, "b")
+        drive.take(run, "c").finish(WorkState.ABORTED, errors=11)
+        held.finish()
+        assert drive.status(run).state is RunState.ABORTED
+        new = self.again(drive, run)
+        assert drive.page(new).names == ("c", "d", "e")
+        for name in ("c", "d", "e"):
+            drive.take(new, name).finish()
+        drive.page(new)
+        assert drive.status(new).counts.completed == 3
+        check_invariants(drive.store, drive.process)
+
+    def test_stopped_before_it_began(self, drive: Driver) -> None:
+        """Of a run that enlisted nothing it takes everything."""
+        run = drive.start("a", cleanup=("x",))
+        drive.stop(run)
+        new = self.again(drive, run)
+        assert drive.page(new).names == ("a",)
+        drive.take(new, "a").finish()
+        assert drive.page(new).names == ("x",)
+
+    def test_completed(self, drive: Driver) -> None:
+        """Of a run that completed all it takes nothing, and is over at once."""
+        new = self.again(drive, drive.run_through("a", "b", cleanup=("x",)).id)
+        assert drive.page(new).names == ()
+        assert drive.status(new).state is RunState.COMPLETED
+
+    def test_stopped_before_the_cleanups(self, drive: Driver) -> None:
+        """The cleanups that a stopped run had not come to are taken after the items."""
+        run = drive.start("a", "b", cleanup=("A", "z"))
+        drive.page(run, size=1)
+        drive.take(run, "a").finish()
+        drive.stop(run)
+        new = self.again(drive, run)
+        assert drive.page(new).names == ("b",)
+        drive.take(new, "b").finish()
+        page = drive.page(new)
+        assert (page.on, page.names) == (WorkList.CLEANUP, ("A", "z"))
+
+    def test_stopped_among_the_cleanups(self, drive: Driver) -> None:
+        """Of the cleanups it takes those that were not enlisted, and no item of the active list, which all completed."""
+        run = drive.start("a", "z", cleanup=("m", "n"))
+        for name in drive.page(run).names:
+            drive.take(run, name).finish()
+        assert drive.page(run, size=1).names == ("m",)
+        drive.take(run, "m").finish(errors=1)
+        drive.stop(run)
+        assert drive.work("m").on is WorkList.CLEANUP
+        page = drive.page(self.again(drive, run))
+        assert (page.on, page.names) == (WorkList.CLEANUP, ("n",))
+
+    def test_runs_between(self, drive: Driver) -> None:
+        """What a later run made of the items is no matter: it takes what did not complete in the run that it redrives."""
+        run = drive.start("a", "b", "c")
+        drive.page(run, size=2)
+        drive.take(run, "a").finish()
+        drive.take(run, "b").finish(WorkState.INCOMPLETE)
+        drive.stop(run)
+        drive.work_off(drive.start(), WorkState.INCOMPLETE)
+        assert drive.page(self.again(drive, run)).names == ("b", "c")
+
+    def test_completed_between(self, drive: Driver) -> None:
+        """So it is where the later run completed them."""
+        run = self.half_done(drive)
+        drive.run_through()
+        assert drive.page(self.again(drive, run)).names == ("b",)
+
+    def test_registered_behind_the_walk(self, drive: Driver) -> None:
+        """A name listed in the moment the run began, but behind its walk, is left to the next run; one ahead is taken."""
+        run = drive.start("b", "c")
+        drive.page(run, size=1)
+        drive.register("a", "d")
+        drive.stop(run)
+        assert drive.page(self.again(drive, run)).names == ("b", "c", "d")
+        assert drive.work("a").status.state is WorkState.NEW
+
     def test_cancelled(self, drive: Driver) -> None:
         """It takes what was cancelled."""
         run = drive.begin("a")
@@ -97,6 +188,38 @@ class TestRedrive:
         third = self.again(drive, second)
         assert drive.page(third).names == ("c",)
         assert drive.status(third).generation == 2
+
+    def test_redriven_again_after_stops(self, drive: Driver) -> None:
+        """Each run of the chain says by its own walk and its own items what it completed."""
+        first = drive.start("a", "b", "c", "d", "e")
+        drive.page(first, size=2)
+        drive.take(first, "a").finish()
+        drive.stop(first)
+        second = self.again(drive, first)
+        assert drive.page(second, size=2).names == ("b", "c")
+        drive.take(second, "c").finish()
+        drive.stop(second)
+        third = self.again(drive, second)
+        assert drive.page(third, size=1).names == ("b",)
+        drive.take(third, "b").finish()
+        drive.stop(third)
+        fourth = self.again(drive, third)
+        assert drive.page(fourth).names == ("d", "e")
+        for name in ("d", "e"):
+            drive.take(fourth, name).finish()
+        drive.page(fourth)
+        assert drive.page(self.again(drive, fourth)).answer is PageAnswer.CLOSED
+        check_invariants(drive.store, drive.process)
+
+    def test_redriven_after_a_shorter_walk(self, drive: Driver) -> None:
+        """A redrive that came less far than the run before it does not bring back what that one completed."""
+        first = drive.start("a", "b", "c")
+        for name in drive.page(first).names:
+            drive.take(first, name).finish(WorkState.INCOMPLETE if name == "a" else WorkState.COMPLETED)
+        drive.page(first)
+        second = self.again(drive, first)
+        drive.stop(second)
+        assert drive.page(self.again(drive, second)).names == ("a",)
 
     def test_repeated(self, drive: Driver) -> None:
         """The same uuid again is answered ALREADY with the same run."""
