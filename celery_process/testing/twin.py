@@ -110,7 +110,7 @@ def _expected(first: Call) -> Any:
 def _check_reported(first: Reported, second: Reported) -> None:
     ensure(
         "repeat",
-        (second.stopping, second.page_closed, second.run) == (False, False, None),
+        (second.stopping, second.page_closed, second.run, second.aborting) == (False, False, None, first.aborting),
         f"a report had its effect twice: {first}, then {second}",
     )
     for before, after in zip(first.items, second.items, strict=True):
