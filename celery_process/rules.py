@@ -140,9 +140,10 @@ def kept_after_fold(item: ItemState, outcome: WorkState | None) -> bool:
 
 
 def was_reported(outcome: WorkState | None, attempt: int, ended: int | None) -> bool:
-    """Whether a report repeats the outcome of an item that is not kept.
+    """Whether a report repeats the outcome of an item that went with its page.
 
-    `ended`: the attempt by its status, None where that is not of this run. Only the holder of an attempt reports it.
+    `ended`: the attempt by its status, None where that is not of this run or not COMPLETED: items that were lost, say, are
+    purged later, and their holders are not to be told that anything was kept. Only the holder of an attempt reports it.
     """
     return outcome is not None and attempt > 0 and attempt == ended
 

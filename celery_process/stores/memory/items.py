@@ -17,6 +17,7 @@ from celery_process.states import (
     RunState,
     StopReason,
     WorkList,
+    WorkState,
 )
 from celery_process.stores.base import Items
 from celery_process.stores.memory import rows
@@ -168,7 +169,9 @@ class MemoryItems(MemoryBase, Items):
     ) -> tuple[ItemAnswer, bool]:
         now, item = self.now(), run.items.get(report.name)
         if item is None:
-            repeat = rules.was_reported(report.outcome, report.attempt, row.ended(report.name, run.epoch))
+            status = row.ended(report.name, run.epoch)
+            ended = status.attempt if status is not None and status.state is WorkState.COMPLETED else None
+            repeat = rules.was_reported(report.outcome, report.attempt, ended)
             return ItemAnswer(report.name, Progress.COMPLETED if repeat else Progress.CONFLICT), False
         if item.token != token:
             return ItemAnswer(report.name, Progress.CONFLICT), False

@@ -208,10 +208,10 @@ class Process:
         """The run that is open; at most one is (I2)."""
         return next((run for run in self.runs.values() if run.state.is_open), None)
 
-    def ended(self, name: str, epoch: int) -> int | None:
-        """Return the attempt by which an item of a run of that epoch ended, or None where its status is of no such run."""
-        status = self.statuses.get(name)
-        return status.status.attempt if status is not None and status.epoch == epoch else None
+    def ended(self, name: str, epoch: int) -> WorkStatus | None:
+        """Return how an item of the run of that epoch ended, or None where its status is not of that run."""
+        kept = self.statuses.get(name)
+        return kept.status if kept is not None and kept.epoch == epoch else None
 
     def override(self, new: Overrides) -> None:
         """Replace the overrides; those of a new version begin the history."""

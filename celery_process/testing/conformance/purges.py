@@ -9,7 +9,7 @@ import pytest
 from celery_process.exceptions import RunNotFound, WorkNotFound
 from celery_process.model import Retention
 from celery_process.states import Again, ClaimAnswer, Progress, RunAnswer, WorkList, WorkState
-from celery_process.testing.conformance.driver import SECOND, Driver, at_once
+from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 
 
@@ -54,6 +54,17 @@ class TestPurge:
         drive.run_through()
         drive.purge(Retention(runs_with_items=0))
         assert held.send(report).items[0].progress is Progress.CONFLICT
+
+    def test_report_of_a_lost_item(self, drive: Driver) -> None:
+        """A holder whose item was given up is answered Conflict, also when the item is gone and its status is of this run."""
+        run = drive.begin("a")
+        held = drive.take(run, "a")
+        drive.clock.advance(LEASE + SECOND)
+        assert drive.sweep(run, max_attempts=1).lost == ("a",)
+        drive.page(run)
+        drive.purge(Retention(runs_with_items=0))
+        assert drive.work("a").status.attempt == held.claim.attempt
+        assert held.finish().items[0].progress is Progress.CONFLICT
 
     def test_runs(self, drive: Driver) -> None:
         """Of the closed runs the newest stay."""
