@@ -56,7 +56,7 @@ class TestPurge:
         assert held.send(report).items[0].progress is Progress.CONFLICT
 
     def test_report_of_a_lost_item(self, drive: Driver) -> None:
-        """A holder whose item was given up is answered Conflict, also when the item is gone and its status is of this run."""
+        """A holder whose item was given up is answered Conflict, also once the item is purged and its status is left."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.clock.advance(LEASE + SECOND)
