@@ -21,6 +21,20 @@ CONFIGURATIONS: Mapping[str, Bounds] = MappingProxyType(
         "pause": Bounds("AC", pauses=1, stops=1, attempts=1),
         "replaced by the next run": Bounds("AC", runs=2, stops=1, replace=True, attempts=1, errors=False),
         "redriven": Bounds("AC", runs=2, stops=1, redrive=True, limit=0, attempts=1),
+        "outcomes held back, answers lost": Bounds(
+            "AA", page=2, window=4, batch=2, hold=True, attempts=1, lost_answers=True, stops=1
+        ),
+        "outcomes held back, releases": Bounds(
+            "AA", page=2, window=4, batch=2, hold=True, attempts=1, stops=1, releases=True
+        ),
+        "outcomes held back, two attempts": Bounds("AA", page=2, window=4, batch=2, hold=True),
+        "redriven again, or after another run": Bounds(
+            "AA", runs=3, stops=1, redrive=True, attempts=1, workers=1, errors=False
+        ),
+        "redriven beside registrations": Bounds(
+            "AC", runs=2, stops=1, redrive=True, registrations=1, ties=True, attempts=1, workers=1, errors=False
+        ),
+        "redriven beside a purge": Bounds("A", runs=2, stops=1, redrive=True, purge=True, attempts=1, lost_answers=True),
     }
 )
 
@@ -32,6 +46,10 @@ DEEP: Mapping[str, Bounds] = MappingProxyType(
         "deep: a batch, its answers lost, cancelled": Bounds(
             "AA", page=2, window=4, batch=2, lost_answers=True, stops=1, releases=True
         ),
+        "deep: outcomes held back, answers lost, cancelled": Bounds(
+            "AA", page=2, window=4, batch=2, hold=True, lost_answers=True, stops=1, releases=True
+        ),
+        "deep: redriven twice, or after another run": Bounds("AC", runs=3, stops=2, redrive=True, attempts=1, workers=1),
         "deep: three registrations with ties": Bounds("AC", registrations=3, ties=True, attempts=1),
         "deep: two runs, registrations": Bounds("AC", runs=2, registrations=1, ties=True, attempts=1),
         "deep: replaced, two attempts": Bounds("AC", runs=2, stops=1, replace=True),
@@ -49,6 +67,12 @@ PLANTED: Mapping[Fault, Bounds] = MappingProxyType(
         Fault.NO_SWEEP: Bounds("AA", fault=Fault.NO_SWEEP),
         Fault.LATE_CLOSE: Bounds("AA", fault=Fault.LATE_CLOSE),
         Fault.REGISTRATIONS_IGNORED: Bounds("AC", registrations=2, attempts=1, fault=Fault.REGISTRATIONS_IGNORED),
+        Fault.ALL_GO: Bounds("AA", runs=2, redrive=True, attempts=1, fault=Fault.ALL_GO),
+        Fault.STATUS_IGNORED: Bounds("A", registrations=1, ties=True, attempts=1, fault=Fault.STATUS_IGNORED),
+        Fault.REPEATS_REFUSED: Bounds("A", lost_answers=True, fault=Fault.REPEATS_REFUSED),
+        Fault.ATTEMPT_ALONE: Bounds("A", purge=True, attempts=1, fault=Fault.ATTEMPT_ALONE),
+        Fault.CURSOR_TO_END: Bounds("AA", runs=2, stops=1, redrive=True, attempts=1, fault=Fault.CURSOR_TO_END),
+        Fault.ROWS_ALONE: Bounds("AA", runs=2, stops=1, redrive=True, attempts=1, fault=Fault.ROWS_ALONE),
     }
 )
 
@@ -60,6 +84,12 @@ EXPECTED: Mapping[Fault, str] = MappingProxyType(
         Fault.NO_SWEEP: "I14",
         Fault.LATE_CLOSE: "I15",
         Fault.REGISTRATIONS_IGNORED: "W12",
+        Fault.ALL_GO: "I15",
+        Fault.STATUS_IGNORED: "I15",
+        Fault.REPEATS_REFUSED: "repeat",
+        Fault.ATTEMPT_ALONE: "I6",
+        Fault.CURSOR_TO_END: "I15",
+        Fault.ROWS_ALONE: "I15",
     }
 )
 """The invariant, or the behaviour, that each planted fault breaks first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .protocol import Bounds, is_completed
+from .protocol import Bounds, is_completed, origin
 from .states import (
     ABORTING,
     ACTIVE,
@@ -13,6 +13,8 @@ from .states import (
     DONE,
     LOST,
     RUNNING,
+    Gone,
+    Item,
     Run,
     State,
     current,
@@ -37,10 +39,10 @@ def broken_state(state: State, bounds: Bounds) -> str | None:
 
 
 def _broken_run(run: Run, bounds: Bounds) -> str | None:
-    items = [item for item in run.items if item]
+    items, gone = [item for item in run.items if item], [item for item in run.gone if item]
     if run.closes > 1:
         return "I4: a run closed twice"
-    if run.errors != sum(item.errors for item in items):
+    if run.errors != sum(item.errors for item in (*items, *gone)):
         return "I8: the errors of a run are not the sum of its items'"
     if any(item.errors != item.raised for item in items):
         return "I8: an error was counted twice, or not"
@@ -60,15 +62,19 @@ def _broken_run(run: Run, bounds: Bounds) -> str | None:
 
 
 def _broken_completion(state: State, newest: int) -> str | None:
-    run, before = state.runs[newest], state.runs[newest - 1]
-    if any(item and item.state in (LOST, CANCELLED) for item in run.items):
+    run = state.runs[newest]
+    if any(item and item.state in (LOST, CANCELLED) for item in (*run.items, *run.gone)):
         return "I15: a completed run has an item that nobody worked to its end"
     for name, work in enumerate(state.works):
-        if work.on in (ACTIVE, CLEANUP) and work.since <= newest and run.items[name] is None:
-            old = before.items[name] if run.redrives else None
-            if old is None or not is_completed(old):
+        if work.on in (ACTIVE, CLEANUP) and work.since <= origin(run, newest) and not (run.row(name) or run.gone[name]):
+            before = [state.runs[number] for number in run.redrives]
+            if not any(_ended_well(old.row(name) or old.gone[name]) for old in before):
                 return "I15: a completed run passed over an item that was listed before it began"
     return None
+
+
+def _ended_well(item: Item | Gone | None) -> bool:
+    return item is not None and is_completed(item)
 
 
 def broken_step(before: State, after: State) -> str | None:
@@ -81,9 +87,17 @@ def broken_step(before: State, after: State) -> str | None:
         if old.state == ABORTING:
             if new.state not in (ABORTING, CLOSED) or new.reason != old.reason:
                 return "I9: the first reason did not stand"
-            if len(new.pages) > len(old.pages) or new.items.count(None) != old.items.count(None):
+            if len(new.pages) > len(old.pages) or any(
+                later and not item for item, later in zip(old.items, new.items, strict=True)
+            ):
                 return "I9: an item was enlisted after the abort"
+        if old.items and not new.items:
+            continue  # purged
         for item, later in zip(old.items, new.items, strict=True):
+            if item and not later:
+                if item.state < DONE:
+                    return "I3: an open item went"
+                continue
             if item and item.state >= DONE and later.state != item.state:
                 return "I3: an item that was over is open again"
             if item and later.attempt > item.attempt + 1:
@@ -92,7 +106,14 @@ def broken_step(before: State, after: State) -> str | None:
 
 
 def _same_but_tokens(old: Run, new: Run) -> bool:
-    return old[:8] == new[:8] and all(
-        item is later or (item[:3] == later[:3] and item[4:] == later[4:])
-        for item, later in zip(old.items, new.items, strict=True)
-    )
+    items = zip(old.items, new.items or old.items, strict=True)
+    if old[:8] != new[:8] or any(
+        item is not later and _without_token(item) != _without_token(later) for item, later in items
+    ):
+        return False
+    gone = zip(old.gone, new.gone, strict=True)
+    return all(item is later or item is None or item[:2] + item[3:] == later[:2] + later[3:] for item, later in gone)
+
+
+def _without_token(item: Item | None) -> tuple[int, ...]:
+    return (*item[:3], *item[4:]) if item else ()

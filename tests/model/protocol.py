@@ -28,11 +28,13 @@ from .states import (
     REMOVED,
     RUNNING,
     SUPERSEDED,
+    Gone,
     Item,
     Page,
     Run,
     Snapshot,
     State,
+    Status,
     Work,
     open_items,
     open_pages,
@@ -49,6 +51,12 @@ class Fault(Enum):
     NO_SWEEP = "nobody repairs what crashes left"
     LATE_CLOSE = "a run closes when no page is open, wherever its cursor is"
     REGISTRATIONS_IGNORED = "a clean-up drops its name and keeps its status, whatever was registered meanwhile"
+    ALL_GO = "a fold deletes every item of its page, whether it completed or not"
+    STATUS_IGNORED = "a run enlists a name that has no item, though its status is of this run"
+    REPEATS_REFUSED = "a repeated outcome is a Conflict once its item is gone"
+    ATTEMPT_ALONE = "an outcome is a repeat where the status is of its run and attempt, completed or not"
+    CURSOR_TO_END = "a stop moves the cursor to the end"
+    ROWS_ALONE = "a redrive takes a name without an item for one that was never enlisted"
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,10 @@ class Bounds:
     replace: bool = False
     pauses: int = 0
     redrive: bool = False
+    """Whether each run after the first redrives a closed one; of three runs, any but the first may be an ordinary one."""
+    purge: bool = False
+    hold: bool = False
+    """Whether a worker may hold back an outcome, and report it together with a later one."""
     releases: bool = False
     lost_answers: bool = False
     takeover: bool = False
@@ -88,30 +100,34 @@ def close_run(run: Run, bounds: Bounds) -> Run:
     """Close a run that is due, in the transaction that made it so."""
     if run.state not in (RUNNING, ABORTING) or open_pages(run):
         return run
-    if run.cursor != END and bounds.fault is not Fault.LATE_CLOSE:
+    if run.state == RUNNING and run.cursor != END and bounds.fault is not Fault.LATE_CLOSE:
         return run
     reason = run.reason
     if run.state == RUNNING:
-        reason = INCOMPLETE if any(item and item.state == LOST for item in run.items) else COMPLETED
+        lost = any(item and item.state == LOST for item in (*run.items, *run.gone))
+        reason = INCOMPLETE if lost else COMPLETED
     return Run(CLOSED, reason, *run[2:5], run.closes + 1, *run[6:])
 
 
-def abort(run: Run, reason: int) -> Run:
-    """Make a run ABORTING, its cursor at the end; the first reason stands."""
-    return run if run.state != RUNNING else Run(ABORTING, reason, END, 0, *run[4:])
+def abort(run: Run, reason: int, bounds: Bounds) -> Run:
+    """Make a run ABORTING, its cursor where it is; the first reason stands."""
+    if run.state != RUNNING:
+        return run
+    cursor = (END, 0) if bounds.fault is Fault.CURSOR_TO_END else run[2:4]
+    return Run(ABORTING, reason, *cursor, *run[4:])
 
 
 def charge(run: Run, name: int, bounds: Bounds) -> Run:
     """Add an error of an item to its run, and abort the run beyond the tolerance."""
     item = run.items[name]
     items = swap(run.items, name, Item(*item[:7], item.errors + 1, item.raised + 1))
-    run = Run(*run[:4], run.errors + 1, *run[5:8], items)
-    return abort(run, BY_ERRORS) if run.errors > bounds.limit else run
+    run = Run(*run[:4], run.errors + 1, *run[5:8], items, run.gone)
+    return abort(run, BY_ERRORS, bounds) if run.errors > bounds.limit else run
 
 
 def with_item(run: Run, name: int, item: Item) -> Run:
     """Return a run with one item replaced."""
-    return Run(*run[:8], swap(run.items, name, item))
+    return Run(*run[:8], swap(run.items, name, item), run.gone)
 
 
 def page_is_over(run: Run, number: int, bounds: Bounds) -> bool:
@@ -121,18 +137,46 @@ def page_is_over(run: Run, number: int, bounds: Bounds) -> bool:
     return not any(item and item.page == number and item.state < DONE for item in run.items)
 
 
-def close_page(works: tuple[Work, ...], run: Run, number: int, bounds: Bounds) -> Run:
-    """Close and fold a page, by compare-and-set, and close the run if it is due."""
+def close_page(works: tuple[Work, ...], run: Run, epoch: int, number: int, bounds: Bounds) -> tuple[tuple[Work, ...], Run]:
+    """Close and fold a page, by compare-and-set: its completed items go, and the run closes if it is due."""
     page = run.pages[number]
     if not page.is_open or not page_is_over(run, number, bounds):
-        return run
+        return works, run
+    items, gone = run.items, run.gone
     for name, item in enumerate(run.items):
-        if item and item.page == number and item.state == DONE:
-            stale = item.version != works[name].version
-            if stale and bounds.fault is Fault.REGISTRATIONS_IGNORED:
-                raise Broken("W12: the status of another registration was kept")
-    run = Run(*run[:7], swap(run.pages, number, Page(False, page.folds + 1, page.left)), run.items)
-    return close_run(run, bounds)
+        if not item or item.page != number:
+            continue
+        stale = item.version != works[name].version
+        if item.state == DONE and stale and bounds.fault is Fault.REGISTRATIONS_IGNORED:
+            raise Broken("W12: the status of another registration was kept")
+        old = works[name].status
+        if item.state != REMOVED and (old is None or old.run <= epoch):
+            status = Status(epoch, item.attempt, is_completed(item))
+            works = swap(works, name, Work(*works[name][:4], status))
+        if is_completed(item) or bounds.fault is Fault.ALL_GO:
+            items, gone = swap(items, name, None), swap(gone, name, buried(item))
+    run = Run(*run[:7], swap(run.pages, number, Page(False, page.folds + 1, page.left)), items, gone)
+    return works, close_run(run, bounds)
+
+
+def buried(item: Item) -> Gone:
+    """Return what is remembered of an item that goes."""
+    return Gone(item.on, item.state, item.holder, item.reported, item.errors)
+
+
+def purge(run: Run) -> Run:
+    """Delete the items of a closed run."""
+    gone = tuple(buried(item) if item else old for item, old in zip(run.items, run.gone, strict=True))
+    return Run(*run[:8], (), gone)
+
+
+def was_reported(work: Work, epoch: int, attempt: int, bounds: Bounds) -> bool:
+    """Whether an outcome is the repeat of one whose item is gone, as far as the status of its name says."""
+    status = work.status
+    if status is None or bounds.fault is Fault.REPEATS_REFUSED:
+        return False
+    known = status.completed or bounds.fault is Fault.ATTEMPT_ALONE
+    return known and (status.run, status.attempt) == (epoch, attempt)
 
 
 def cancel_page(run: Run, number: int) -> Run:
@@ -142,7 +186,7 @@ def cancel_page(run: Run, number: int) -> Run:
         Item(item.on, number, CANCELLED, 0, *item[4:]) if item and item.page == number and item.state in states else item
         for item in run.items
     )
-    return Run(*run[:8], items)
+    return Run(*run[:8], items, run.gone)
 
 
 def open_page(state: State, number: int, bounds: Bounds) -> Run:
@@ -157,41 +201,74 @@ def open_page(state: State, number: int, bounds: Bounds) -> Run:
         return run
     on, after = run.cursor, run.position
     while on != END:
-        found = _next(state, number, on, after)[:size]
+        found = _next(state, number, on, after, bounds)[:size]
         if found:
             items, page = run.items, len(run.pages)
             for name in found:
                 items = swap(items, name, Item(on, page, PENDING, 0, 0, state.works[name].version, 0, 0, 0))
             pages = (*run.pages, Page(True, 0, len(found)))
-            return Run(run.state, run.reason, on, found[-1] + 1, *run[4:7], pages, items)
+            _check_enlisted(state, number, on, found)
+            return Run(run.state, run.reason, on, found[-1] + 1, *run[4:7], pages, items, run.gone)
         if on == ACTIVE and open_pages(run):
             return run
         on, after = (CLEANUP if on == ACTIVE else END), 0
     return close_run(Run(run.state, run.reason, END, 0, *run[4:]), bounds)
 
 
-def _next(state: State, number: int, on: int, after: int) -> list[int]:
-    run, before = state.runs[number], state.runs[number - 1]
-    found = []
+def _next(state: State, number: int, on: int, after: int, bounds: Bounds) -> list[int]:
+    run, found = state.runs[number], []
     for name in range(after, len(state.works)):
         work = state.works[name]
-        if work.on != on or work.listed > number or run.items[name] is not None:
+        if work.on != on or work.listed > origin(run, number) or run.items[name] is not None:
             continue
-        old = before.items[name] if run.redrives else None
-        if old is None or not is_completed(old) or old.on != on:
+        if work.status is not None and work.status.run == number and bounds.fault is not Fault.STATUS_IGNORED:
+            continue
+        if not any(_left_out(state.runs[old], name, on, bounds) for old in run.redrives):
             found.append(name)
     return found
 
 
-def is_completed(item: Item) -> bool:
+def origin(run: Run, number: int) -> int:
+    """Return the run by whose beginning the lists are taken: its own, or the one that was redriven first."""
+    return run.redrives[-1] if run.redrives else number
+
+
+def _left_out(old: Run, name: int, on: int, bounds: Bounds) -> bool:
+    """Whether a closed run completed a name: it keeps it as such, or walked past it and keeps nothing of it."""
+    item = old.items[name]
+    if item is not None:
+        return is_completed(item) and item.on == on
+    return walked(old, name, on) and bounds.fault is not Fault.ROWS_ALONE
+
+
+def walked(run: Run, name: int, on: int) -> bool:
+    """Whether the cursor of a run has passed a name of a list."""
+    if run.cursor == on:
+        return name < run.position
+    return run.cursor == END or (run.cursor == CLEANUP and on == ACTIVE)
+
+
+def _check_enlisted(state: State, number: int, on: int, names: list[int]) -> None:
+    """Judge what is enlisted by what is remembered of the items that went."""
+    run = state.runs[number]
+    for name in names:
+        if run.gone[name]:
+            raise Broken("I15: an item that completed was enlisted again in its run")
+        for old in run.redrives:
+            item = state.runs[old].items[name] or state.runs[old].gone[name]
+            if item and is_completed(item) and item.on == on:
+                raise Broken("I15: a redrive enlisted an item that had completed")
+
+
+def is_completed(item: Item | Gone) -> bool:
     """Whether an item ended well: in the model, without an error in its last attempt."""
     return item.state == DONE and not item.reported
 
 
 def land_claim(run: Run, name: int, seen: Snapshot, worker: int) -> Run | None:
     """Write a claim that was decided on `seen`; None if the row has changed since."""
-    item = run.items[name]
-    if (item.state, item.holder, item.attempt) != seen[2:]:
+    item = run.row(name)
+    if item is None or (item.state, item.holder, item.attempt) != seen[2:]:
         return None
     if seen.on != item.on:
         return with_item(run, name, Item(item.on, item.page, REMOVED, 0, *item[4:]))
@@ -220,17 +297,17 @@ def finish(
 def count_down(run: Run, number: int) -> Run:
     """Take one from the counter of a page."""
     page = run.pages[number]
-    return Run(*run[:7], swap(run.pages, number, Page(page.is_open, page.folds, page.left - 1)), run.items)
+    return Run(*run[:7], swap(run.pages, number, Page(page.is_open, page.folds, page.left - 1)), *run[8:])
 
 
-def new_run(size: int, *, redrives: bool) -> Run:
+def new_run(size: int, redrives: tuple[int, ...] = ()) -> Run:
     """Return a run as it is claimed."""
-    return Run(RUNNING, NO_REASON, ACTIVE, 0, 0, 0, redrives, (), (None,) * size)
+    return Run(RUNNING, NO_REASON, ACTIVE, 0, 0, 0, redrives, (), (None,) * size, (None,) * size)
 
 
 def unborn_run(size: int) -> Run:
     """Return the place of a run that is still to come."""
-    return Run(0, NO_REASON, ACTIVE, 0, 0, 0, False, (), (None,) * size)
+    return Run(0, NO_REASON, ACTIVE, 0, 0, 0, (), (), (None,) * size, (None,) * size)
 
 
 def first_works(names: str) -> tuple[Work, ...]:

@@ -24,6 +24,14 @@ PENDING, CLAIMED, DONE, CANCELLED, LOST, REMOVED = range(6)
 IDLE, CLAIMING, WORKING, SETTLING, FOLDING, OPENING = range(6)
 
 
+class Status(NamedTuple):
+    """How the last run that came to a name ended it: the run, the attempt, and whether it completed."""
+
+    run: int
+    attempt: int
+    completed: bool
+
+
 class Work(NamedTuple):
     """A registration. `listed` is the first run that finds it, `since` the first that began after it was there."""
 
@@ -31,6 +39,7 @@ class Work(NamedTuple):
     version: int
     listed: int
     since: int
+    status: Status | None = None
 
 
 class Item(NamedTuple):
@@ -47,6 +56,16 @@ class Item(NamedTuple):
     raised: int
 
 
+class Gone(NamedTuple):
+    """What the model remembers of an item whose row was deleted, to judge by; the protocol does not see it."""
+
+    on: int
+    state: int
+    holder: int
+    reported: int
+    errors: int
+
+
 class Page(NamedTuple):
     """A page: whether it is open, how often it was folded, and a counter that only a faulty protocol looks at."""
 
@@ -56,7 +75,10 @@ class Page(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run with its cursor (a list and the next name), pages and items; None for a name that it has not enlisted."""
+    """A run with its cursor (a list and the next name), pages and items; None for a name that has no row.
+
+    `redrives`: the closed runs whose completed items it leaves out, the oldest last. No items at all: they were purged.
+    """
 
     state: int
     reason: int
@@ -64,9 +86,14 @@ class Run(NamedTuple):
     position: int
     errors: int
     closes: int
-    redrives: bool
+    redrives: tuple[int, ...]
     pages: tuple[Page, ...]
     items: tuple[Item | None, ...]
+    gone: tuple[Gone | None, ...]
+
+    def row(self, name: int) -> Item | None:
+        """Return the item of a name, if there is one."""
+        return self.items[name] if self.items else None
 
 
 class Snapshot(NamedTuple):
@@ -80,7 +107,11 @@ class Snapshot(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """A worker with the names of its message that are still to do. `raised`: the first of them has had its error."""
+    """A worker with the names of its message that are still to do. `raised`: the first of them has had its error.
+
+    `attempts` are those of its claims on `names`; `kept` are names and attempts of items that it worked to their end and
+    whose outcomes it holds back.
+    """
 
     phase: int
     run: int
@@ -88,6 +119,8 @@ class Worker(NamedTuple):
     seen: tuple[Snapshot, ...]
     raised: int
     page: int
+    attempts: tuple[int, ...] = ()
+    kept: tuple[tuple[int, int], ...] = ()
 
 
 class Left(NamedTuple):

@@ -19,10 +19,13 @@ from .protocol import (
     close_run,
     count_down,
     finish,
+    is_completed,
     land_claim,
     new_run,
     open_page,
     page_is_over,
+    purge,
+    was_reported,
     with_item,
 )
 from .states import (
@@ -47,6 +50,7 @@ from .states import (
     SUPERSEDED,
     UNBORN,
     WORKING,
+    Gone,
     Item,
     Left,
     Run,
@@ -55,6 +59,7 @@ from .states import (
     Work,
     Worker,
     current,
+    is_open,
     swap,
 )
 
@@ -83,20 +88,29 @@ def _scheduler(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
     if state.claimed:
         yield "scheduler opens", State(*_with_run(state, number, open_page(state, number, bounds))[:5], False)
         yield "crash of the scheduler", State(*state[:5], False)
+    if bounds.purge:
+        needed = state.runs[number].redrives if number >= 0 and is_open(state.runs[number]) else ()
+        for old, run in enumerate(state.runs):
+            if run.state == CLOSED and run.items and old not in needed:
+                yield f"purge of run {old}", _with_run(state, old, purge(run))
     if number + 1 == len(state.runs) or state.paused:
         return
-    last = state.runs[number] if number >= 0 else None
-    if last is not None and (last.state != CLOSED or (bounds.redrive and last.reason == COMPLETED)):
+    if number >= 0 and state.runs[number].state != CLOSED:
         return
-    run = new_run(len(state.works), redrives=bounds.redrive and last is not None)
-    yield "claim_run", State(*_with_run(state, number + 1, run)[:5], True)
+    size = len(state.works)
+    if number < 0 or not bounds.redrive or bounds.runs > 2:
+        yield "claim_run", State(*_with_run(state, number + 1, new_run(size))[:5], True)
+    for old, run in enumerate(state.runs[: number + 1]) if bounds.redrive else ():
+        chain = (old, *run.redrives)
+        if run.reason != COMPLETED and all(state.runs[kept].items for kept in chain):
+            yield f"redrive of run {old}", State(*_with_run(state, number + 1, new_run(size, chain))[:5], True)
 
 
 def _people(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
     left = state.left
     if left.stops and number >= 0 and state.runs[number].state == RUNNING:
         reason = SUPERSEDED if bounds.replace else CANCELLED_BY_HAND
-        stopped = _with_run(state, number, close_run(abort(state.runs[number], reason), bounds))
+        stopped = _with_run(state, number, close_run(abort(state.runs[number], reason, bounds), bounds))
         yield "stop_run", State(*stopped[:3], Left(left.registrations, left.stops - 1, left.pauses), *stopped[4:])
     if left.pauses and not state.paused:
         yield "pause", State(*state[:3], Left(left.registrations, left.stops, left.pauses - 1), True, state.claimed)
@@ -117,9 +131,9 @@ def _callers(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
                 if work.on == on:  # new params: the name keeps its place in time
                     if listed != number + 1:
                         continue
-                    new = Work(on, work.version + 1, work.listed, number + 1)
+                    new = Work(on, work.version + 1, work.listed, number + 1, work.status)
                 else:
-                    new = Work(on, work.version + 1, listed, number + 1)
+                    new = Work(on, work.version + 1, listed, number + 1, work.status)
                 yield f"{verb} {name}", State(swap(state.works, name, new), *state[1:3], left, *state[4:])
 
 
@@ -137,7 +151,7 @@ def _sweep(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
         if not run.pages[page].is_open:
             continue
         if page_is_over(run, page, bounds):
-            yield f"sweep closes page {page}", _with_run(state, number, close_page(state.works, run, page, bounds))
+            yield f"sweep closes page {page}", _folded(state, number, page, bounds)
         if run.state == ABORTING:
             cancelled = cancel_page(run, page)
             if cancelled.items != run.items:
@@ -160,14 +174,22 @@ def _worker(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterato
         yield from _work(state, place, worker, bounds)
     elif worker.phase == SETTLING:
         over = run.pages[worker.page].is_open and page_is_over(run, worker.page, bounds)
-        phase = FOLDING if over else WORKING if worker.names else OPENING
+        phase = FOLDING if over else _next_phase(worker)
         yield f"{who} looks at its page", _move(state, place, Worker(phase, *worker[1:]))
     elif worker.phase == FOLDING:
-        folded = _with_run(state, number, close_page(state.works, run, worker.page, bounds))
-        phase = WORKING if worker.names else OPENING
-        yield f"{who} folds its page", _move(folded, place, Worker(phase, *worker[1:]))
+        folded = _folded(state, number, worker.page, bounds)
+        yield f"{who} folds its page", _move(folded, place, Worker(_next_phase(worker), *worker[1:]))
     else:
         yield f"{who} opens a page", _leave(_with_run(state, number, open_page(state, number, bounds)), place)
+
+
+def _folded(state: State, number: int, page: int, bounds: Bounds) -> State:
+    works, run = close_page(state.works, state.runs[number], number, page, bounds)
+    return State(works, swap(state.runs, number, run), *state[2:])
+
+
+def _next_phase(worker: Worker) -> int:
+    return WORKING if worker.names or worker.kept else OPENING
 
 
 def _begin(state: State, place: int, bounds: Bounds) -> Iterator[Step]:
@@ -200,44 +222,101 @@ def _land(state: State, place: int, worker: Worker) -> Iterator[Step]:
             return
     claimed = tuple(name for name in worker.names if run.items[name].state == CLAIMED)
     page = run.items[worker.names[0]].page
-    after = Worker(WORKING if claimed else SETTLING, worker.run, claimed, (), 0, page)
+    attempts = tuple(run.items[name].attempt for name in claimed)
+    after = Worker(WORKING if claimed else SETTLING, worker.run, claimed, (), 0, page, attempts)
     yield f"worker {place} claims", _move(_with_run(state, worker.run, run), place, after)
 
 
 def _work(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterator[Step]:
-    who, (name, *rest) = f"worker {place}", worker.names
-    number, run = worker.run, state.runs[worker.run]
-    item = run.items[name]
-    mine = item.holder == place + 1
+    who, number, run = f"worker {place}", worker.run, state.runs[worker.run]
+    if not worker.names:
+        told = _tell(state, place, worker, bounds)
+        if bounds.lost_answers:
+            yield f"{who} tells what it held back, unanswered", told
+        yield f"{who} tells what it held back", _answered(told, place, worker, SETTLING)
+        return
+    name, item = worker.names[0], run.row(worker.names[0])
+    mine = item is not None and item.holder == place + 1
     if mine and item.state == CLAIMED and not worker.raised:
         if not item.reported and (bounds.releases or run.state == ABORTING):
             yield from _release(state, place, worker)
         if bounds.errors:
-            first = not item.reported  # else a repeat, whose sequence is not newer
-            told = charge(with_item(run, name, Item(*item[:6], 1, *item[7:])), name, bounds) if first else run
-            answered = _with_run(state, number, told)
-            yield f"{who} reports an error", _move(answered, place, Worker(*worker[:4], 1, worker.page))
-            if bounds.lost_answers and first:
-                yield f"{who} reports an error, unanswered", answered
+            yield from _report_error(state, place, worker, bounds)
+        if bounds.hold and not item.reported:
+            kept = (*worker.kept, (name, worker.attempts[0]))
+            later = Worker(WORKING, number, worker.names[1:], (), 0, worker.page, worker.attempts[1:], kept)
+            yield f"{who} holds {name} back", _move(state, place, later)
     target = current(state.runs) if bounds.fault is Fault.FENCE_BY_INSTANCE else number
-    theirs = state.runs[target].items[name]
+    theirs = state.runs[target].row(name)
     if not _may_write(theirs, mine=mine, other_run=target != number, bounds=bounds):
-        repeat = mine and item.state == DONE
-        if repeat and bounds.fault is Fault.COUNTER_BARRIER:
+        repeat = mine and item.state == DONE if item else _is_repeat(state, place, number, name, worker.attempts[0], bounds)
+        if repeat and item and bounds.fault is Fault.COUNTER_BARRIER:
             state = _with_run(state, number, count_down(run, item.page))
-        after = Worker(SETTLING, number, tuple(rest), (), 0, item.page) if repeat else _rest(worker, rest)
-        yield f"{who} is answered", _move(_void(state, place, number, name), place, after)
+        told = _tell(state, place, worker, bounds)
+        yield f"{who} is answered", _answered(told, place, worker, SETTLING if repeat or worker.kept else WORKING)
         return
     if target != number or not mine:
         raise Broken("I6: an item was written by another token")
     raised = max(worker.raised, theirs.reported)
-    holder = place + 1 if bounds.lost_answers else 0
-    works, ended = finish(state.works, run, name, holder=holder, raised=raised, bounds=bounds)
-    written = State(works, swap(state.runs, number, ended), *state[2:])
+    told = _tell(state, place, worker, bounds)
+    written = _ended(told, place, number, name, raised, bounds)
     if bounds.lost_answers:
         yield f"{who} finishes {name}, unanswered", written
-    after = Worker(SETTLING, number, tuple(rest), (), 0, item.page)
-    yield f"{who} finishes {name}", _move(_void(written, place, number, name), place, after)
+    yield f"{who} finishes {name}", _answered(written, place, worker, SETTLING)
+
+
+def _report_error(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterator[Step]:
+    """Report an error at once, and what was held back with it."""
+    who, name, number = f"worker {place}", worker.names[0], worker.run
+    first = not state.runs[number].items[name].reported  # else a repeat, whose sequence is not newer
+    told = _tell(state, place, worker, bounds)
+    if first:
+        run = told.runs[number]
+        item = run.items[name]
+        told = _with_run(told, number, charge(with_item(run, name, Item(*item[:6], 1, *item[7:])), name, bounds))
+    answered = told
+    for kept, _ in worker.kept:
+        answered = _void(answered, place, number, kept)
+    yield f"{who} reports an error", _move(answered, place, Worker(*worker[:4], 1, worker.page, worker.attempts))
+    if bounds.lost_answers and first:
+        yield f"{who} reports an error, unanswered", told
+
+
+def _tell(state: State, place: int, worker: Worker, bounds: Bounds) -> State:
+    """Write the outcomes that were held back, as part of the same report."""
+    for name, attempt in worker.kept:
+        item = state.runs[worker.run].row(name)
+        if item is None:
+            _is_repeat(state, place, worker.run, name, attempt, bounds)
+        elif item.state == CLAIMED and item.holder == place + 1:
+            state = _ended(state, place, worker.run, name, 0, bounds)
+    return state
+
+
+def _ended(state: State, place: int, number: int, name: int, raised: int, bounds: Bounds) -> State:
+    holder = place + 1 if bounds.lost_answers else 0
+    works, run = finish(state.works, state.runs[number], name, holder=holder, raised=raised, bounds=bounds)
+    return State(works, swap(state.runs, number, run), *state[2:])
+
+
+def _answered(state: State, place: int, worker: Worker, phase: int) -> State:
+    """Let a worker go on with its next item, its reports answered."""
+    for name in (*worker.names[:1], *(name for name, _ in worker.kept)):
+        state = _void(state, place, worker.run, name)
+    after = Worker(phase, worker.run, worker.names[1:], (), 0, worker.page, worker.attempts[1:])
+    return _move(state, place, FREE if phase == WORKING and not after.names else after)
+
+
+def _is_repeat(state: State, place: int, number: int, name: int, attempt: int, bounds: Bounds) -> bool:
+    """Whether an outcome whose item is gone is answered as a repeat, and judge that answer by what is remembered."""
+    work, gone = state.works[name], state.runs[number].gone[name]
+    told = was_reported(work, number, attempt, bounds)
+    mine = gone is not None and gone.holder == place + 1 and gone.state == DONE
+    if told and not mine:
+        raise Broken("I6: an outcome that was never taken is answered Completed")
+    if mine and is_completed(gone) and not told and work.status is not None and work.status.run == number:
+        raise Broken("repeat: an outcome that was taken is answered Conflict")
+    return told
 
 
 def _may_write(item: Item | None, *, mine: bool, other_run: bool, bounds: Bounds) -> bool:
@@ -256,13 +335,10 @@ def _release(state: State, place: int, worker: Worker) -> Iterator[Step]:
             if item.state == CLAIMED and item.holder == place + 1:
                 given = Item(item.on, item.page, into, 0, item.attempt - 1, *item[5:])
                 freed = with_item(freed, name, given)
-        after = Worker(SETTLING, worker.run, (), (), 0, worker.page)
+        after = Worker(WORKING if worker.kept else SETTLING, worker.run, (), (), 0, worker.page, (), worker.kept)
         moved = _with_run(state, worker.run, freed)
-        yield f"worker {place} releases", _move(moved, place, after) if into == CANCELLED else _leave(moved, place)
-
-
-def _rest(worker: Worker, rest: list[int]) -> Worker:
-    return Worker(WORKING, worker.run, tuple(rest), (), 0, worker.page) if rest else FREE
+        stays = worker.kept or into == CANCELLED
+        yield f"worker {place} releases", _move(moved, place, after) if stays else _leave(moved, place)
 
 
 def _move(state: State, place: int, worker: Worker) -> State:
@@ -272,16 +348,25 @@ def _move(state: State, place: int, worker: Worker) -> State:
 def _void(state: State, place: int, number: int, name: int) -> State:
     """Forget a token that nobody will show again."""
     run = state.runs[number]
-    item = run.items[name]
+    item, gone = run.row(name), run.gone[name]
+    if item is None:
+        if gone is None or gone.holder != place + 1:
+            return state
+        return _with_run(state, number, Run(*run[:9], swap(run.gone, name, _tokenless(gone))))
     if item.holder != place + 1 or item.state == CLAIMED:
         return state
     return _with_run(state, number, with_item(run, name, Item(*item[:3], 0, *item[4:])))
 
 
+def _tokenless(gone: Gone) -> Gone:
+    return Gone(*gone[:2], 0, *gone[3:])
+
+
 def _leave(state: State, place: int) -> State:
     """Let a worker go, with its tokens."""
     for number, run in enumerate(state.runs):
-        if any(item and item.holder == place + 1 for item in run.items):
+        if any(item and item.holder == place + 1 for item in (*run.items, *run.gone)):
             items = tuple(Item(*item[:3], 0, *item[4:]) if item and item.holder == place + 1 else item for item in run.items)
-            state = _with_run(state, number, Run(*run[:8], items))
+            gone = tuple(_tokenless(item) if item and item.holder == place + 1 else item for item in run.gone)
+            state = _with_run(state, number, Run(*run[:8], items, gone))
     return _move(state, place, FREE)
