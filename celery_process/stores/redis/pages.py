@@ -63,14 +63,14 @@ def settle(client: Client, operation: str, key: RunKey, page: str = "") -> Settl
 
 def _fold(facts: Any) -> list[Any]:
     """Return the time and the arguments of a fold: the run with its items, and how it ends if it does."""
-    time, run, open_pages, records, aggregate = facts
-    _, state, reason, cursor, fold, counted, stats, errors, started = run
+    time, run, open_pages, over, records, aggregate = facts
+    _, state, reason, _, fold, counted, stats, errors, started = run
     ended = [Ended.of(record) for record in records]
     counts = Counter(json.loads(counted))
     counts.update(item.count_name for item in ended)
     summed = rules.sum_stats([decode_stats(stats), *(item.stats for item in ended)])
     folded = [time, fold, json.dumps(counts), encode_stats(summed)]
-    if cursor or open_pages:
+    if open_pages or not over:
         return folded
     ends, why = rules.closing(RunState(state), reason, counts["lost"])
     duration = from_us(int(time)) - from_us(int(started))

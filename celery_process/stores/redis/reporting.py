@@ -26,7 +26,7 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
     A repeat looks at its page again, for the first call may have died between the two.
     """
     answers: list[ItemAnswer] = []
-    settled, stopping = Settled(), False
+    settled, stopping, aborting = Settled(), False, False
     how = (token_text(token), lease // MICROSECOND)
     encoded = [tuple(_arguments(given)) for given in reports]  # all of them before the first is sent
     for places in chunks(range(len(reports)), MOST):
@@ -36,12 +36,18 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
         if not answer:
             answers += [ItemAnswer(one.name, Progress.CONFLICT) for one in given]
             continue
-        of_run, due, said, aborted = answer
+        of_run, due, said, aborted, aborting = answer
         answers += [_answer(one, words, of_run) for one, words in zip(given, said, strict=True)]
         stopping = stopping or bool(aborted)
         settled |= settle_all(client, "report", key, due)
-    stopping = stopping and settled.run is None
-    return Reported(tuple(answers), stopping, page_closed=settled.page_closed, run=settled.run)
+    open_still = settled.run is None
+    return Reported(
+        items=tuple(answers),
+        stopping=stopping and open_still,
+        aborting=bool(aborting) and open_still,
+        page_closed=settled.page_closed,
+        run=settled.run,
+    )
 
 
 def _arguments(report: ItemReport) -> Iterator[Any]:
@@ -57,6 +63,7 @@ def _arguments(report: ItemReport) -> Iterator[Any]:
     yield totals.run_error_count
     yield len(totals.errors)
     yield len(totals.run_errors)
+    yield report.attempt
     for entry in (*totals.errors, *totals.run_errors):
         yield from _around_time(entry)
 

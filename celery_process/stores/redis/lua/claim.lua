@@ -8,6 +8,7 @@ local state, token, now = found[2], ARGV[4], clock()
 local lease, attempts, names = tonumber(ARGV[5]), tonumber(ARGV[6]), given(7)
 local process = call('HMGET', PROCESS, 'paused', 'settings', 'sv')
 local works = many('HMGET', WORKS, names)
+hashes(STATUSES)
 load(names)
 
 local function answer(item, mine, listed)
@@ -26,7 +27,7 @@ local answers = {}
 for place, name in ipairs(names) do
   local item = items[name]
   if not item then
-    answers[place] = {'conflict'}
+    answers[place] = {ended_by(name) and 'done' or 'conflict'}
   else
     local work = works[place] and split(works[place])
     local mine = item[TOKEN] == token

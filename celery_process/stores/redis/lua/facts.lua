@@ -7,10 +7,10 @@ if run[1] ~= ARGV[3] or (run[2] ~= 'ACTIVE' and run[2] ~= 'ABORTING') then retur
 local open = call('ZCARD', open_key(epoch))
 local records = {}
 if page == '' then
-  if run[4] ~= '' or open > 0 then return {} end
+  if not walk_over(run[2], run[4]) or open > 0 then return {} end
 else
-  if call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {} end  -- a folded page has no count
+  if call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {} end
   records = many('HMGET', items_key(epoch), names_of(call('HGET', pages_key(epoch), 'p' .. page)))
   open = open - 1
 end
-return {whole(clock()), run, open, records, call('HGET', PROCESS, 'aggregate') or ''}
+return {whole(clock()), run, open, walk_over(run[2], run[4]) and 1 or 0, records, call('HGET', PROCESS, 'aggregate') or ''}

@@ -2,11 +2,11 @@
 local run = {}
 
 local function load_run()
-  local found = call('HMGET', run_key(epoch), 'id', 'state', 'reason', 'cur', 'cursor', 'total_errors', 'errors', 'kept',
-    'last_error', 'work_limit', 'error_limit', 'open')
-  run = {id = found[1], state = found[2], reason = found[3], cur = found[4], cursor = found[5],
-    total = tonumber(found[6]), errors = found[7], kept = tonumber(found[8]), last = found[9],
-    work_limit = tonumber(found[10]), error_limit = tonumber(found[11]), open = found[12], was = found[2]}
+  local found = call('HMGET', run_key(epoch), 'id', 'state', 'reason', 'total_errors', 'errors', 'kept', 'last_error',
+    'work_limit', 'error_limit', 'open')
+  run = {id = found[1], state = found[2], reason = found[3], total = tonumber(found[4]), errors = found[5],
+    kept = tonumber(found[6]), last = found[7], work_limit = tonumber(found[8]), error_limit = tonumber(found[9]),
+    open = found[10], was = found[2]}
   return run.id == ARGV[3]
 end
 
@@ -34,14 +34,14 @@ local function charge(item, of_work, of_run, now)
   local beyond = (run.work_limit and tonumber(item[COUNT]) > run.work_limit)
     or (run.error_limit and run.total > run.error_limit)
   if beyond and run.state == 'ACTIVE' then
-    run.state, run.reason, run.cur, run.cursor = 'ABORTING', 'aborted', '', ''
+    run.state, run.reason = 'ABORTING', 'aborted'
   end
 end
 
 local function save_run()
   if not run.changed then return end
-  call('HSET', run_key(epoch), 'state', run.state, 'reason', run.reason, 'cur', run.cur, 'cursor', run.cursor,
-    'total_errors', whole(run.total), 'errors', run.errors, 'kept', whole(run.kept), 'last_error', run.last)
+  call('HSET', run_key(epoch), 'state', run.state, 'reason', run.reason, 'total_errors', whole(run.total),
+    'errors', run.errors, 'kept', whole(run.kept), 'last_error', run.last)
 end
 
 local function aborted_here() return run.was == 'ACTIVE' and run.state == 'ABORTING' and 1 or 0 end

@@ -15,8 +15,14 @@ local function load(names)
   end
 end
 
--- An item of a page that is folded has its first fields only.
+-- An item of a page that is folded has its first fields only, or if it completed its status alone.
 local function is_open(item) return item[STATE] == 'p' or item[STATE] == 'c' end
+
+-- The attempt by which an item that is not kept ended, as its status of this run says; nil where there is none.
+local function ended_by(name)
+  local of, attempt = string.match(call('HGET', STATUSES, name) or '', '^%d+\n(%d+)\n%a\n(%d+)\n')
+  return of == epoch and attempt or nil
+end
 
 local function change(name)
   if not changed[name] then

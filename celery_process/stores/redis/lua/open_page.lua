@@ -2,30 +2,50 @@
 -- include: basics showing
 -- Enlist the next names of a run as a page. ARGV: time, epoch, run, token, size, window, names to look at.
 local epoch, token, size, budget = ARGV[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[7])
-local run = call('HMGET', run_key(epoch), 'id', 'cur', 'cursor', 'listed', 'redrives', 'pages', 'open')
+local run = call('HMGET', run_key(epoch), 'id', 'cur', 'cursor', 'listed', 'redrives', 'pages', 'open',
+  'state')
 if run[1] ~= ARGV[3] then return {'closed'} end
 local known = call('HGET', pages_key(epoch), 't' .. token)
 if known then
   local names, parts = names_of(call('HGET', pages_key(epoch), 'p' .. known))
   return {'opened', parts[1], names}
 end
-if run[2] == '' then return {'ended'} end  -- as in a run that is ABORTING or over
+if walk_over(run[8], run[2]) then return {'ended'} end
 if call('HGET', PROCESS, 'paused') then return {'paused'} end
 if tonumber(run[7]) + size > tonumber(ARGV[6]) then return {'full'} end
 hashes(items_key(epoch))
 sets(open_key(epoch))
 
 local before = {}
-for other in string.gmatch(run[5], '%d+') do before[#before + 1] = items_key(other) end
+for other in string.gmatch(run[5], '%d+') do
+  local found = call('HMGET', run_key(other), 'cur', 'cursor')
+  before[#before + 1] = {items = items_key(other), cur = found[1], cursor = found[2]}
+end
 
--- Names of the list that this run has not had: a status of this epoch is an item's that was folded and may be gone.
+-- `<=` would compare by the locale of the server, and lists are in the order of their bytes.
+local function up_to(name, last)
+  for place = 1, #name do
+    local one, other = string.byte(name, place), string.byte(last, place) or -1
+    if one ~= other then return one < other end
+  end
+  return true
+end
+
+-- Whether a run that is over completed a name of a list: what it walked past and does not keep, it did.
+local function completed(run_before, record, on, name)
+  if record then return string.sub(record, 1, 5) == 'd\nC\n' .. on end
+  if run_before.cur == on then return up_to(name, run_before.cursor) end
+  return run_before.cur == '' or (run_before.cur == 'c' and on == 'a')
+end
+
+-- Names of the list that this run has not had: a status of this epoch is an item's that was folded.
 local function wanted(names, on)
   local works, mine = many('HMGET', WORKS, names), many('HMGET', items_key(epoch), names)
   local statuses = many('HMGET', STATUSES, names)
-  local out, done = {}, 'd\nC\n' .. on
-  for _, key in ipairs(before) do
-    for place, record in ipairs(many('HMGET', key, names)) do
-      if record and string.sub(record, 1, 5) == done then out[place] = true end
+  local out = {}
+  for _, run_before in ipairs(before) do
+    for place, record in ipairs(many('HMGET', run_before.items, names)) do
+      if completed(run_before, record, on, names[place]) then out[place] = true end
     end
   end
   local chosen, versions = {}, {}

@@ -2,17 +2,20 @@
 -- include: basics items faults
 -- Write the totals of claimed items, charge their errors, end those with an outcome, drop a clean cleanup.
 -- ARGV: time, epoch, run, token, lease, then for each report: name, sequence, outcome, stats, stats of the run, versions of
--- params and settings, errors of the item and of the run, how many texts of each, and two parts a text around its time.
+-- params and settings, errors of the item and of the run, how many texts of each, attempt, and two parts a text around its
+-- time.
 if not load_run() then return {} end
 local token, lease, now = ARGV[4], tonumber(ARGV[5]), clock()
 local process = call('HMGET', PROCESS, 'settings', 'sv')
+hashes(STATUSES)
 sets(LISTS.c, LISTS.d, DROPPED_AT)
 
 local reports, names, at = {}, {}, 6
 while at <= #ARGV do
   local report = {name = ARGV[at], sequence = tonumber(ARGV[at + 1]), outcome = ARGV[at + 2], stats = ARGV[at + 3],
     run_stats = ARGV[at + 4], version = ARGV[at + 5], settings_version = ARGV[at + 6], errors = tonumber(ARGV[at + 7]),
-    run_errors = tonumber(ARGV[at + 8]), texts = tonumber(ARGV[at + 9]), run_texts = tonumber(ARGV[at + 10]), at = at + 11}
+    run_errors = tonumber(ARGV[at + 8]), texts = tonumber(ARGV[at + 9]), run_texts = tonumber(ARGV[at + 10]),
+    attempt = ARGV[at + 11], at = at + 12}
   reports[#reports + 1], names[#names + 1] = report, report.name
   at = report.at + 2 * (report.texts + report.run_texts)
 end
@@ -62,7 +65,10 @@ end
 local answers = {}
 for place, report in ipairs(reports) do
   local item = items[report.name]
-  if not item or item[TOKEN] ~= token or (item[STATE] ~= 'c' and item[STATE] ~= 'd') then
+  if not item then
+    local repeated = report.outcome ~= '' and report.attempt ~= '0' and ended_by(report.name) == report.attempt
+    answers[place] = {repeated and 'Completed' or 'Conflict'}
+  elseif item[TOKEN] ~= token or (item[STATE] ~= 'c' and item[STATE] ~= 'd') then
     answers[place] = {'Conflict'}
   elseif item[STATE] == 'd' then
     answers[place] = {'Completed'}
@@ -94,4 +100,5 @@ for _, name in ipairs(drops) do
   call('ZADD', LISTS.d, 0, name)
   call('ZADD', DROPPED_AT, whole(now), name)
 end
-return {{call('HGET', run_key(epoch), 'defaults'), process[1], process[2]}, due, answers, aborted_here()}
+return {{call('HGET', run_key(epoch), 'defaults'), process[1], process[2]}, due, answers, aborted_here(),
+  run.state == 'ABORTING' and 1 or 0}

@@ -6,6 +6,9 @@ local function names_of(record)
   return names, parts
 end
 
+-- Whether a run in this state, whose cursor is on this list, enlists nothing more.
+local function walk_over(state, cur) return cur == '' or state ~= 'ACTIVE' end
+
 local function show(epoch)
   local run = call('HGETALL', run_key(epoch))
   if #run == 0 then return false end
