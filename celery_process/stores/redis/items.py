@@ -31,16 +31,17 @@ def claim(
             continue
         of_run, due, answers = answer
         effective = rules.effective(of_run[0], of_run[4])
-        claims += [_claim(key, of_run, effective, name, said) for name, said in zip(chunk, answers, strict=True)]
+        lines = zip(chunk, answers.split("\n"), strict=True)
+        claims += [_claim(key, of_run, effective, name, said) for name, said in lines]
         settle_all(client, "claim", key, due)
     return tuple(claims)
 
 
-def _claim(key: RunKey, of_run: Sequence[Any], settings: str, name: str, said: Sequence[str]) -> ItemClaim:
-    answer, *rest = said
+def _claim(key: RunKey, of_run: Sequence[Any], settings: str, name: str, said: str) -> ItemClaim:
+    answer, *rest = said.split(" ", 4)
     if not rest:
         return ItemClaim(name, ClaimAnswer(answer))
-    on, attempt, params, version = rest
+    on, attempt, version, params = rest
     _, slot, generation, started, _, settings_version = of_run
     return ItemClaim(
         name=name,

@@ -1,13 +1,13 @@
 """Pages: opened with the next names of a run, folded into it once nothing of them is open, and the close of the run.
 
-A page is folded by a script after the one that ended its last item: in between its items cannot change, so they are added
-up here, where numbers are exact. Of two who fold at once one finds the run as it read it; the other looks again.
+A page is folded by a script after the one that ended its last item: in between its items cannot change. Where they bring
+stats, or the run closes with it, they are added up here, where numbers are exact: the script gives the facts, and takes the
+sums if the run is still as it was read. Of two who fold at once one finds it so; the other has newer facts.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,11 @@ from celery_process.model import Page, RunStatus
 from celery_process.states import PageAnswer, RunState
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
-from celery_process.stores.redis.records import LISTS, Ended, decode_stats, encode_stats, read_run
+from celery_process.stores.redis.records import LISTS, add_up, decode_stats, encode_stats, read_run
 from celery_process.values import from_us
 
 TRIES = 200
-"""Times that a fold looks again. Each time somebody else's went through; what is left over the sweep takes up."""
+"""Times that a fold adds up again. Each time somebody else's went through; what is left over the sweep takes up."""
 BUDGET = 1_000
 """Names that one script looks at most to find those that the run has not had."""
 
@@ -47,30 +47,27 @@ def settle_all(client: Client, operation: str, key: RunKey, pages: Iterable[str]
 
 def settle(client: Client, operation: str, key: RunKey, page: str = "") -> Settled:
     """Fold a page that has nothing open any more, and close the run if it is due; without a page, the close alone."""
-    of_run = (key.epoch, key.id, page)
+    of_run, facts = (key.epoch, key.id, page), []
     for _ in range(TRIES):
-        facts = client.call(operation, "facts", key.process, *of_run)
         if not facts:
-            return Settled()
-        time, *folded = _fold(facts)
-        answer, *rest = client.call_at(operation, "fold", key.process, time, *of_run, *folded)
+            answer, *facts = client.call(operation, "fold", key.process, *of_run)
+        else:
+            time, *folded = _fold(facts)
+            answer, *facts = client.call_at(operation, "fold", key.process, time, *of_run, *folded)
         if answer == "closed":
-            return Settled(bool(page), read_run(key.process, (rest[0], 0, 0, ())))
-        if answer != "late":
+            return Settled(bool(page), read_run(key.process, (facts[0], ())))
+        if answer != "facts":
             return Settled(page_closed=answer == "folded")
     return Settled()
 
 
 def _fold(facts: Any) -> list[Any]:
     """Return the time and the arguments of a fold: the run with its items, and how it ends if it does."""
-    time, run, open_pages, over, records, aggregate = facts
-    _, state, reason, _, fold, counted, stats, errors, started = run
-    ended = [Ended.of(record) for record in records]
-    counts = Counter(json.loads(counted))
-    counts.update(item.count_name for item in ended)
-    summed = rules.sum_stats([decode_stats(stats), *(item.stats for item in ended)])
+    time, run, closing, groups, aggregate = facts
+    _, state, _, fold, reason, counted, stats, errors, started, *done = run
+    counts, summed = add_up(counted, stats, done, groups)
     folded = [time, fold, json.dumps(counts), encode_stats(summed)]
-    if open_pages or not over:
+    if not closing:
         return folded
     ends, why = rules.closing(RunState(state), reason, counts["lost"])
     duration = from_us(int(time)) - from_us(int(started))

@@ -29,7 +29,7 @@ from celery_process.model import (
 )
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.redis.keys import slot_at
-from celery_process.values import Number, decode, from_us
+from celery_process.values import Number, add_stats, decode, from_us
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
 LETTERS = {on: letter for letter, on in LISTS.items()}
@@ -44,8 +44,12 @@ STATES = {
 OUTCOMES = {"C": WorkState.COMPLETED, "I": WorkState.INCOMPLETE, "A": WorkState.ABORTED}
 OUTCOME_LETTERS = {outcome: letter for letter, outcome in OUTCOMES.items()}
 
-FOLDED = 4
-"""Lines that an item has left once its page is folded: state, outcome, list, token."""
+FOLDED = 6
+"""Lines that an item has left once its page is folded: state, outcome, list, two that are empty, token."""
+FAULTLESS = 15
+"""Lines of an item that had no error."""
+_REST = ("0", "", "", "", "", "", "", "")
+"""Lines that a faultless item leaves out."""
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
@@ -82,42 +86,50 @@ def decode_errors(text: str | None) -> tuple[ErrorEntry, ...]:
     return tuple(ErrorEntry(said, from_us(at), work) for said, at, work in json.loads(text)) if text else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What a run takes over from an item that is over."""
+def add_up(
+    counted: str, stats: str, done: Sequence[str | None], groups: Sequence[Any]
+) -> tuple[Counter[str], dict[str, Number]]:
+    """Return the counts and stats of a run with those of items.
 
-    state: ItemState
-    outcome: WorkState | None
-    on: WorkList
-    totals: Totals
+    `done`: how many completed without stats, from each list, beside what was counted. `groups`: the first lines of alike
+    items and their number, in turns.
+    """
+    counts, summed = Counter(json.loads(counted)), decode_stats(stats)
+    plain = [f"d\nC\n{on}\n\n\n" for on in "ac"]
+    found = [*zip(plain, (int(number or 0) for number in done), strict=True), *zip(groups[::2], groups[1::2], strict=True)]
+    for lines, number in found:
+        if number:
+            name, added = _brought(lines)
+            counts[name] += number
+            add_times(summed, added, number)
+    return counts, summed
 
-    @classmethod
-    def of(cls, record: str) -> Ended:
-        """Return what is in the record of an item."""
-        line = record.split("\n")
-        totals = Totals(stats=decode_stats(line[20]), run_stats=decode_stats(line[21]))
-        return cls(STATES[line[0]], OUTCOMES.get(line[1]), LISTS[line[2]], totals)
 
-    @property
-    def count_name(self) -> str:
-        """The field of `ItemCounts`."""
-        return rules.count_name(self.state, self.outcome)
+def _brought(lines: str) -> tuple[str, dict[str, Number]]:
+    """Return the field of `ItemCounts` and the stats of an item with these first lines; of an open one, with its state."""
+    letter, *more = lines.split("\n")
+    state = STATES[letter]
+    if state.is_open:
+        return rules.count_name(state, None), {}
+    outcome, on, stats, run_stats, _ = more
+    ended, totals = OUTCOMES.get(outcome), Totals(stats=decode_stats(stats), run_stats=decode_stats(run_stats))
+    return rules.count_name(state, ended), rules.item_stats(state, ended, LISTS[on], totals)
 
-    @property
-    def stats(self) -> dict[str, Number]:
-        """What it adds to the stats of its run."""
-        return rules.item_stats(self.state, self.outcome, self.on, self.totals)
+
+def add_times(into: dict[str, Number], more: Mapping[str, Number], number: int) -> None:
+    """Add stats a number of times; floats one by one, as a product rounds otherwise."""
+    if all(isinstance(count, int) for count in (*more.values(), *(into.get(name, 0) for name in more))):
+        add_stats(into, {name: count * number for name, count in more.items()})
+    else:
+        for _ in range(number):
+            add_stats(into, more)
 
 
 def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
-    """Return a run from its hash, how many items are pending and claimed, and the records of those that ended since."""
-    fields, pending, claimed, records = pairs(shown[0]), shown[1], shown[2], shown[3]
-    ended = [Ended.of(record) for record in records]
-    counts = Counter(json.loads(fields["counts"]))
-    counts.update(item.count_name for item in ended)
-    counts["pending"] += pending
-    counts["claimed"] += claimed
-    stats = decode_stats(fields["stats"])
+    """Return a run from its hash and the groups of the items on its open pages."""
+    fields, groups = pairs(shown[0]), shown[1]
+    done = (fields.get("done_a"), fields.get("done_c"))
+    counts, stats = add_up(fields["counts"], fields["stats"], done, groups)
     return RunStatus(
         process=process,
         id=fields["id"],
@@ -131,7 +143,7 @@ def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
         progress_at=from_us(int(fields["progress"])),
         finished_at=instant(fields.get("finished")),
         counts=ItemCounts(**counts),
-        stats=rules.sum_stats([stats, *(item.stats for item in ended)]),
+        stats=stats,
         total_errors=int(fields["total_errors"]),
         errors=decode_errors(fields["errors"]),
         last_error_at=instant(fields["last_error"]),
@@ -153,19 +165,21 @@ def read_work(name: str, work: str, status: str | None, item: str | None) -> Wor
 
 def _live(version: str, item: str | None) -> WorkStatus | None:
     line = item.split("\n") if item else []
-    if len(line) <= FOLDED or line[5] != version or line[0] == "r":
+    if len(line) <= FOLDED or line[7] != version or line[0] == "r":
         return None
+    if len(line) == FAULTLESS:
+        line += _REST
     state, outcome = STATES[line[0]], OUTCOMES.get(line[1])
     seen = WorkState.ACTIVE if state is ItemState.CLAIMED else rules.work_state(state, outcome)
     return WorkStatus(
         state=seen or WorkState.NEW,
-        stats=decode_stats(line[20]),
+        stats=decode_stats(line[3]),
         errors=decode_errors(line[22]),
-        total_errors=int(line[13]),
-        last_error_at=instant(line[14]),
-        started_at=instant(line[9]),
-        finished_at=instant(line[10]),
-        attempt=int(line[6]),
+        total_errors=int(line[15]),
+        last_error_at=instant(line[16]),
+        started_at=instant(line[11]),
+        finished_at=instant(line[12]),
+        attempt=int(line[8]),
     )
 
 
@@ -175,10 +189,10 @@ def _last(version: str, status: str | None) -> WorkStatus | None:
         return None
     return WorkStatus(
         state=OUTCOMES[line[2]],
-        stats=decode_stats(line[8]),
+        stats=decode_stats(line[6]),
         errors=decode_errors(line[9]),
-        total_errors=int(line[6]),
-        last_error_at=instant(line[7]),
+        total_errors=int(line[7]),
+        last_error_at=instant(line[8]),
         started_at=instant(line[4]),
         finished_at=instant(line[5]),
         attempt=int(line[3]),

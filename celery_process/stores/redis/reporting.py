@@ -16,6 +16,7 @@ from celery_process.stores.redis.keys import RunKey, chunks, token_text
 from celery_process.stores.redis.pages import Settled, settle_all
 from celery_process.stores.redis.records import OUTCOME_LETTERS, encode_stats
 
+PROGRESS = {progress.value: progress for progress in Progress}
 MOST = 100
 """Reports that one script takes: each may bring a hundred stats and the texts of its errors."""
 
@@ -37,7 +38,7 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
             answers += [ItemAnswer(one.name, Progress.CONFLICT) for one in given]
             continue
         of_run, due, said, aborted, aborting = answer
-        answers += [_answer(one, words, of_run) for one, words in zip(given, said, strict=True)]
+        answers += [_answer(one, words, of_run) for one, words in zip(given, said.split("\n"), strict=True)]
         stopping = stopping or bool(aborted)
         settled |= settle_all(client, "report", key, due)
     open_still = settled.run is None
@@ -50,20 +51,16 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
     )
 
 
-def _arguments(report: ItemReport) -> Iterator[Any]:
+def _arguments(report: ItemReport) -> Iterator[str]:
     totals = report.totals
+    outcome = "" if report.outcome is None else OUTCOME_LETTERS[report.outcome]
+    stats, run_stats = encode_stats(totals.stats), encode_stats(totals.run_stats)
     yield report.name
-    yield report.sequence
-    yield "" if report.outcome is None else OUTCOME_LETTERS[report.outcome]
-    yield encode_stats(totals.stats)
-    yield encode_stats(totals.run_stats)
-    yield report.params_version
-    yield report.settings_version
-    yield totals.error_count
-    yield totals.run_error_count
-    yield len(totals.errors)
-    yield len(totals.run_errors)
-    yield report.attempt
+    yield (
+        f"{report.sequence}\n{outcome}\n{report.attempt}\n{report.params_version}\n{report.settings_version}\n"
+        f"{totals.error_count}\n{totals.run_error_count}\n{len(totals.errors)}\n{len(totals.run_errors)}\n"
+        f"{stats}\n{run_stats}"
+    )
     for entry in (*totals.errors, *totals.run_errors):
         yield from _around_time(entry)
 
@@ -73,16 +70,18 @@ def _around_time(entry: ErrorEntry) -> tuple[str, str]:
     return f"[{json.dumps(entry.text)},", f",{json.dumps(entry.work)}]"
 
 
-def _answer(given: ItemReport, said: Sequence[str], of_run: Sequence[Any]) -> ItemAnswer:
-    progress = Progress(said[0])
-    if progress is not Progress.MERGED:
+def _answer(given: ItemReport, said: str, of_run: Sequence[Any]) -> ItemAnswer:
+    word, *rest = said.split(" ", 2)
+    progress = PROGRESS[word]
+    if not rest:
         return ItemAnswer(given.name, progress)
+    version, params = rest
     defaults, override, settings_version = of_run
     return ItemAnswer(
         given.name,
         progress,
-        params=said[1],
-        params_version=int(said[2]),
+        params=params,
+        params_version=int(version),
         settings=rules.effective(defaults, override),
         settings_version=int(settings_version or 0),
     )

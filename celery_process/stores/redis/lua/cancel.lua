@@ -8,11 +8,12 @@ if found[1] ~= ARGV[3] or not call('ZSCORE', open_key(epoch), page) then return 
 local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
 load(names)
 for _, name in ipairs(names) do
-  local item = items[name]
+  local item = item_of(records[name])
   if item[STATE] == 'p' or (ARGV[5] == '1' and item[STATE] == 'c') then
     free(item)
-    over(item, 'x')
-    change(name)
+    item[STATE] = 'x'
+    over(page)
+    change(name, record_of(item))
   end
 end
 save(found[2])

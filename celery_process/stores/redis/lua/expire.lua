@@ -9,13 +9,13 @@ local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
 load(names)
 local freed, lost = 0, {}
 for _, name in ipairs(names) do
-  local item = items[name]
+  local item = item_of(records[name])
+  local open = is_open(item)
   if expired(item, now) then
     freed = freed + 1
-    change(name)
     free(item)
     if tonumber(item[ATTEMPT]) >= attempts then
-      over(item, 'l')
+      item[STATE] = 'l'
       local text = ARGV[6] .. item[ATTEMPT] .. ARGV[7]
       local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'
       item[STATS], item[RUN_STATS] = '', ''
@@ -29,9 +29,11 @@ for _, name in ipairs(names) do
   end
   if item[STATE] == 'p' and run.state == 'ABORTING' then
     free(item)
-    over(item, 'x')
-    change(name)
+    item[STATE] = 'x'
   end
+  if open and not is_open(item) then over(page) end
+  local record = record_of(item)
+  if record ~= records[name] then change(name, record) end
 end
 save(run.open)
 save_run()

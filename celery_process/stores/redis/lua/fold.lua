@@ -2,40 +2,72 @@
 -- include: basics showing
 -- Close a page that has nothing open any more, keep the statuses of its items, and close the run with it if it is due.
 -- The page goes, with the items that completed: their statuses stand for them. The others stay for a redrive.
--- ARGV: the time of the facts, epoch, run, page (empty: the close alone), fold, counts, stats; to close as well: the state
--- as it was read, then state, reason, stats and aggregate as they become.
-local epoch, page = ARGV[2], ARGV[4]
-local run = call('HMGET', run_key(epoch), 'id', 'state', 'cur', 'fold')
-if run[1] ~= ARGV[3] then return {'over'} end
-local open = call('ZCARD', open_key(epoch)) - (page == '' and 0 or 1)
--- Nothing of a page is opened again, and each fold counts on: till then the facts of a page hold. Nor can the errors of a
--- run change that has nothing open, or the aggregate, before it closes.
-local closing = #ARGV > 7
-if run[4] ~= ARGV[5] or closing ~= (walk_over(run[2], run[3]) and open == 0) then return {'late'} end
-if closing and run[2] ~= ARGV[8] then return {'late'} end
-hashes(items_key(epoch), STATUSES)
-sets(UNTOLD)
+-- ARGV: time, epoch, run, page (empty: the close alone); then what was worked out from the facts of an earlier call, at their
+-- time: fold, counts, stats; to close as well: the state as it was read, then state, reason, stats and aggregate as they
+-- become. Answers "over", "folded", "closed" and the run, or "facts", where numbers are to be added up first.
+local epoch, page, worked_out = ARGV[2], ARGV[4], #ARGV > 4
+local run = call('HMGET', run_key(epoch), 'id', 'state', 'cur', 'fold', 'reason', 'counts', 'stats', 'total_errors', 'started',
+  'done_a', 'done_c')
+local state, fold = run[2], run[4]
+if run[1] ~= ARGV[3] or (state ~= 'ACTIVE' and state ~= 'ABORTING') then return {'over'} end
+if page ~= '' and call('HGET', pages_key(epoch), 'c' .. page) ~= '0' then return {'over'} end
+local closing = walk_over(state, run[3]) and call('ZCARD', open_key(epoch)) == (page == '' and 0 or 1)
+if page == '' and not closing then return {'over'} end
 
 local names, parts = {}, {}
 if page ~= '' then names, parts = names_of(call('HGET', pages_key(epoch), 'p' .. page)) end
+local records, groups = many('HMGET', items_key(epoch), names), {}
+
+-- A page of items that all completed without stats is counted here; the others where numbers are exact.
+if not worked_out then count_groups(groups, {}, {}, records) end
+local on = parts[1]
+local plain = not closing and groups[1] == 'd\nC\n' .. (on or '') .. '\n\n\n' and #groups == 2
+-- Nothing of a page is opened again, and each fold counts on: till then the facts of a page hold. Nor can the errors of a
+-- run change that has nothing open, or the aggregate, before it closes.
+local holds = fold == ARGV[5] and closing == (#ARGV > 7) and (not closing or state == ARGV[8])
+if not plain and not (worked_out and holds) then
+  if worked_out then count_groups(groups, {}, {}, records) end
+  return {'facts', whole(clock()), run, closing and 1 or 0, groups, call('HGET', PROCESS, 'aggregate') or ''}
+end
+hashes(STATUSES)
+sets(UNTOLD)
+
+local OUTCOMES, known, earlier = {x = 'A', l = 'I'}, {}, {}
+local function left_behind(record)
+  local item = split(record)
+  local is = {}
+  if item[1] ~= 'd' or item[2] ~= 'C' then is.item = join({item[1], item[2], item[3], '', '', item[6]}) end
+  if item[1] ~= 'r' then
+    is.status = join({item[8], epoch, OUTCOMES[item[1]] or item[2], item[9], item[12], item[13], item[4], item[16] or '0',
+      item[17] or '', item[23] or ''})
+  end
+  return is
+end
+
+local function is_later(status)
+  return tonumber(string.match(status, '^%d+\n(%d+)\n')) > tonumber(epoch)
+end
+
 local items, gone, statuses = {}, {}, {}
 local kept = many('HMGET', STATUSES, names)
-local OUTCOMES = {x = 'A', l = 'I'}
-for place, record in ipairs(many('HMGET', items_key(epoch), names)) do
-  local item = split(record)
-  if item[1] == 'd' and item[2] == 'C' then
-    gone[#gone + 1] = names[place]
-  else
-    items[#items + 1], items[#items + 2] = names[place], join({item[1], item[2], item[3], item[4]})
+for place, record in ipairs(records) do
+  local is, name, before = known[record], names[place], kept[place]
+  if not is then
+    is = left_behind(record)
+    known[record] = is
   end
-  local later = kept[place] and tonumber(string.match(kept[place], '^%d+\n(%d+)\n')) > tonumber(epoch)
-  if item[1] ~= 'r' and not later then
-    local outcome = OUTCOMES[item[1]] or item[2]
-    statuses[#statuses + 1] = names[place]
-    statuses[#statuses + 1] = join({item[6], epoch, outcome, item[7], item[10], item[11], item[14], item[15], item[21], item[23]})
+  if is.item then
+    items[#items + 1], items[#items + 2] = name, is.item
+  else
+    gone[#gone + 1] = name
+  end
+  if before and earlier[before] == nil then earlier[before] = not is_later(before) end
+  if is.status and (not before or earlier[before]) then
+    statuses[#statuses + 1], statuses[#statuses + 2] = name, is.status
   end
 end
-local now, fold, next_version = ARGV[1], whole(tonumber(run[4]) + 1), whole(tonumber(call('HGET', PROCESS, 'v') or 0) + 1)
+local next_fold, next_version = whole(tonumber(fold) + 1), whole(tonumber(call('HGET', PROCESS, 'v') or 0) + 1)
+local now = worked_out and ARGV[1] or whole(clock())
 
 many('HSET', items_key(epoch), items)
 many('HDEL', items_key(epoch), gone)
@@ -43,7 +75,13 @@ many('HSET', STATUSES, statuses)
 if page ~= '' then
   call('ZREM', open_key(epoch), page)
   call('HDEL', pages_key(epoch), 'p' .. page, 'c' .. page, 't' .. parts[3])
-  call('HSET', run_key(epoch), 'fold', fold, 'counts', ARGV[6], 'stats', ARGV[7], 'progress', now)
+  call('HSET', run_key(epoch), 'fold', next_fold, 'progress', now)
+end
+if plain then
+  call('HINCRBY', run_key(epoch), 'done_' .. on, #names)
+else
+  call('HSET', run_key(epoch), 'counts', ARGV[6], 'stats', ARGV[7])
+  call('HDEL', run_key(epoch), 'done_a', 'done_c')
 end
 if not closing then return {'folded'} end
 call('HSET', run_key(epoch), 'state', ARGV[9], 'reason', ARGV[10], 'stats', ARGV[11], 'finished', now, 'progress', now)

@@ -1,21 +1,35 @@
 -- The items of one run, while a script goes through them: read once, changed here, written at the end.
-local STATE, OUTCOME, ON, TOKEN, PAGE, VERSION, ATTEMPT, SEQUENCE, LEASE, STARTED, FINISHED, SENT, SENDS = 1, 2, 3, 4, 5, 6, 7,
-  8, 9, 10, 11, 12, 13
-local COUNT, ERROR_AT, TEXTS, ERRORS, RUN_TEXTS, RUN_ERRORS, KEPT, STATS, RUN_STATS, ENTRIES = 14, 15, 16, 17, 18, 19, 20, 21,
-  22, 23
+-- An item's record leaves out its name, so that items which are alike have the same one. What comes of a record is worked out
+-- once for all of them. The lines from COUNT on are there only if the item had an error.
+local STATE, OUTCOME, ON, STATS, RUN_STATS, TOKEN, PAGE, VERSION, ATTEMPT, SEQUENCE, LEASE, STARTED, FINISHED, SENT, SENDS = 1,
+  2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+local COUNT, ERROR_AT, TEXTS, ERRORS, RUN_TEXTS, RUN_ERRORS, KEPT, ENTRIES = 16, 17, 18, 19, 20, 21, 22, 23
 
 local epoch = ARGV[2]
-local items, changed, order, left, due, ended = {}, {}, {}, {}, {}, 0
+local records, changed, order, left, due, ended = {}, {}, {}, {}, {}, 0
 
 local function load(names)
   hashes(pages_key(epoch))
   local found = many('HMGET', items_key(epoch), names)
-  for place, name in ipairs(names) do
-    if found[place] and not items[name] then items[name] = split(found[place]) end
-  end
+  for place, name in ipairs(names) do records[name] = found[place] end
 end
 
--- An item of a page that is folded has its first fields only, or if it completed its status alone.
+-- An item of a page that is folded has its first lines only, or if it completed its status alone.
+local function item_of(record)
+  local item = split(record)
+  if #item == SENDS then
+    item[COUNT], item[ERROR_AT], item[TEXTS], item[ERRORS], item[RUN_TEXTS], item[RUN_ERRORS], item[KEPT], item[ENTRIES] = '0',
+      '', '0', '0', '0', '0', '0', ''
+  end
+  return item
+end
+
+local function record_of(item)
+  local faultless = item[COUNT] == '0' and item[TEXTS] == '0' and item[ERRORS] == '0' and item[RUN_TEXTS] == '0'
+    and item[RUN_ERRORS] == '0' and item[KEPT] == '0'
+  return table.concat(item, '\n', 1, faultless and SENDS or ENTRIES)
+end
+
 local function is_open(item) return item[STATE] == 'p' or item[STATE] == 'c' end
 
 -- The attempt by which an item that is not kept ended, as its status of this run says; nil where there is none.
@@ -24,7 +38,8 @@ local function ended_by(name)
   return of == epoch and attempt or nil
 end
 
-local function change(name)
+local function change(name, record)
+  records[name] = record
   if not changed[name] then
     changed[name] = true
     order[#order + 1] = name
@@ -40,9 +55,8 @@ local function left_of(page)
   return left[page]
 end
 
-local function over(item, state)
-  local page = item[PAGE]
-  item[STATE] = state
+-- One item less of the page is open.
+local function over(page)
   left[page] = left_of(page) - 1
   ended = ended + 1
   if left[page] == 0 then due[#due + 1] = page end
@@ -59,7 +73,7 @@ end
 local function save(open)
   local fields = {}
   for _, name in ipairs(order) do
-    fields[#fields + 1], fields[#fields + 2] = name, join(items[name])
+    fields[#fields + 1], fields[#fields + 2] = name, records[name]
     if #fields >= 1000 then
       call('HSET', items_key(epoch), unpack(fields))
       fields = {}

@@ -2,8 +2,7 @@
 -- include: basics showing
 -- Enlist the next names of a run as a page. ARGV: time, epoch, run, token, size, window, names to look at.
 local epoch, token, size, budget = ARGV[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[7])
-local run = call('HMGET', run_key(epoch), 'id', 'cur', 'cursor', 'listed', 'redrives', 'pages', 'open',
-  'state')
+local run = call('HMGET', run_key(epoch), 'id', 'cur', 'cursor', 'listed', 'redrives', 'pages', 'open', 'state')
 if run[1] ~= ARGV[3] then return {'closed'} end
 local known = call('HGET', pages_key(epoch), 't' .. token)
 if known then
@@ -38,11 +37,28 @@ local function completed(run_before, record, on, name)
   return run_before.cur == '' or (run_before.cur == 'c' and on == 'a')
 end
 
--- Names of the list that this run has not had: a status of this epoch is an item's that was folded.
+-- The version and time of registrations, which many names have in common.
+local read = {}
+local function registered(record)
+  local is = read[record]
+  if not is then
+    local listed, version = string.match(record, '^%a\n(%d+)\n(%d+)\n')
+    is = {wanted = tonumber(listed) <= tonumber(run[4]), version = version}
+    read[record] = is
+  end
+  return is
+end
+
+-- Names of the list that this run has not had: one that was moved from the active list, behind the cursor, has an item or,
+-- where that was folded, a status of this epoch.
 local function wanted(names, on)
-  local works, mine = many('HMGET', WORKS, names), many('HMGET', items_key(epoch), names)
-  local statuses = many('HMGET', STATUSES, names)
-  local out = {}
+  local works, out = many('HMGET', WORKS, names), {}
+  if on == 'c' then
+    local statuses = many('HMGET', STATUSES, names)
+    for place, record in ipairs(many('HMGET', items_key(epoch), names)) do
+      out[place] = record or (statuses[place] and string.match(statuses[place], '^%d+\n(%d+)\n') == epoch)
+    end
+  end
   for _, run_before in ipairs(before) do
     for place, record in ipairs(many('HMGET', run_before.items, names)) do
       if completed(run_before, record, on, names[place]) then out[place] = true end
@@ -50,11 +66,8 @@ local function wanted(names, on)
   end
   local chosen, versions = {}, {}
   for place, name in ipairs(names) do
-    local _, _, listed, version = string.find(works[place] or '', '^%a\n(%d+)\n(%d+)\n')
-    local had = statuses[place] and string.match(statuses[place], '^%d+\n(%d+)\n') == epoch
-    if listed and tonumber(listed) <= tonumber(run[4]) and not mine[place] and not had and not out[place] then
-      chosen[#chosen + 1], versions[#versions + 1] = name, version
-    end
+    local is = works[place] and not out[place] and registered(works[place])
+    if is and is.wanted then chosen[#chosen + 1], versions[#versions + 1] = name, is.version end
   end
   return chosen, versions
 end
@@ -87,15 +100,15 @@ end
 
 local page = run[6]
 local fields = {}
+local first, last = 'p\n\n' .. on .. '\n\n\n\n' .. page .. '\n', '\n0\n0\n\n\n\n\n0'
 for place, name in ipairs(names) do
-  fields[2 * place - 1] = name
-  fields[2 * place] = 'p\n\n' .. on .. '\n\n' .. page .. '\n' .. versions[place]
-    .. '\n0\n0\n\n\n\n\n0\n0\n\n0\n0\n0\n0\n0\n\n\n'
+  fields[2 * place - 1], fields[2 * place] = name, first .. versions[place] .. last
 end
 local counted = {'cur', on, 'cursor', names[#names], 'pages', whole(tonumber(page) + 1), 'open',
   whole(tonumber(run[7]) + #names)}
 local record = join({on, whole(clock()), token, unpack(names)})
-call('HSET', items_key(epoch), unpack(fields))
+-- A value of more than 64 bytes makes the hash a table from the start, in which a name is found at once; no item is called ''.
+call('HSET', items_key(epoch), '', string.rep(' ', 65), unpack(fields))
 call('HSET', pages_key(epoch), 'p' .. page, record, 'c' .. page, #names, 't' .. token, page)
 call('ZADD', open_key(epoch), page, page)
 call('HSET', run_key(epoch), unpack(counted))

@@ -16,7 +16,7 @@ local emptied = old and call('ZREVRANGEBYSCORE', WITH_ITEMS, old, '-inf', 'LIMIT
 local gone = call('ZREVRANGE', RUNS, skip + runs, skip + runs + 500)
 
 local function empty(epoch)
-  deleted = deleted + call('HLEN', items_key(epoch))
+  deleted = deleted + math.max(call('HLEN', items_key(epoch)) - 1, 0)
   call('UNLINK', items_key(epoch), pages_key(epoch), open_key(epoch))
   call('ZREM', WITH_ITEMS, epoch)
 end

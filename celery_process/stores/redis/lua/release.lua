@@ -6,12 +6,13 @@ if found[1] ~= ARGV[3] then return {} end
 local names = given(5)
 load(names)
 for _, name in ipairs(names) do
-  local item = items[name]
+  local item = records[name] and item_of(records[name])
   if item and item[STATE] == 'c' and item[TOKEN] == ARGV[4] then
     item[ATTEMPT] = whole(tonumber(item[ATTEMPT]) - 1)
     free(item)
-    change(name)
-    if found[2] == 'ACTIVE' then item[STATE] = 'p' else over(item, 'x') end
+    item[STATE] = found[2] == 'ACTIVE' and 'p' or 'x'
+    if item[STATE] == 'x' then over(item[PAGE]) end
+    change(name, record_of(item))
   end
 end
 save(found[3])

@@ -1,30 +1,34 @@
 -- A run as people see it: its hash and, while it is open, the items of its open pages, which the window bounds.
 local function names_of(record)
-  local parts = split(record)
-  local names = {}
-  for place = 4, #parts do names[#names + 1] = parts[place] end
-  return names, parts
+  local on, opened, token, names = string.match(record, '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(.*)$')
+  return split(names), {on, opened, token}
 end
 
 -- Whether a run in this state, whose cursor is on this list, enlists nothing more.
 local function walk_over(state, cur) return cur == '' or state ~= 'ACTIVE' end
 
+-- Count records in groups of what they add to a run, in the order in which they come: to `groups`, each group's first
+-- lines and its number.
+local function count_groups(groups, places, of, found)
+  for _, record in ipairs(found) do
+    local place = places[of[record]]
+    if not place then
+      of[record] = string.match(record, '^[pc]') or string.match(record, '^%a\n%a?\n%a\n[^\n]*\n[^\n]*\n')
+      place = places[of[record]] or #groups + 1
+      places[of[record]] = place
+      groups[place], groups[place + 1] = of[record], groups[place + 1] or 0
+    end
+    groups[place + 1] = groups[place + 1] + 1
+  end
+end
+
 local function show(epoch)
   local run = call('HGETALL', run_key(epoch))
   if #run == 0 then return false end
-  local pending, claimed, ended = 0, 0, {}
+  local groups, places, of = {}, {}, {}
   for _, page in ipairs(call('ZRANGE', open_key(epoch), 0, -1)) do
     local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
-    for _, record in ipairs(many('HMGET', items_key(epoch), names)) do
-      local state = string.byte(record)
-      if state == 112 then
-        pending = pending + 1
-      elseif state == 99 then
-        claimed = claimed + 1
-      else
-        ended[#ended + 1] = record
-      end
-    end
+    count_groups(groups, places, of, many('HMGET', items_key(epoch), names))
   end
-  return {run, pending, claimed, ended}
+  return {run, groups}
 end

@@ -10,7 +10,7 @@ local names, parts = names_of(call('HGET', pages_key(epoch), 'p' .. page))
 load(names)
 local pending, seen = {}, tonumber(found[3])
 for _, name in ipairs(names) do
-  local item = items[name]
+  local item = item_of(records[name])
   if item[STARTED] ~= '' then seen = math.max(seen, tonumber(item[STARTED])) end
   if item[STATE] == 'p' then pending[#pending + 1] = {name, item[ATTEMPT], item[SENT], item[SENDS]} end
 end
