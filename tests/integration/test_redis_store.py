@@ -52,7 +52,7 @@ def whole_run(store: RedisStore) -> None:
     closed = store.run(process, run)
     assert (closed.state, closed.stats["work.x"]) == (RunState.COMPLETED, 3)
     assert store.begin_sweep([process, "other"], interval=LEASE, grace=timedelta(0))[0].unnotified == (run,)
-    assert store.purge(process, retention=Retention(runs=0, runs_with_items=0, dropped=0, slots=0), limit=100) == 6
+    assert store.purge(process, retention=Retention(runs=0, runs_with_items=0, dropped=0, slots=0), limit=100) == 3
 
 
 class TestScripts:

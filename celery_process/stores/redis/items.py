@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from celery_process import rules
@@ -30,33 +31,27 @@ def claim(
             claims += [ItemClaim(name, ClaimAnswer.CONFLICT) for name in chunk]
             continue
         of_run, due, answers = answer
-        effective = rules.effective(of_run[0], of_run[4])
-        lines = zip(chunk, answers.split("\n"), strict=True)
-        claims += [_claim(key, of_run, effective, name, said) for name, said in lines]
+        read = _reader(key, of_run)
+        claims += [ItemClaim(name, *read(said)) for name, said in zip(chunk, answers.split("\n"), strict=True)]
         settle_all(client, "claim", key, due)
     return tuple(claims)
 
 
-def _claim(key: RunKey, of_run: Sequence[Any], settings: str, name: str, said: str) -> ItemClaim:
-    answer, *rest = said.split(" ", 4)
-    if not rest:
-        return ItemClaim(name, ClaimAnswer(answer))
-    on, attempt, version, params = rest
-    _, slot, generation, started, _, settings_version = of_run
-    return ItemClaim(
-        name=name,
-        answer=ClaimAnswer(answer),
-        on=LISTS[on],
-        attempt=int(attempt),
-        epoch=key.epoch,
-        params=params,
-        params_version=int(version),
-        settings=settings,
-        settings_version=int(settings_version or 0),
-        slot=slot_at(slot),
-        generation=int(generation),
-        run_started_at=from_us(int(started)),
-    )
+def _reader(key: RunKey, of_run: Sequence[Any]) -> Callable[[str], tuple[Any, ...]]:
+    """Return what reads an answer: all of an `ItemClaim` but its name, once for items that are alike."""
+    defaults, slot, generation, started, override, settings_version = of_run
+    settings = (rules.effective(defaults, override), int(settings_version or 0))
+    of_all = (*settings, slot_at(slot), int(generation), from_us(int(started)))
+
+    @cache
+    def read(said: str) -> tuple[Any, ...]:
+        answer, *rest = said.split(" ", 4)
+        if not rest:
+            return (ClaimAnswer(answer),)
+        on, attempt, version, params = rest
+        return (ClaimAnswer(answer), LISTS[on], int(attempt), key.epoch, params, int(version), *of_all)
+
+    return read
 
 
 def release(client: Client, key: RunKey, names: Sequence[str], *, token: str) -> Reported:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
     answers: list[ItemAnswer] = []
     settled, stopping, aborting = Settled(), False, False
     how = (token_text(token), lease // MICROSECOND)
-    encoded = [tuple(_arguments(given)) for given in reports]  # all of them before the first is sent
+    encoded = [_arguments(given) for given in reports]  # all of them before the first is sent
     for places in chunks(range(len(reports)), MOST):
         given = [reports[place] for place in places]
         values = [value for place in places for value in encoded[place]]
@@ -51,18 +51,16 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
     )
 
 
-def _arguments(report: ItemReport) -> Iterator[str]:
+def _arguments(report: ItemReport) -> list[str]:
     totals = report.totals
-    outcome = "" if report.outcome is None else OUTCOME_LETTERS[report.outcome]
-    stats, run_stats = encode_stats(totals.stats), encode_stats(totals.run_stats)
-    yield report.name
-    yield (
+    outcome = OUTCOME_LETTERS[report.outcome] if report.outcome is not None else ""
+    line = (
         f"{report.sequence}\n{outcome}\n{report.attempt}\n{report.params_version}\n{report.settings_version}\n"
         f"{totals.error_count}\n{totals.run_error_count}\n{len(totals.errors)}\n{len(totals.run_errors)}\n"
-        f"{stats}\n{run_stats}"
+        f"{encode_stats(totals.stats)}\n{encode_stats(totals.run_stats)}"
     )
-    for entry in (*totals.errors, *totals.run_errors):
-        yield from _around_time(entry)
+    texts = [part for entry in (*totals.errors, *totals.run_errors) for part in _around_time(entry)]
+    return [report.name, line, *texts]
 
 
 def _around_time(entry: ErrorEntry) -> tuple[str, str]:

@@ -8,7 +8,6 @@ if found[1] ~= ARGV[3] then return {} end
 local state, token, now = found[2], ARGV[4], clock()
 local lease, attempts, names = tonumber(ARGV[5]), tonumber(ARGV[6]), given(7)
 local process = call('HMGET', PROCESS, 'paused', 'settings', 'sv')
-hashes(STATUSES)
 local works = many('HMGET', WORKS, names)
 load(names)
 

@@ -9,7 +9,6 @@ local epoch = ARGV[2]
 local records, changed, order, left, due, ended = {}, {}, {}, {}, {}, 0
 
 local function load(names)
-  hashes(pages_key(epoch))
   local found = many('HMGET', items_key(epoch), names)
   for place, name in ipairs(names) do records[name] = found[place] end
 end

@@ -7,8 +7,6 @@
 if not load_run() then return {} end
 local token, lease, now = ARGV[4], tonumber(ARGV[5]), clock()
 local process = call('HMGET', PROCESS, 'settings', 'sv')
-hashes(STATUSES)
-sets(LISTS.c, LISTS.d, DROPPED_AT)
 
 local names, reports, texts_at, read, at = {}, {}, {}, {}, 6
 while at <= #ARGV do
@@ -52,11 +50,13 @@ local function count(item, report, from)
   charge(item, of_work, of_run, now)
 end
 
+local merged = false
 local function answer(item, report, work)
   if run.state == 'ABORTING' then return 'Aborted' end
   local version = work and work[1] == item[ON] and work[3] or report.version
   local settings_version = process[2] or '0'
   if version == report.version and settings_version == report.settings_version then return 'Updated' end
+  merged = true
   return 'Merged ' .. version .. ' ' .. (work and work[4] or '{}')
 end
 
@@ -113,6 +113,7 @@ for place, report in ipairs(reports) do
   end
 end
 
+if #dropped > 0 then sets(LISTS.c, LISTS.d, DROPPED_AT) end
 save(run.open)
 save_run()
 for _, name in ipairs(dropped) do
@@ -121,5 +122,5 @@ for _, name in ipairs(dropped) do
   call('ZADD', LISTS.d, 0, name)
   call('ZADD', DROPPED_AT, whole(now), name)
 end
-return {{call('HGET', run_key(epoch), 'defaults'), process[1], process[2]}, due, join(answers), aborted_here(),
-  run.state == 'ABORTING' and 1 or 0}
+local settings = merged and {call('HGET', run_key(epoch), 'defaults'), process[1], process[2]} or {}
+return {settings, due, join(answers), aborted_here(), run.state == 'ABORTING' and 1 or 0}
