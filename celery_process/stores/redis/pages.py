@@ -47,18 +47,16 @@ def settle_all(client: Client, operation: str, key: RunKey, pages: Iterable[str]
 
 def settle(client: Client, operation: str, key: RunKey, page: str = "") -> Settled:
     """Fold a page that has nothing open any more, and close the run if it is due; without a page, the close alone."""
-    of_run, facts = (key.epoch, key.id, page), []
+    of_run = (key.epoch, key.id, page)
+    answer, *rest = client.call(operation, "fold", key.process, *of_run)
     for _ in range(TRIES):
-        if not facts:
-            answer, *facts = client.call(operation, "fold", key.process, *of_run)
-        else:
-            time, *folded = _fold(facts)
-            answer, *facts = client.call_at(operation, "fold", key.process, time, *of_run, *folded)
-        if answer == "closed":
-            return Settled(bool(page), read_run(key.process, (facts[0], ())))
         if answer != "facts":
-            return Settled(page_closed=answer == "folded")
-    return Settled()
+            break
+        time, *added_up = _fold(rest)
+        answer, *rest = client.call_at(operation, "fold", key.process, time, *of_run, *added_up)
+    if answer == "closed":
+        return Settled(bool(page), read_run(key.process, (rest[0], ())))
+    return Settled(page_closed=answer == "folded")
 
 
 def _fold(facts: Any) -> list[Any]:

@@ -30,7 +30,7 @@ if not plain and not (worked_out and holds) then
   return {'facts', whole(clock()), run, closing and 1 or 0, groups, call('HGET', PROCESS, 'aggregate') or ''}
 end
 hashes(STATUSES)
-sets(UNTOLD)
+sets(open_key(epoch), UNTOLD)
 
 local OUTCOMES, known, earlier = {x = 'A', l = 'I'}, {}, {}
 local function left_behind(record)
