@@ -31,10 +31,10 @@ end
 
 local function is_open(item) return item[STATE] == 'p' or item[STATE] == 'c' end
 
--- The attempt by which an item that is not kept ended, as its status of this run says; nil where there is none.
+-- The outcome and the attempt by which an item that is not kept ended, as its status of this run says; nil where it has none.
 local function ended_by(name)
-  local of, attempt = string.match(call('HGET', STATUSES, name) or '', '^%d+\n(%d+)\n%a\n(%d+)\n')
-  return of == epoch and attempt or nil
+  local of, outcome, attempt = string.match(call('HGET', STATUSES, name) or '', '^%d+\n(%d+)\n(%a)\n(%d+)\n')
+  if of == epoch then return outcome, attempt end
 end
 
 local function change(name, record)

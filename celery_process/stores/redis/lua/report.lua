@@ -92,7 +92,8 @@ for place, report in ipairs(reports) do
   local name = names[place]
   local record, work = records[name], works[name]
   if not record then
-    local repeated = report.outcome ~= '' and report.attempt ~= '0' and ended_by(name) == report.attempt
+    local outcome, attempt = ended_by(name)
+    local repeated = report.outcome ~= '' and outcome == 'C' and attempt == report.attempt and attempt ~= '0'
     answers[place] = repeated and 'Completed' or 'Conflict'
   else
     local alike = record .. '\0' .. report.line .. '\0' .. (work or '')
