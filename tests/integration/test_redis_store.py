@@ -55,6 +55,15 @@ def whole_run(store: RedisStore) -> None:
     assert store.purge(process, retention=Retention(runs=0, runs_with_items=0, dropped=0, slots=0), limit=100) == 3
 
 
+def test_not_utf8(redis_url: str) -> None:
+    """A name that UTF-8 cannot hold is one that no run has, whichever of the driver's parsers is there."""
+    store = RedisStore(redis_url, key_prefix=f"cp-{uuid4().hex[:8]}:")
+    names = ["a", "\ud800"]
+    claims = store.claim("p", "1-\udfff", names, token="t", lease=LEASE, max_attempts=3)
+    assert [(one.name, one.answer) for one in claims] == [(name, ClaimAnswer.CONFLICT) for name in names]
+    store.close()
+
+
 class TestScripts:
     """Scripts are known by their digest, and come back where they are not."""
 

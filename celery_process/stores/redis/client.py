@@ -117,6 +117,8 @@ class Client:
             return server.execute_command("EVALSHA", self._text(sent).sha, 1, key, *values)
         except NoScriptError:
             return self._load(server, sent, key, values)
+        except UnicodeEncodeError:  # from hiredis, which does not ask the codec
+            return self._evaluate(server, sent, key, [_encoded(value) for value in values])
 
     def _load(self, server: Any, sent: Script, key: str, values: Sequence[Any]) -> Any:
         if self._bare is None:
@@ -135,6 +137,10 @@ class Client:
             elif isinstance(answer, Exception):
                 raise answer
         return list(answers)
+
+
+def _encoded(value: Any) -> Any:
+    return value.encode("utf-8", _CODEC["encoding_errors"]) if isinstance(value, str) else value
 
 
 def connect(address: Address) -> Any:
