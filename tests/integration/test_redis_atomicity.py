@@ -64,7 +64,7 @@ def prepared(url: str, *, closed: bool = False, **options: Any) -> State:
     store.open_page(PROCESS, run, token="g1", size=1, window=100)
     store.claim(PROCESS, run, ["z"], token=token, lease=LEASE, max_attempts=3)
     client, key = store._client, RunKey.of(PROCESS, run)
-    client.call("report", "report", PROCESS, key.epoch, run, token, 1, "z", "1\nC\n1\n0\n0\n0\n0\n0\n0\n\n")
+    client.call("report", "report", PROCESS, key.epoch, run, token, 1, "z", "1\nC\n1\n0\n0\n0\n0\n0\n0", "\n")
     store.register(PROCESS, {"a": "{}", "b": "{}"})
     if closed:
         assert store.stop_run(PROCESS, run, StopReason.SUPERSEDED) is not None

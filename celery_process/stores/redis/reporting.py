@@ -56,11 +56,12 @@ def _arguments(report: ItemReport) -> list[str]:
     outcome = OUTCOME_LETTERS[report.outcome] if report.outcome is not None else ""
     line = (
         f"{report.sequence}\n{outcome}\n{report.attempt}\n{report.params_version}\n{report.settings_version}\n"
-        f"{totals.error_count}\n{totals.run_error_count}\n{len(totals.errors)}\n{len(totals.run_errors)}\n"
-        f"{encode_stats(totals.stats)}\n{encode_stats(totals.run_stats)}"
+        f"{totals.error_count}\n{totals.run_error_count}\n{len(totals.errors)}\n{len(totals.run_errors)}"
     )
-    texts = [part for entry in (*totals.errors, *totals.run_errors) for part in _around_time(entry)]
-    return [report.name, line, *texts]
+    arguments = [report.name, line, f"{encode_stats(totals.stats)}\n{encode_stats(totals.run_stats)}"]
+    for entry in (*totals.errors, *totals.run_errors):
+        arguments += _around_time(entry)
+    return arguments
 
 
 def _around_time(entry: ErrorEntry) -> tuple[str, str]:
@@ -69,15 +70,14 @@ def _around_time(entry: ErrorEntry) -> tuple[str, str]:
 
 
 def _answer(given: ItemReport, said: str, of_run: Sequence[Any]) -> ItemAnswer:
-    word, *rest = said.split(" ", 2)
-    progress = PROGRESS[word]
-    if not rest:
+    progress = PROGRESS.get(said)
+    if progress is not None:
         return ItemAnswer(given.name, progress)
-    version, params = rest
+    _, version, params = said.split(" ", 2)
     defaults, override, settings_version = of_run
     return ItemAnswer(
         given.name,
-        progress,
+        Progress.MERGED,
         params=params,
         params_version=int(version),
         settings=rules.effective(defaults, override),

@@ -32,16 +32,27 @@ end
 hashes(STATUSES)
 sets(open_key(epoch), UNTOLD)
 
-local OUTCOMES, known, earlier = {x = 'A', l = 'I'}, {}, {}
-local function left_behind(record)
+-- What is left of an item: a short record unless it completed, and a status, in which its stats alone are its own.
+local OUTCOMES, known, alike, earlier = {x = 'A', l = 'I'}, {}, {}, {}
+local function left_of_all(record)
   local item = split(record)
   local is = {}
   if item[1] ~= 'd' or item[2] ~= 'C' then is.item = join({item[1], item[2], item[3], '', '', item[6]}) end
   if item[1] ~= 'r' then
-    is.status = join({item[8], epoch, OUTCOMES[item[1]] or item[2], item[9], item[12], item[13], item[4], item[16] or '0',
-      item[17] or '', item[23] or ''})
+    is.before = join({item[8], epoch, OUTCOMES[item[1]] or item[2], item[9], item[12], item[13], ''})
+    is.after = join({'', item[16] or '0', item[17] or '', item[23] or ''})
   end
   return is
+end
+
+local function left_behind(record)
+  local first, stats, last = string.match(record, '^(%a\n%a?\n%a\n)([^\n]*)(.*)$')
+  local is = alike[first .. last]
+  if not is then
+    is = left_of_all(record)
+    alike[first .. last] = is
+  end
+  return {item = is.item, status = is.before and is.before .. stats .. is.after}
 end
 
 local function is_later(status)

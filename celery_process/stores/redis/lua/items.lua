@@ -23,10 +23,17 @@ local function item_of(record)
   return item
 end
 
-local function record_of(item)
+local function last_line(item)
   local faultless = item[COUNT] == '0' and item[TEXTS] == '0' and item[ERRORS] == '0' and item[RUN_TEXTS] == '0'
     and item[RUN_ERRORS] == '0' and item[KEPT] == '0'
-  return table.concat(item, '\n', 1, faultless and SENDS or ENTRIES)
+  return faultless and SENDS or ENTRIES
+end
+
+local function record_of(item) return table.concat(item, '\n', 1, last_line(item)) end
+
+-- What a record has before and after its stats, in which items that are alike may differ.
+local function around_stats(item)
+  return table.concat(item, '\n', 1, ON) .. '\n', '\n' .. table.concat(item, '\n', TOKEN, last_line(item))
 end
 
 local function is_open(item) return item[STATE] == 'p' or item[STATE] == 'c' end

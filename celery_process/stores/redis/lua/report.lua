@@ -2,13 +2,14 @@
 -- include: basics items faults
 -- Write the totals of claimed items, charge their errors, end those with an outcome, drop a clean cleanup.
 -- ARGV: time, epoch, run, token, lease, then for each report: the name; lines of the sequence, outcome, attempt, versions of
--- params and settings, errors of the item and of the run, how many texts of each, stats, stats of the run; and two parts a
--- text around its time. Answers a line each: the word and, if it is "Merged", the version and text of the params.
+-- params and settings, errors of the item and of the run, how many texts of each; lines of the stats and of those of the run;
+-- and two parts a text around its time. Answers a line each: the word and, if it is "Merged", the version and text of the
+-- params.
 if not load_run() then return {} end
 local token, lease, now = ARGV[4], tonumber(ARGV[5]), clock()
 local process = call('HMGET', PROCESS, 'settings', 'sv')
 
-local names, reports, texts_at, read, at = {}, {}, {}, {}, 6
+local names, reports, stats, texts_at, read, at = {}, {}, {}, {}, {}, 6
 while at <= #ARGV do
   local line = ARGV[at + 1]
   local report = read[line]
@@ -16,11 +17,12 @@ while at <= #ARGV do
     local part = split(line)
     report = {line = line, sequence = tonumber(part[1]), outcome = part[2], attempt = part[3], version = part[4],
       settings_version = part[5], errors = tonumber(part[6]), run_errors = tonumber(part[7]), texts = tonumber(part[8]),
-      run_texts = tonumber(part[9]), stats = part[10], run_stats = part[11]}
+      run_texts = tonumber(part[9])}
     read[line] = report
   end
-  names[#names + 1], reports[#reports + 1], texts_at[#texts_at + 1] = ARGV[at], report, at + 2
-  at = at + 2 + 2 * (report.texts + report.run_texts)
+  local place = #names + 1
+  names[place], reports[place], stats[place], texts_at[place] = ARGV[at], report, ARGV[at + 2], at + 3
+  at = at + 3 + 2 * (report.texts + report.run_texts)
 end
 load(names)
 local works, dropped = {}, {}
@@ -69,8 +71,7 @@ local function reported(record, work, report, from)
   if report.sequence <= tonumber(item[SEQUENCE]) then return {said = answer(item, report, work)}, true end
   local own = adds(item, report)
   count(item, report, from)
-  item[STATS], item[RUN_STATS], item[SEQUENCE] = report.stats, report.run_stats, whole(report.sequence)
-  item[LEASE] = whole(now + lease)
+  item[SEQUENCE], item[LEASE] = whole(report.sequence), whole(now + lease)
   local is = {}
   if report.outcome == '' then
     is.said = answer(item, report, work)
@@ -83,7 +84,7 @@ local function reported(record, work, report, from)
       is.work = join(work)
     end
   end
-  is.record = record_of(item)
+  is.before, is.after = around_stats(item)
   return is, not own
 end
 
@@ -105,7 +106,7 @@ for place, report in ipairs(reports) do
       if for_all then known[alike] = is end
     end
     answers[place] = is.said
-    if is.record then change(name, is.record) end
+    if is.before then change(name, is.before .. stats[place] .. is.after) end
     if is.page then over(is.page) end
     if is.work then works[name], dropped[#dropped + 1] = is.work, name end
     -- Whoever ended the page's last item may have died before the fold.
