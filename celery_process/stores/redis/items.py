@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 from celery_process import rules
@@ -31,27 +30,25 @@ def claim(
             claims += [ItemClaim(name, ClaimAnswer.CONFLICT) for name in chunk]
             continue
         of_run, due, answers = answer
-        read = _reader(key, of_run)
-        claims += [ItemClaim(name, *read(said)) for name, said in zip(chunk, answers.split("\n"), strict=True)]
+        claims += _claims(key, of_run, chunk, answers.split("\n"))
         settle_all(client, "claim", key, due)
     return tuple(claims)
 
 
-def _reader(key: RunKey, of_run: Sequence[Any]) -> Callable[[str], tuple[Any, ...]]:
-    """Return what reads an answer: all of an `ItemClaim` but its name, once for items that are alike."""
+def _claims(key: RunKey, of_run: Sequence[Any], names: Sequence[str], answers: Sequence[str]) -> Iterator[ItemClaim]:
     defaults, slot, generation, started, override, settings_version = of_run
     settings = (rules.effective(defaults, override), int(settings_version or 0))
     of_all = (*settings, slot_at(slot), int(generation), from_us(int(started)))
+    read: dict[str, tuple[Any, ...]] = {}
+    for name, said in zip(names, answers, strict=True):
+        if said not in read:
+            answer, *rest = said.split(" ", 4)
+            read[said] = (ClaimAnswer(answer), *_of_item(key, *rest), *of_all) if rest else (ClaimAnswer(answer),)
+        yield ItemClaim(name, *read[said])
 
-    @cache
-    def read(said: str) -> tuple[Any, ...]:
-        answer, *rest = said.split(" ", 4)
-        if not rest:
-            return (ClaimAnswer(answer),)
-        on, attempt, version, params = rest
-        return (ClaimAnswer(answer), LISTS[on], int(attempt), key.epoch, params, int(version), *of_all)
 
-    return read
+def _of_item(key: RunKey, on: str, attempt: str, version: str, params: str) -> tuple[Any, ...]:
+    return LISTS[on], int(attempt), key.epoch, params, int(version)
 
 
 def release(client: Client, key: RunKey, names: Sequence[str], *, token: str) -> Reported:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
@@ -35,6 +36,7 @@ class RunKey:
         return cls(process, rules.epoch_of(run), run)
 
 
+@lru_cache(maxsize=1_000)
 def process_key(prefix: str, process: str) -> str:
     """Return the key of a process's hash. All its keys have the hash tag in common, so that scripts work on a cluster."""
     return f"{prefix}{{{quote(process, safe='')}}}:p"
@@ -75,7 +77,7 @@ def slot_at(text: str) -> datetime:
 
 def token_text(token: str) -> str:
     """Return a caller's token as one that cannot end a line of a record."""
-    return quote(token, safe="")
+    return token if token.isascii() and token.isalnum() else quote(token, safe="")
 
 
 def chunks(items: Iterable[Item], most: int = CHUNK) -> Iterator[list[Item]]:

@@ -23,17 +23,12 @@ end
 local function whole(number) return string.format('%.0f', number) end
 
 local function split(record)
-  local parts, count, from = {}, 0, 1
-  while true do
+  local parts, count = {}, 0
+  for part in string.gmatch(record .. '\n', '([^\n]*)\n') do
     count = count + 1
-    local at = string.find(record, '\n', from, true)
-    if not at then
-      parts[count] = string.sub(record, from)
-      return parts
-    end
-    parts[count] = string.sub(record, from, at - 1)
-    from = at + 1
+    parts[count] = part
   end
+  return parts
 end
 
 local function join(parts) return table.concat(parts, '\n') end

@@ -1,11 +1,11 @@
 #!lua
--- include: basics showing
+-- include: basics items showing
 -- Close a page that has nothing open any more, keep the statuses of its items, and close the run with it if it is due.
 -- The page goes, with the items that completed: their statuses stand for them. The others stay for a redrive.
 -- ARGV: time, epoch, run, page (empty: the close alone); then what was worked out from the facts of an earlier call, at their
 -- time: fold, counts, stats; to close as well: the state as it was read, then state, reason, stats and aggregate as they
 -- become. Answers "over", "folded", "closed" and the run, or "facts", where numbers are to be added up first.
-local epoch, page, worked_out = ARGV[2], ARGV[4], #ARGV > 4
+local page, worked_out = ARGV[4], #ARGV > 4
 local run = call('HMGET', run_key(epoch), 'id', 'state', 'cur', 'fold', 'reason', 'counts', 'stats', 'total_errors', 'started',
   'done_a', 'done_c')
 local state, fold = run[2], run[4]
@@ -16,17 +16,17 @@ if page == '' and not closing then return {'over'} end
 
 local names, parts = {}, {}
 if page ~= '' then names, parts = names_of(call('HGET', pages_key(epoch), 'p' .. page)) end
-local records, groups = many('HMGET', items_key(epoch), names), {}
+local ended_items, groups = many('HMGET', items_key(epoch), names), {}
 
 -- A page of items that all completed without stats is counted here; the others where numbers are exact.
-if not worked_out then count_groups(groups, {}, {}, records) end
+if not worked_out then count_groups(groups, {}, {}, ended_items) end
 local on = parts[1]
 local plain = not closing and groups[1] == 'd\nC\n' .. (on or '') .. '\n\n\n' and #groups == 2
 -- Nothing of a page is opened again, and each fold counts on: till then the facts of a page hold. Nor can the errors of a
 -- run change that has nothing open, or the aggregate, before it closes.
 local holds = fold == ARGV[5] and closing == (#ARGV > 7) and (not closing or state == ARGV[8])
 if not plain and not (worked_out and holds) then
-  if worked_out then count_groups(groups, {}, {}, records) end
+  if worked_out then count_groups(groups, {}, {}, ended_items) end
   return {'facts', whole(clock()), run, closing and 1 or 0, groups, call('HGET', PROCESS, 'aggregate') or ''}
 end
 hashes(STATUSES)
@@ -35,12 +35,12 @@ sets(open_key(epoch), UNTOLD)
 -- What is left of an item: a short record unless it completed, and a status, in which its stats alone are its own.
 local OUTCOMES, known, alike, earlier = {x = 'A', l = 'I'}, {}, {}, {}
 local function left_of_all(record)
-  local item = split(record)
-  local is = {}
-  if item[1] ~= 'd' or item[2] ~= 'C' then is.item = join({item[1], item[2], item[3], '', '', item[6]}) end
-  if item[1] ~= 'r' then
-    is.before = join({item[8], epoch, OUTCOMES[item[1]] or item[2], item[9], item[12], item[13], ''})
-    is.after = join({'', item[16] or '0', item[17] or '', item[23] or ''})
+  local item, is = item_of(record), {}
+  local state, outcome = item[STATE], item[OUTCOME]
+  if state ~= 'd' or outcome ~= 'C' then is.item = join({state, outcome, item[ON], '', '', item[TOKEN]}) end
+  if state ~= 'r' then
+    is.before = join({item[VERSION], epoch, OUTCOMES[state] or outcome, item[ATTEMPT], item[STARTED], item[FINISHED], ''})
+    is.after = join({'', item[COUNT], item[ERROR_AT], item[ENTRIES]})
   end
   return is
 end
@@ -61,7 +61,7 @@ end
 
 local items, gone, statuses = {}, {}, {}
 local kept = many('HMGET', STATUSES, names)
-for place, record in ipairs(records) do
+for place, record in ipairs(ended_items) do
   local is, name, before = known[record], names[place], kept[place]
   if not is then
     is = left_behind(record)

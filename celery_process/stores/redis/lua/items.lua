@@ -5,6 +5,8 @@ local STATE, OUTCOME, ON, STATS, RUN_STATS, TOKEN, PAGE, VERSION, ATTEMPT, SEQUE
   2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 local COUNT, ERROR_AT, TEXTS, ERRORS, RUN_TEXTS, RUN_ERRORS, KEPT, ENTRIES = 16, 17, 18, 19, 20, 21, 22, 23
 
+local FAULTLESS = '^' .. string.rep('([^\n]*)\n', SENDS - 1) .. '([^\n]*)$'
+
 local epoch = ARGV[2]
 local records, changed, order, left, due, ended = {}, {}, {}, {}, {}, 0
 
@@ -15,8 +17,10 @@ end
 
 -- An item of a page that is folded has its first lines only, or if it completed its status alone.
 local function item_of(record)
-  local item = split(record)
-  if #item == SENDS then
+  local item = {string.match(record, FAULTLESS)}  -- in half the time of a split
+  if #item == 0 then
+    item = split(record)
+  else
     item[COUNT], item[ERROR_AT], item[TEXTS], item[ERRORS], item[RUN_TEXTS], item[RUN_ERRORS], item[KEPT], item[ENTRIES] = '0',
       '', '0', '0', '0', '0', '0', ''
   end
