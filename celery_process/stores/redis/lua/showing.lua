@@ -8,15 +8,18 @@ end
 local function walk_over(state, cur) return cur == '' or state ~= 'ACTIVE' end
 
 -- Count records in groups of what they add to a run, in the order in which they come: to `groups`, each group's first
--- lines and its number.
+-- lines and its number. An open item adds nothing but itself.
 local function count_groups(groups, places, of, found)
   for _, record in ipairs(found) do
-    local place = places[of[record]]
+    local lines = string.sub(record, 1, 1)
+    if lines ~= 'p' and lines ~= 'c' then
+      of[record] = of[record] or string.match(record, '^%a\n%a?\n%a\n[^\n]*\n[^\n]*\n')
+      lines = of[record]
+    end
+    local place = places[lines]
     if not place then
-      of[record] = string.match(record, '^[pc]') or string.match(record, '^%a\n%a?\n%a\n[^\n]*\n[^\n]*\n')
-      place = places[of[record]] or #groups + 1
-      places[of[record]] = place
-      groups[place], groups[place + 1] = of[record], groups[place + 1] or 0
+      place = #groups + 1
+      places[lines], groups[place], groups[place + 1] = place, lines, 0
     end
     groups[place + 1] = groups[place + 1] + 1
   end
