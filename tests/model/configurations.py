@@ -27,9 +27,8 @@ CONFIGURATIONS: Mapping[str, Bounds] = MappingProxyType(
         "outcomes held back, releases": Bounds(
             "AA", page=2, window=4, batch=2, hold=True, attempts=1, stops=1, releases=True
         ),
-        "outcomes held back, two attempts": Bounds("AA", page=2, window=4, batch=2, hold=True),
         "redriven again, or after another run": Bounds(
-            "AA", runs=3, stops=1, redrive=True, attempts=1, workers=1, errors=False
+            "AC", runs=3, stops=1, redrive=True, attempts=1, workers=1, errors=False
         ),
         "redriven beside registrations": Bounds(
             "AC", runs=2, stops=1, redrive=True, registrations=1, ties=True, attempts=1, workers=1, errors=False
@@ -46,6 +45,7 @@ DEEP: Mapping[str, Bounds] = MappingProxyType(
         "deep: a batch, its answers lost, cancelled": Bounds(
             "AA", page=2, window=4, batch=2, lost_answers=True, stops=1, releases=True
         ),
+        "deep: outcomes held back, two attempts": Bounds("AA", page=2, window=4, batch=2, hold=True),
         "deep: outcomes held back, answers lost, cancelled": Bounds(
             "AA", page=2, window=4, batch=2, hold=True, lost_answers=True, stops=1, releases=True
         ),
