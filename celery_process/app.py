@@ -24,6 +24,7 @@ from celery_process.model import Overrides
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.schedule import ProcessSchedule
+from celery_process.shutdown import shutting_down
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
 from celery_process.tolerance import Tolerance
@@ -103,7 +104,8 @@ class Processes:
         settings: Mapping[str, Any] | None = None,
         tolerance: Tolerance = Tolerance(10, 25),  # noqa: B008 - frozen
         overlap: str = "skip",
-        batch_size: int = 1,
+        batch_size: int | str = 1,
+        batch_duration: Any = 1,
         max_in_flight: int = 1000,
         lease: Any = 30,
         time_limit: Any = None,
@@ -118,6 +120,7 @@ class Processes:
 
         `schedule`: seconds, a timedelta, or Celery's schedule or crontab; None where whoever triggers decides.
         `settings`: the defaults, what a store holds wins over them (B5). `overlap`: "skip" or "replace" the open run.
+        `batch_size`: items a message, or "auto": as many as take about `batch_duration`, by the measured time of the items.
         `max_in_flight`: items out at once. `lease`, `time_limit` and the other durations: seconds or timedeltas.
         `jitter`: an upper bound, the same for every beat. `rerun_on_change`: a slot runs again when settings or
         registrations changed since its run began (B12). `task_options`: for the Celery tasks of the process.
@@ -180,7 +183,7 @@ class Processes:
                 on,
                 names,
                 run_id,
-                size=1 if single else process.definition.batch_size,
+                size=1 if single else self._runner(process).batch_size,
             ),
             emit=lambda event, **payload: emit(self.app, process, event, payload),
             inline=bool(self.app.conf.task_always_eager),
@@ -191,10 +194,13 @@ class Processes:
         return process.in_force(Overrides() if self._owner(process) else self.store.overrides(process.name))
 
     def _run_items(self, process: Process, run_id: str, names: list[str]) -> list[Ended]:
+        return self._runner(process).run(run_id, names)
+
+    def _runner(self, process: Process) -> Runner:
         runner = self._runners.get(process.name)
         if runner is None or runner.dispatch is not process.dispatch:
-            runner = self._runners[process.name] = Runner(process.dispatch, _heartbeat)
-        return runner.run(run_id, names)
+            runner = self._runners[process.name] = Runner(process.dispatch, _heartbeat, stopping=shutting_down)
+        return runner
 
     # -- beat
 

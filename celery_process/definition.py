@@ -18,6 +18,10 @@ from celery_process.values import check_process_name, decode, encode
 Handler = Callable[[Any], object]
 
 OVERLAPS = ("skip", "replace")
+MAX_BATCH = 1_000
+"""Items a message at most."""
+MAX_AUTO_BATCH = 100
+"""Items a message at most with `batch_size="auto"`: beyond it there is little left to save."""
 _OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "shared", "trail")
 
 _OPTIONS = frozenset(
@@ -27,6 +31,7 @@ _OPTIONS = frozenset(
         "tolerance",
         "overlap",
         "batch_size",
+        "batch_duration",
         "max_in_flight",
         "lease",
         "time_limit",
@@ -46,7 +51,10 @@ def nothing_to_clean(work: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A process as the code defines it. Durations are timedeltas; `schedule` is None where whoever triggers decides."""
+    """A process as the code defines it. Durations are timedeltas; `schedule` is None where whoever triggers decides.
+
+    `batch_size` 0 is "auto".
+    """
 
     name: str
     handler: Handler
@@ -55,6 +63,7 @@ class Definition:
     tolerance: Tolerance = Tolerance()
     overlap: str = "skip"
     batch_size: int = 1
+    batch_duration: timedelta = timedelta(seconds=1)
     max_in_flight: int = 1000
     lease: timedelta = timedelta(seconds=30)
     time_limit: timedelta | None = None
@@ -68,6 +77,11 @@ class Definition:
     cleanup: Handler = nothing_to_clean
     gone: tuple[type[BaseException], ...] = ()
     wait: Callable[[], object] | None = None
+
+    @property
+    def most_items(self) -> int:
+        """How many items a message may carry."""
+        return self.batch_size or MAX_AUTO_BATCH
 
     def spec(self) -> RunSpec:
         """Return what a run of this process keeps of its definition."""
@@ -112,15 +126,16 @@ def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Defini
     checked["schedule"] = options.get("schedule")
     if checked["schedule"] is not None:  # checked here, so that a mistake is told where it was made
         frequency(checked["schedule"], minimum=timedelta(seconds=1))
-    for key in ("lease", "time_limit", "progress_frequency"):
+    for key in ("lease", "time_limit", "progress_frequency", "batch_duration"):
         if key in given:
             checked[key] = seconds(given[key], argument=key, above_zero=True)
     for key in ("initial_wait", "jitter"):
         if key in given:
             checked[key] = seconds(given[key], argument=key)
-    for key, most in (("batch_size", 1_000), ("max_in_flight", 1_000_000)):
-        if key in given:
-            checked[key] = check_count(given[key], key, most)
+    if "max_in_flight" in given:
+        checked["max_in_flight"] = check_count(given["max_in_flight"], "max_in_flight", 1_000_000)
+    if "batch_size" in given:
+        checked["batch_size"] = _batch_size(given["batch_size"])
     if "overlap" in given:
         checked["overlap"] = _one_of(given["overlap"], "overlap", OVERLAPS)
     if "tolerance" in given:
@@ -152,6 +167,12 @@ def check_count(value: object, argument: str, most: int) -> int:
     if not 1 <= value <= most:
         raise InvalidValue(f"{argument} is from 1 to {most}, not {value}.", argument=argument, value=value)
     return value
+
+
+def _batch_size(value: object) -> int:
+    if isinstance(value, str) and value != "auto":
+        raise InvalidValue(f'batch_size is an int or "auto", not {value!r:.80}.', argument="batch_size", value=value)
+    return 0 if value == "auto" else check_count(value, "batch_size", MAX_BATCH)
 
 
 def _one_of(value: object, argument: str, known: tuple[str, ...]) -> str:

@@ -5,22 +5,23 @@ What an item's end means is decided here; what it does to the run, by the store.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from celery_process import rules
+from celery_process.batch import Batch, Outcome
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.heartbeat import Leases
-from celery_process.model import ItemAnswer, ItemClaim, ItemReport, Reported
-from celery_process.states import ClaimAnswer, ErrorAction, Event, Progress, StopReason, WorkList, WorkState
+from celery_process.model import ItemClaim, Reported
+from celery_process.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
 from celery_process.work import Work
 
 logger = logging.getLogger(__name__)
@@ -56,13 +57,27 @@ class Host(Protocol):
 
 
 class Runner:
-    """Runs the items of one process in this operating-system process."""
+    """Runs the items of one process in this operating-system process. `stopping`: whether its Celery worker shuts down."""
 
-    def __init__(self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time) -> None:
-        self.dispatch, self.heartbeat, self.host = dispatch, heartbeat, host
-        self._count = itertools.count(1)
+    def __init__(
+        self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.dispatch, self.heartbeat, self.host, self.stopping = dispatch, heartbeat, host, stopping
+        self._ended = 0
+        self._item_takes: float | None = None
         self._every = timedelta(0)
         self._every_read_at = -_REFRESH
+
+    @property
+    def batch_size(self) -> int:
+        """How many items to put into a message; with "auto" one at a time until it is known how long they take."""
+        definition = self.dispatch.definition
+        if definition.batch_size:
+            return definition.batch_size
+        if self._item_takes is None:
+            return 1
+        fit = definition.batch_duration.total_seconds() / max(self._item_takes, 1e-6)
+        return max(1, min(round(fit), definition.most_items))
 
     def run(self, run_id: str, names: Sequence[str]) -> list[Ended]:
         """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
@@ -80,48 +95,66 @@ class Runner:
             max_attempts=self.dispatch.config.max_attempts,
         )
         mine = [claim for claim in claims if claim.answer is ClaimAnswer.CLAIMED]
-        for claim in claims:
-            if claim.answer is not ClaimAnswer.CLAIMED:
-                logger.debug(
-                    "Item %s: %s", claim.name, claim.answer.value, extra=self._extra("claim_refused", run_id, claim.name)
-                )
-        ended = self._run_claims(run_id, token, mine)
-        if any(claim.answer is ClaimAnswer.REMOVED for claim in claims):
-            self._follow(run_id, [Reported(page_closed=True)])
+        ended = self._run_claims(run_id, token, mine) if mine else []
+        if len(mine) == len(claims):
+            return ended
         refused = [claim for claim in claims if claim.answer is not ClaimAnswer.CLAIMED]
+        for claim in refused:
+            extra = self._extra("claim_refused", run_id, claim.name)
+            logger.debug("Item %s: %s", claim.name, claim.answer.value, extra=extra)
+        if any(claim.answer is ClaimAnswer.REMOVED for claim in refused):
+            self._follow(run_id, [Reported(page_closed=True)])
         return [*ended, *(Ended(claim.name, None, answer=claim.answer) for claim in refused)]
 
     def _run_claims(self, run_id: str, token: str, claims: list[ItemClaim]) -> list[Ended]:
-        definition, ended = self.dispatch.definition, []
-        told: list[Reported] = []
-        every = self._progress_every()
-        works = [
-            Work.of_claim(
-                claim,
-                run_id,
-                report=lambda report: self._report(run_id, token, report, told),
-                tolerance=definition.tolerance,
-                progress_frequency=every,
-                monotonic=self.host.monotonic,
-            )
-            for claim in claims
-        ]
-        with ExitStack() as leases:
-            held = [
-                leases.enter_context(self.heartbeat.holding(work, definition.lease, definition.time_limit)) for work in works
-            ]
-            for index, work in enumerate(works):
-                held[index].started()
-                ended.append(self._run_one(work))
-                stopped = (work.aborted_here or work.lost) and works[index + 1 :]
-                if stopped:
-                    told.append(
-                        self.dispatch.store.release(self.dispatch.name, run_id, [w.name for w in stopped], token=token)
-                    )
-                self._follow(run_id, told)
-                if stopped:
-                    break
+        batch = Batch(
+            self.dispatch.definition,
+            self.dispatch.store,
+            run_id,
+            token,
+            claims,
+            progress_frequency=self._progress_every(),
+            monotonic=self.host.monotonic,
+        )
+        ended: list[Ended] = []
+        began = self.host.monotonic()
+        with self.heartbeat.holding(batch):
+            try:
+                while (work := batch.next()) is not None:
+                    outcome, error = self._run_one(work)
+                    self._insist(partial(batch.end, work, outcome, error))
+                    ended += self._settle(batch)
+                    if batch.aborting or work.aborted_here or work.lost or self.stopping():
+                        break
+                self._insist(batch.flush)
+            except Exception:
+                self._give_back(batch)
+                raise
+            except BaseException:  # the worker ends here and now, the handler with it
+                with suppress(StoreUnavailable):
+                    batch.flush()
+                self._give_back(batch)
+                raise
+            self._give_back(batch)
+            ended += self._settle(batch)
+        self._measure((self.host.monotonic() - began) / max(len(ended), 1))
         return ended
+
+    def _measure(self, seconds: float) -> None:
+        """Note how long an item took; items that take longer than those before weigh more, so that a batch is soon short."""
+        known = self._item_takes
+        weight = 0.5 if known is None or seconds > known else 0.1
+        self._item_takes = seconds if known is None else known + weight * (seconds - known)
+
+    def _give_back(self, batch: Batch) -> None:
+        """Return what was not started; where it is this worker that stops and not the run, send it to another."""
+        try:
+            given = batch.give_back()
+            if given is not None and not batch.aborting:
+                self.dispatch.publish(batch.run_id, *given)
+        except StoreUnavailable as error:
+            extra = self._extra("give_back_failed", batch.run_id)
+            logger.warning("Items of %s come back when their leases end: %s", batch.run_id, error, extra=extra)
 
     def _progress_every(self) -> timedelta:
         now = self.host.monotonic()
@@ -130,7 +163,8 @@ class Runner:
             self._every_read_at = now
         return self._every
 
-    def _run_one(self, work: Work) -> Ended:
+    def _run_one(self, work: Work) -> tuple[WorkState, BaseException | None]:
+        """Call the handler; return how it left the item, and what it raised."""
         definition, error = self.dispatch.definition, None
         outcome = WorkState.COMPLETED
         cleaning = work.on is WorkList.CLEANUP
@@ -139,7 +173,7 @@ class Runner:
         except RunAborted:
             outcome = WorkState.ABORTED
         except OwnershipLost:
-            pass  # told below, whether the handler let it through or not
+            pass  # told when it ends, whether the handler let it through or not
         except Exception as raised:  # noqa: BLE001 - the handler is the user's
             error = raised
             outcome = self._outcome_of(work, raised, cleaning=cleaning)
@@ -147,9 +181,7 @@ class Runner:
             outcome = WorkState.ABORTED
         elif cleaning and outcome is WorkState.COMPLETED and not work.clean:
             outcome = WorkState.INCOMPLETE
-        if work.lost:
-            return self._lost(work, error)
-        return self._finish(work, outcome, error)
+        return outcome, error
 
     def _outcome_of(self, work: Work, raised: Exception, *, cleaning: bool) -> WorkState:
         definition = self.dispatch.definition
@@ -165,29 +197,36 @@ class Runner:
             action = ErrorAction.CONTINUE
         return WorkState.ABORTED if action is ErrorAction.ABORT and work.aborted_here else WorkState.INCOMPLETE
 
-    def _finish(self, work: Work, outcome: WorkState, error: BaseException | None) -> Ended:
-        for attempt in range(1, _REPORT_TRIES + 1):
+    def _insist(self, report: Callable[[], None]) -> None:
+        for attempt in range(1, _REPORT_TRIES):
             try:
-                answer = work.finish(outcome)
+                return report()
             except StoreUnavailable:
-                # The claim stays: after its lease the item runs again, since nobody can know that it ended.
-                if attempt == _REPORT_TRIES:
-                    raise
                 self.host.sleep(0.2 * 2**attempt)
-            else:
-                break
-        if answer.progress is Progress.CONFLICT:
-            return self._lost(work, error)
+        # The claim stays: after its lease the item runs again, since nobody can know that it ended.
+        return report()
+
+    def _settle(self, batch: Batch) -> list[Ended]:
+        """Tell the ends that were reported, and do what the reports made due."""
+        reported = batch.take_ended()
+        ended = [self._ended_as(done) for done in reported]
+        self._follow(batch.run_id, batch.take_told(), ended=len(ended))
+        return ended
+
+    def _ended_as(self, done: Outcome) -> Ended:
+        work = done.work
+        if work.lost:
+            return self._lost(work, done.error)
         self.dispatch.emit(
             Event.WORK_FINISHED,
             work=work.name,
             run_id=work.run.id,
             slot=work.run.slot,
-            outcome=outcome,
+            outcome=done.outcome,
             stats=work.stats,
             errors=work.total_errors,
         )
-        return Ended(work.name, outcome, error, work.total_errors, work.last_error)
+        return Ended(work.name, done.outcome, done.error, work.total_errors, work.last_error)
 
     def _lost(self, work: Work, error: BaseException | None) -> Ended:
         logger.warning(
@@ -198,14 +237,8 @@ class Runner:
         self.dispatch.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
         return Ended(work.name, None, error)
 
-    def _report(self, run_id: str, token: str, report: ItemReport, told: list[Reported]) -> ItemAnswer:
-        definition = self.dispatch.definition
-        answer = self.dispatch.store.report(definition.name, run_id, [report], token=token, lease=definition.lease)
-        told.append(answer)
-        return answer.items[0]
-
-    def _follow(self, run_id: str, told: list[Reported]) -> None:
-        """Do what the reports of an item made due, after it ended: cancel, tell the end of the run, open the next page.
+    def _follow(self, run_id: str, told: Sequence[Reported], *, ended: int = 0) -> None:
+        """Do what reports made due, once their items ended: cancel, tell the end of the run, open the next page.
 
         Not within the reports themselves: the heartbeat would wait for it. What fails here is left to the sweep.
         """
@@ -217,18 +250,19 @@ class Runner:
             for answer in told:
                 if answer.run is not None:
                     self.dispatch.finished(answer.run)
-            if any(answer.page_closed and answer.run is None for answer in told) or self._early():
+            if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
                 self._advance(run_id)
         except Exception:
             logger.exception(
                 "What %s made due failed; the sweep will do it.", run_id, extra=self._extra("follow_failed", run_id)
             )
-        told.clear()
 
-    def _early(self) -> bool:
-        """Whether to look, after this item, if the window has room for a page: a slow item must not hold up the others."""
+    def _early(self, ended: int) -> bool:
+        """Whether to look, after these items, if the window has room for a page: a slow item must not hold up the others."""
         window, size = self.dispatch.definition.max_in_flight, self.dispatch.config.page_size
-        return next(self._count) % max(1, rules.room(size=size, window=window, open_items=0) // 4) == 0
+        every = max(1, rules.room(size=size, window=window, open_items=0) // 4)
+        before, self._ended = self._ended, self._ended + ended
+        return before // every != self._ended // every
 
     def _advance(self, run_id: str) -> None:
         # In eager mode the dispatcher's own loop opens the next page: nested calls end silently after some 250 items.

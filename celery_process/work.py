@@ -87,6 +87,7 @@ class Work:
             params=encode(params),
             settings=encode(settings, argument="settings"),
         )
+        self._lock = threading.RLock()
         self._begin(claim, "", accept, tolerance, timedelta(0), time.monotonic)
 
     @classmethod
@@ -98,10 +99,12 @@ class Work:
         report: Report,
         tolerance: Tolerance,
         progress_frequency: timedelta,
+        lock: threading.RLock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Work:
-        """Return the work of a claimed item; `report` hands its reports to the store."""
+        """Return the work of a claimed item; `report` hands its reports to the store, under `lock`."""
         work = cls.__new__(cls)
+        work._lock = lock or threading.RLock()  # noqa: SLF001 - a second constructor
         work._begin(claim, run_id, report, tolerance, progress_frequency, monotonic)  # noqa: SLF001 - a second constructor
         return work
 
@@ -121,7 +124,7 @@ class Work:
         self.run = RunOfWork(self, claim, run_id)
         self._report, self._tolerance, self._every = report, tolerance, every.total_seconds()
         self._monotonic = monotonic
-        self._lock = threading.RLock()
+        self._seal = object()  # by which an exception is known that was recorded here
         self._stats: dict[str, Number] = {}
         self._run_stats: dict[str, Number] = {}
         self._errors: list[ErrorEntry] = []
@@ -192,11 +195,11 @@ class Work:
             self._errors = [*self._errors, entry][:MAX_WORK_ERRORS]
 
     def _is_recorded(self, error: BaseException) -> bool:
-        return getattr(error, _MARK, None) is self._lock
+        return getattr(error, _MARK, None) is self._seal
 
     def _mark(self, error: BaseException) -> None:
         with suppress(AttributeError):  # a class with __slots__: it may count twice
-            setattr(error, _MARK, self._lock)
+            setattr(error, _MARK, self._seal)
 
     def _action(self) -> ErrorAction:
         used_up = exceeded(self._error_count, self._tolerance.per_work)
@@ -240,18 +243,6 @@ class Work:
             self._outage = True
             self._keep(error, of_run=True)
 
-    def beat(self) -> bool:
-        """Renew the lease, from the heartbeat's thread; return whether there is anything left to renew."""
-        with self._lock:
-            if self._word in (Progress.CONFLICT, Progress.COMPLETED):
-                return False
-            return self._flush().progress is not Progress.CONFLICT
-
-    def finish(self, outcome: WorkState) -> ItemAnswer:
-        """Report the outcome; the last thing said of the item."""
-        with self._lock:
-            return self._flush(outcome)
-
     @property
     def clean(self) -> bool:
         """Whether this attempt recorded no error of the item."""
@@ -268,6 +259,11 @@ class Work:
         return self._word is Progress.CONFLICT
 
     @property
+    def over(self) -> bool:
+        """Whether there is nothing left to renew: the item is lost, or its outcome is stored."""
+        return self._word in (Progress.CONFLICT, Progress.COMPLETED)
+
+    @property
     def stats(self) -> Mapping[str, Number]:
         """What `add_stats` counted so far."""
         return dict(self._stats)
@@ -282,21 +278,28 @@ class Work:
         """The text of the last error of the item that is kept, or nothing."""
         return self._errors[-1].text if self._errors else ""
 
-    def _flush(self, outcome: WorkState | None = None) -> ItemAnswer:
-        self._sequence += 1
-        totals = Totals(
-            stats=dict(self._stats),
-            run_stats=dict(self._run_stats),
-            errors=tuple(self._errors),
-            error_count=self._error_count,
-            run_errors=tuple(self._run_errors),
-            run_error_count=self._run_error_count,
-        )
-        answer = self._report(
-            ItemReport(
+    def next_report(self, outcome: WorkState | None = None) -> ItemReport:
+        """Return all that was counted so far as the next report; one with an outcome is the last."""
+        with self._lock:
+            self._sequence += 1
+            totals = Totals(
+                stats=dict(self._stats),
+                run_stats=dict(self._run_stats),
+                errors=tuple(self._errors),
+                error_count=self._error_count,
+                run_errors=tuple(self._run_errors),
+                run_error_count=self._run_error_count,
+            )
+            return ItemReport(
                 self.name, self._sequence, totals, self._params_version, self._settings_version, outcome, self.attempt
             )
-        )
+
+    def take(self, answer: ItemAnswer) -> None:
+        """Take the answer to a report."""
         if answer.progress in (Progress.ABORTED, Progress.CONFLICT, Progress.COMPLETED):
             self._word = answer.progress
+
+    def _flush(self) -> ItemAnswer:
+        answer = self._report(self.next_report())
+        self.take(answer)
         return answer

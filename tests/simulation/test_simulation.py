@@ -47,7 +47,16 @@ def test_memory(say: Callable[[str], None]) -> None:
     """Every run ends, is told and counts what its handlers did, whatever went wrong; and everything does go wrong."""
     counted = histories(SEEDS, say, "memory")
     faults = ["error before commit", "error after commit", "commit after the error", "store down", "broker down", "clock"]
-    faults += ["message lost", "message repeated", "message delayed", "message redelivered", "crash", "stop", "cancel"]
+    faults += [
+        "message lost",
+        "message repeated",
+        "message delayed",
+        "message redelivered",
+        "crash",
+        "leave",
+        "stop",
+        "cancel",
+    ]
     if SEEDS >= 1000:
         assert not [kind for kind in [*faults, "refused stale write", "redrive", "run now", "pause"] if not counted[kind]]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from celery_process import ErrorAction, Progress, Tolerance, Work, WorkState
+from celery_process import ErrorAction, Progress, Tolerance, Work
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.model import ItemAnswer, ItemClaim, ItemReport
 from celery_process.states import ClaimAnswer, WorkList
@@ -244,23 +244,6 @@ def test_errors_out_of_reach_are_kept_for_the_next_report() -> None:
     assert work.add_error("unheard") is CONTINUE
     work.progress()
     assert teller.reports[-1].totals.error_count == 1
-
-
-def test_the_beat_renews_until_the_item_is_lost() -> None:
-    """The heartbeat reports, goes on when the run aborts, and has nothing to renew after a conflict."""
-    teller = Teller(Progress.UPDATED, Progress.ABORTED, Progress.CONFLICT)
-    work = teller.work()
-    assert [work.beat() for _ in range(4)] == [True, True, False, False]
-    assert len(teller.reports) == 3
-
-
-def test_nothing_is_renewed_after_the_end() -> None:
-    """After finish() the heartbeat has nothing to renew."""
-    teller = Teller(Progress.COMPLETED)
-    work = teller.work()
-    work.finish(WorkState.COMPLETED)
-    assert work.beat() is False
-    assert [report.outcome for report in teller.reports] == [WorkState.COMPLETED]
 
 
 def test_clean_until_the_first_error_of_the_item() -> None:

@@ -21,10 +21,14 @@ class Killed(BaseException):
 
 @dataclass(eq=False)
 class Host:
-    """What actors run on. A dead one never comes back; one that is stopped goes on at `stopped_until`."""
+    """What actors run on. A dead one never comes back; one that is stopped goes on at `stopped_until`.
+
+    One that is leaving ends what it is at and begins nothing.
+    """
 
     name: str
     dead: bool = False
+    leaving: bool = False
     stopped_until: float = 0.0
     busy: int = 0
 

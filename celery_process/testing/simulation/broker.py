@@ -58,7 +58,7 @@ class Broker:
             self.baton.call(delay, lambda: self._deliver(name, deliver))
 
     def _deliver(self, name: str, deliver: Deliver) -> None:
-        free = [host for host in self.hosts if not host.dead and host.busy < self.slots]
+        free = [host for host in self.hosts if not host.dead and not host.leaving and host.busy < self.slots]
         if not free:
             self.baton.call(0.5 + self.random.random(), lambda: self._deliver(name, deliver))
             return

@@ -47,12 +47,12 @@ class Plan:
         self.calls_every, self.mishap_every = pick([2.0, 6.0, 30.0]), pick([5.0, 20.0, 100.0])
         self.names = [f"n{index:02}" for index in range(pick([1, 4, 10, 25]))]
         self.faults = {name: pick([LEAST[name], MOST[name] / 3, MOST[name]]) for name in LEAST}
-        self.failing, self.units = pick([0.0, 0.03, 0.12]), pick([2, 6, 12])
+        self.failing, self.units = pick([0.0, 0.03, 0.12]), pick([1, 6, 12])
         self.options: dict[str, Any] = {
             "schedule": pick([20, 60, 300]),
             "tolerance": Tolerance(pick([0, 2, 10]), pick([3, 25, None]), ignore=(Ignored,)),
             "overlap": pick(["skip", "replace"]),
-            "batch_size": pick([1, 1, 3]),
+            "batch_size": pick([1, 3, 8, "auto"]),
             "max_in_flight": pick([2, 4, 1000]),
             "lease": pick([5, 10, 30]),
             "time_limit": pick([None, 20]),
@@ -90,7 +90,7 @@ class Plan:
         """Take virtual time, count, report, fail, and hang, as the seed will have it."""
         roll = self.random.random
         for _ in range(self.random.randint(0, self.units)):
-            sleep(self.random.choice([0.0, 0.2, 1.0, 4.0]))
+            sleep(self.random.choice([0.0, 0.01, 0.2, 1.0, 4.0]))
             kind = roll()
             if kind < 0.4:
                 work.add_stats(self.random.choice(["x", "z"]), self.random.choice([1, 2, 0.5]))

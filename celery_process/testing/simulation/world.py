@@ -78,7 +78,7 @@ class World:
 
     def send(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
         """Publish items through the broker."""
-        size = 1 if single else self.dispatch.definition.batch_size
+        size = 1 if single else next(iter(self.runners.values())).batch_size
         self.broker.send_items(names, on=on, run_id=run_id, size=size, run=self.work)
 
     def work(self, run_id: str, names: tuple[str, ...], host: Host) -> None:
@@ -117,7 +117,7 @@ class World:
     def hire(self) -> None:
         """Let a new worker begin."""
         host = Host(f"w{len(self.runners)}")
-        self.runners[host] = Runner(self.dispatch, VirtualHeartbeat(self.baton), host=self.baton)
+        self.runners[host] = Runner(self.dispatch, VirtualHeartbeat(), host=self.baton, stopping=lambda: host.leaving)
         self.broker.hosts.append(host)
 
     def recover(self) -> None:
@@ -127,7 +127,7 @@ class World:
         self.network.down_until = 0.0
         for host in self.broker.hosts:
             host.stopped_until = 0.0
-        while sum(not host.dead for host in self.broker.hosts) < 2:
+        while sum(not host.dead and not host.leaving for host in self.broker.hosts) < 2:
             self.hire()
         self.look()
 
@@ -202,11 +202,14 @@ class World:
         if self.calm:
             return
         living = [host for host in self.broker.hosts if not host.dead]
-        kind = self.random.choice(["crash", "stop", "stop", "outage", "clock"])
+        kind = self.random.choice(["crash", "leave", "stop", "stop", "outage", "clock"])
         self.counted[kind] += 1
         self.witness.step("mishap", kind)
         if kind == "crash" and living:
             self.random.choice(living).dead = True
+            self.baton.call(self.random.choice([0.1, 5.0, 60.0]), self.hire)
+        elif kind == "leave" and living:
+            self.random.choice(living).leaving = True
             self.baton.call(self.random.choice([0.1, 5.0, 60.0]), self.hire)
         elif kind == "stop" and living:
             self.random.choice(living).stopped_until = self.baton.now + self.random.choice([5.0, 40.0, 100.0])
