@@ -24,7 +24,7 @@ from celery_process.model import Overrides
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.schedule import ProcessSchedule
-from celery_process.shutdown import shutting_down
+from celery_process.shutdown import ShutdownNote, shutting_down
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
 from celery_process.tolerance import Tolerance
@@ -72,6 +72,7 @@ class Processes:
         elif self._backend is not None:
             app.conf.process_backend = self._backend
         app.steps["consumer"].add(tasks.SweepTimer)
+        app.steps["worker"].add(ShutdownNote)
         tasks.make_sweep_task(app, self.sweep)
         app.on_after_finalize.connect(self._on_finalized, weak=False)
         # By an id of its own: before 5.7 Celery tells methods apart by their function alone, and keeps the first.

@@ -1,7 +1,7 @@
 """Whether the Celery worker that this is part of shuts down, seen in its pool children as well.
 
-The signal reaches the main process only; children that were forked share one byte with it. A spawned child does not, and
-ends the message that it has, as Celery's tasks do.
+The main process alone hears of it; children that were forked share one byte with it. A spawned child does not, and ends
+the message that it has, as Celery's tasks do.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import mmap
 from typing import Any
 
-from celery.signals import worker_init, worker_shutting_down
+from celery import bootsteps
 
 _byte = mmap.mmap(-1, 1)
 
 
-@worker_shutting_down.connect(weak=False)
-def _on_shutting_down(**_: Any) -> None:
-    _byte[0] = 1
+class ShutdownNote(bootsteps.StartStopStep):
+    """Notes when a worker begins to stop, for whatever reason."""
 
+    requires = ("celery.worker.components:Pool",)
 
-@worker_init.connect(weak=False)
-def _on_init(**_: Any) -> None:
-    _byte[0] = 0
+    def start(self, parent: Any) -> None:  # noqa: ARG002
+        """Note that the worker runs."""
+        _byte[0] = 0
+
+    def close(self, parent: Any) -> None:  # noqa: ARG002
+        """Note that the worker stops; it waits for its children after that."""
+        _byte[0] = 1
 
 
 def shutting_down() -> bool:

@@ -95,3 +95,16 @@ def crawl(work):
         while work.params.get("hangs") and work.attempt == 1:
             time.sleep(0.1)
         work.add_stats("crawled")
+
+
+@processes.process("labels", schedule=None, lease=LEASE, batch_size=20, tolerance=Tolerance(per_work=0, per_run=0))
+def print_label(work):
+    """Take a little, wait for a file, or raise, as the params say; twenty items a message."""
+    with witnessed(work):
+        gate = work.params.get("gate")
+        while gate and not (FOLDER / gate).exists():
+            time.sleep(0.02)
+        time.sleep(work.params.get("seconds", 0.12))
+        if work.params.get("torn"):
+            raise Broken(work.name)
+        work.add_stats("printed")
