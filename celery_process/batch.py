@@ -163,6 +163,11 @@ class Batch:
         except StoreUnavailable as error:
             logger.warning("Items of %s come back when their leases end: %s", self.run_id, error, extra=extra)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `take_ended` or `take_told` has something."""
+        return bool(self._ended or self._told)
+
     def take_ended(self) -> list[Outcome]:
         """Return the outcomes that were reported since the last call."""
         with self._lock:

@@ -123,7 +123,8 @@ class Runner:
                 while (work := batch.next()) is not None:
                     outcome, error = self._run_one(work)
                     self._insist(partial(batch.end, work, outcome, error))
-                    ended += self._settle(batch)
+                    if batch.has_news:
+                        ended += self._settle(batch)
                     if batch.aborting or work.aborted_here or work.lost or self.stopping():
                         break
                 self._insist(batch.flush)
