@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -63,7 +64,6 @@ class Runner:
         self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time, stopping: Callable[[], bool] = lambda: False
     ) -> None:
         self.dispatch, self.heartbeat, self.host, self.stopping = dispatch, heartbeat, host, stopping
-        self._ended = 0
         self._item_takes: float | None = None
         self._every = timedelta(0)
         self._every_read_at = -_REFRESH
@@ -211,7 +211,7 @@ class Runner:
         """Tell the ends that were reported, and do what the reports made due."""
         reported = batch.take_ended()
         ended = [self._ended_as(done) for done in reported]
-        self._follow(batch.run_id, batch.take_told(), ended=len(ended))
+        self._follow(batch.run_id, batch.take_told(), ended)
         return ended
 
     def _ended_as(self, done: Outcome) -> Ended:
@@ -238,7 +238,7 @@ class Runner:
         self.dispatch.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
         return Ended(work.name, None, error)
 
-    def _follow(self, run_id: str, told: Sequence[Reported], *, ended: int = 0) -> None:
+    def _follow(self, run_id: str, told: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
         """Do what reports made due, once their items ended: cancel, tell the end of the run, open the next page.
 
         Not within the reports themselves: the heartbeat would wait for it. What fails here is left to the sweep.
@@ -258,12 +258,15 @@ class Runner:
                 "What %s made due failed; the sweep will do it.", run_id, extra=self._extra("follow_failed", run_id)
             )
 
-    def _early(self, ended: int) -> bool:
-        """Whether to look, after these items, if the window has room for a page: a slow item must not hold up the others."""
+    def _early(self, ended: Sequence[Ended]) -> bool:
+        """Whether to look, after these items, if the window has room for a page: slow items must not hold up the others.
+
+        About four of the names of a page say so, whoever works on them: a count of one's own would take the longer, the
+        more workers there are.
+        """
         window, size = self.dispatch.definition.max_in_flight, self.dispatch.config.page_size
         every = max(1, rules.room(size=size, window=window, open_items=0) // 4)
-        before, self._ended = self._ended, self._ended + ended
-        return before // every != self._ended // every
+        return any(zlib.crc32(item.name.encode(errors="surrogatepass")) % every == 0 for item in ended)
 
     def _advance(self, run_id: str) -> None:
         # In eager mode the dispatcher's own loop opens the next page: nested calls end silently after some 250 items.

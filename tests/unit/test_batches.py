@@ -98,3 +98,34 @@ def test_a_cleanup_batch_is_as_exact(processes):
     assert [work.name for work in process.works("cleanup")] == ["item-07"]
     assert len(list(process.works("dropped"))) == 24
     assert (run.stats["workItemsCleaned"], run.stats["workItemsDirty"]) == (24, 1)
+
+
+@pytest.mark.parametrize(
+    ("takes", "expected"), [((), 1), ((0.001,) * 20, 100), ((0.05,) * 30, 20), ((3.0,), 1), ((0.001,) * 20 + (2.0,) * 3, 1)]
+)
+def test_an_automatic_batch_fits_its_duration(processes, takes, expected):
+    """One item until it is known how long they take, then as many as fit, fewer at once where they get slower."""
+    process = processes.process("fitted", schedule=60, batch_size="auto", batch_duration=1)(lambda work: None)
+    runner = processes._runner(process)
+    for seconds in takes:
+        runner._measure(seconds)
+    assert runner.batch_size == expected
+
+
+def test_automatic_batches_grow_from_one(processes, monkeypatch):
+    """The first run sends items singly, the next one by what the first has measured."""
+    process = processes.process("batched", schedule=60, batch_size="auto")(lambda work: None)
+    process.register_works(dict.fromkeys(NAMES))
+    sent = messages_of(processes, monkeypatch)
+    assert process.run_now().state is RunState.COMPLETED
+    assert {len(message.get("works", [""])) for message in sent} == {1}
+    sent.clear()
+    assert process.run_now().state is RunState.COMPLETED
+    assert [len(message["works"]) for message in sent] == [len(NAMES)]
+
+
+@pytest.mark.parametrize(("options", "says"), [({"batch_size": "many"}, "auto"), ({"batch_duration": 0}, "batch_duration")])
+def test_what_is_no_batch_is_refused(processes, options, says):
+    """A word other than "auto" and a duration of nothing are told where the process is defined."""
+    with pytest.raises(ValueError, match=says):
+        processes.process("refused", schedule=60, **options)(lambda work: None)
