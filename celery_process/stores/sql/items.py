@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 
 from celery_process import rules
 from celery_process.model import ItemClaim, Reported, Totals
-from celery_process.states import ClaimAnswer, ItemState, RunState
+from celery_process.states import ClaimAnswer, ItemState, RunState, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey, among, chunks
 from celery_process.stores.sql.pages import Settled, settle
@@ -60,6 +60,29 @@ def facts(tx: Transaction, key: RunKey, names: Collection[str]) -> dict[str, Row
     for row in rows.values():
         tx.set_now(row.now)
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What is known of names of which a run has no item: its state, and how those ended that it had, by their status."""
+
+    run_state: RunState | None
+    ended: Mapping[str, tuple[WorkState, int]]
+
+    def completed_by(self, name: str) -> int | None:
+        """Return the attempt by which an item completed, if one did."""
+        state, attempt = self.ended.get(name, (WorkState.NEW, 0))
+        return attempt if state is WorkState.COMPLETED else None
+
+
+def over(tx: Transaction, key: RunKey, names: Collection[str]) -> Over:
+    """Read what is left of items that are gone with their page."""
+    run, status = tx.t.run, tx.t.status
+    of_run = sa.and_(status.c.process == run.c.process, status.c.epoch == run.c.epoch, among(status.c.name, names))
+    columns = (run.c.state, status.c.name, status.c.state.label("ended_as"), status.c.attempt)
+    rows = tx.rows(sa.select(*columns).select_from(run.outerjoin(status, of_run)).where(key.row(run)))
+    ended = {row.name: (row.ended_as, row.attempt) for row in rows if row.name is not None}
+    return Over(rows[0].state if rows else None, ended)
 
 
 def still(tx: Transaction, row: Row[Any]) -> sa.Update:
@@ -111,8 +134,11 @@ def _claim(tx: Transaction, key: RunKey, names: Sequence[str], *, token: str, le
         elif answer is ClaimAnswer.CLAIMED and not mine and row.listed_on is not None:
             _take(tx, row, token, lease)
         answers[name] = _answer(row, answer, row.attempt if mine else row.attempt + 1)
-    absent = ClaimAnswer.CONFLICT
-    return Claims(tuple(answers.get(name) or ItemClaim(name, absent) for name in names), tuple(sorted(emptied)))
+    absent = [name for name in names if name not in answers]
+    ended = over(tx, key, absent).ended if absent else {}
+    for name in absent:
+        answers[name] = ItemClaim(name, ClaimAnswer.DONE if name in ended else ClaimAnswer.CONFLICT)
+    return Claims(tuple(answers[name] for name in names), tuple(sorted(emptied)))
 
 
 def _take(tx: Transaction, row: Row[Any], token: str, lease: timedelta) -> None:

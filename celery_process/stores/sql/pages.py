@@ -15,13 +15,13 @@ from sqlalchemy.engine import Row
 
 from celery_process import rules
 from celery_process.model import Page, RunStatus
-from celery_process.states import ItemState, PageAnswer, RunState, WorkList
+from celery_process.states import ItemState, PageAnswer, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.stores.sql.walk import next_names
+from celery_process.stores.sql.walk import cursor_of, next_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,13 @@ def _has_open(tx: Transaction, page: int) -> bool:
 
 def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
     item, table = tx.t.item, tx.t.page
-    closed = sa.update(table).where(table.c.id == page, table.c.is_open.is_(True)).values(is_open=False)
-    if not tx.change(closed):
+    if not tx.change(sa.delete(table).where(table.c.id == page)):
         return Settled()
     items = tx.rows(sa.select(item).where(item.c.page_id == page).order_by(item.c.name))
     _keep_statuses(tx, items)
+    # What completed leaves its status alone behind. Nobody waits for a lock on it: what is over is written no more.
+    completed = (item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
+    tx.change(sa.delete(item).where(item.c.page_id == page, *completed))
     row = locked_run(tx, key)
     if row is None:
         return Settled()
@@ -116,7 +118,7 @@ def close_if_due(tx: Transaction, key: RunKey) -> RunStatus | None:
     """Close a run whose row is locked, if its cursor is at its end and no page is open; return it if this call did."""
     run, process = tx.t.run, tx.t.process
     row = tx.first(sa.select(run).where(key.row(run)))
-    if row is None or not row.state.is_open or row.cursor_list is not None or row.pages_open:
+    if row is None or not row.state.is_open or row.pages_open or not rules.walk_over(row.state, cursor_of(row)):
         return None
     aggregate = tx.value(sa.select(process.c.aggregate_stats).where(process.c.name == key.process).with_for_update())
     state, reason = rules.closing(row.state, row.reason, row.counts.get("lost", 0))
@@ -141,7 +143,7 @@ def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: in
     mine = _page_of(tx, key, token)
     if mine is not None:
         return mine
-    if row.state is not RunState.ACTIVE or row.cursor_list is None:
+    if rules.walk_over(row.state, cursor_of(row)):
         return Page(PageAnswer.CLOSED, run=close_if_due(tx, key))
     if tx.value(sa.select(process.c.paused_at).where(process.c.name == key.process)) is not None:
         return Page(PageAnswer.PAUSED)

@@ -15,7 +15,7 @@ from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported, T
 from celery_process.states import ItemState, Progress, RunState, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge
-from celery_process.stores.sql.items import facts
+from celery_process.stores.sql.items import Over, facts, over
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.pages import Settled, settle
 from celery_process.stores.sql.transaction import Transaction
@@ -45,6 +45,7 @@ class Written:
 
     answers: tuple[ItemAnswer, ...]
     stopping: bool
+    aborting: bool
     pages: tuple[int, ...]
 
 
@@ -57,8 +58,14 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
     settled = Settled()
     for page in written.pages:
         settled |= settle(db, "report", key, page)
-    stopping = written.stopping and settled.run is None
-    return Reported(written.answers, stopping, page_closed=settled.page_closed, run=settled.run)
+    open_still = settled.run is None
+    return Reported(
+        written.answers,
+        stopping=written.stopping and open_still,
+        aborting=written.aborting and open_still,
+        page_closed=settled.page_closed,
+        run=settled.run,
+    )
 
 
 def _report(tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: str, lease: timedelta) -> Written:
@@ -81,11 +88,21 @@ def _report(tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: 
     places = sorted(faults)
     charged = charge(tx, key, [faults[place] for place in places]) if faults else Charged()
     first = len(reports) if charged.fatal is None else places[charged.fatal]
+    gone = over(tx, key, absent) if (absent := {report.name for report in reports} - rows.keys()) else Over(None, {})
     answers = tuple(
-        _answer(mine.get(given.name), given, ended=place in ended, aborting=charged.aborting or place >= first)
+        _repeated(given, gone)
+        if given.name in absent
+        else _answer(mine.get(given.name), given, ended=place in ended, aborting=charged.aborting or place >= first)
         for place, given in enumerate(reports)
     )
-    return Written(answers, charged.fatal is not None, tuple(sorted(pages)))
+    stopped = charged.fatal is not None or charged.aborting
+    aborting = stopped or RunState.ABORTING in (gone.run_state, *(row.run_state for row in rows.values()))
+    return Written(answers, charged.fatal is not None, aborting, tuple(sorted(pages)))
+
+
+def _repeated(given: ItemReport, gone: Over) -> ItemAnswer:
+    repeat = rules.was_reported(given.outcome, given.attempt, gone.completed_by(given.name))
+    return ItemAnswer(given.name, Progress.COMPLETED if repeat else Progress.CONFLICT)
 
 
 def _write(tx: Transaction, held: Held, given: ItemReport, lease: timedelta) -> Fault | None:

@@ -42,13 +42,9 @@ def _stop(tx: Transaction, key: RunKey, reason: StopReason) -> tuple[str | None,
 
 
 def abort(tx: Transaction, run: Row[Any], reason: StopReason) -> None:
-    """Make a locked run, which is ACTIVE, ABORTING; its cursor goes to the end."""
+    """Make a locked run, which is ACTIVE, ABORTING; its cursor stays, and tells a redrive how far it came."""
     table = tx.t.run
-    tx.change(
-        sa.update(table)
-        .where(table.c.id == run.id)
-        .values(state=RunState.ABORTING, reason=reason.value, cursor_list=None, cursor_name="")
-    )
+    tx.change(sa.update(table).where(table.c.id == run.id).values(state=RunState.ABORTING, reason=reason.value))
 
 
 def cancel(tx: Transaction, pages: Collection[int], states: Collection[ItemState], after: str = "") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from celery_process import rules
 from celery_process.states import ItemState, WorkList, WorkState
 from celery_process.stores.sql.keys import CHUNK, among
 from celery_process.stores.sql.transaction import Transaction
@@ -41,6 +42,11 @@ def _listed(tx: Transaction, run: Row[Any], on: WorkList, after: str, most: int)
     return tx.rows(query.order_by(work.c.name).limit(most))
 
 
+def cursor_of(run: Row[Any]) -> rules.Cursor | None:
+    """Return where the walk of a run stands; None at the end of both lists."""
+    return None if run.cursor_list is None else (run.cursor_list, run.cursor_name)
+
+
 def _taken(tx: Transaction, run: Row[Any], on: WorkList, names: list[str]) -> set[str]:
     """Return those of the names that the run has, had, or need not have."""
     item, status = tx.t.item, tx.t.status
@@ -50,7 +56,26 @@ def _taken(tx: Transaction, run: Row[Any], on: WorkList, names: list[str]) -> se
     of_names = (item.c.process == run.process, among(item.c.name, names))
     taken = {*tx.column(sa.select(item.c.name).where(*of_names, item.c.epoch == run.epoch)), *tx.column(had)}
     if run.redrives:
-        done = (item.c.on_list == on, item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
-        before = sa.select(item.c.name).where(*of_names, item.c.epoch.in_(run.redrives), *done)
-        taken.update(tx.column(before))
+        taken |= _completed(tx, run, on, names)
     return taken
+
+
+def _completed(tx: Transaction, run: Row[Any], on: WorkList, names: list[str]) -> set[str]:
+    """Return those of the names that completed in a run that this one redrives.
+
+    Such a run walked by them and kept no item of theirs, or keeps one that says so.
+    """
+    item, runs = tx.t.item, tx.t.run
+    before = tx.rows(sa.select(runs).where(runs.c.process == run.process, runs.c.epoch.in_(run.redrives)))
+    columns = (item.c.epoch, item.c.name, item.c.on_list, item.c.state, item.c.outcome)
+    of_names = (item.c.process == run.process, item.c.epoch.in_(run.redrives), among(item.c.name, names))
+    kept = {(row.epoch, row.name): row for row in tx.rows(sa.select(*columns).where(*of_names))}
+    done = (on, ItemState.DONE, WorkState.COMPLETED)
+
+    def completed(name: str, old: Row[Any]) -> bool:
+        row = kept.get((old.epoch, name))
+        if row is None:
+            return rules.walked(cursor_of(old), on, name)
+        return (row.on_list, row.state, row.outcome) == done
+
+    return {name for name in names if any(completed(name, old) for old in before)}
