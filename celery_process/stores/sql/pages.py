@@ -66,7 +66,9 @@ def _has_open(tx: Transaction, page: int) -> bool:
 
 def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
     item, table = tx.t.item, tx.t.page
-    if not tx.change(sa.delete(table).where(table.c.id == page)):
+    still_open = (table.c.id == page, table.c.is_open.is_(True))
+    # Its opener's token is free again: with it a new page is opened, for the names of this one are gone.
+    if not tx.change(sa.update(table).where(*still_open).values(is_open=False, token=str(page))):
         return Settled()
     items = tx.rows(sa.select(item).where(item.c.page_id == page).order_by(item.c.name))
     _keep_statuses(tx, items)
