@@ -83,12 +83,13 @@ class Word(sa.TypeDecorator[StrEnum]):
     def __init__(self, members: type[StrEnum]) -> None:
         super().__init__()
         self.members = members
+        self._by_word = {member.value: member for member in members}
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002, D102
         return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002, D102
-        return None if value is None else self.members(value)
+        return None if value is None else self._by_word[value]
 
 
 class Packed(sa.TypeDecorator[Any]):
@@ -102,10 +103,19 @@ class Packed(sa.TypeDecorator[Any]):
         self.pack, self.unpack = pack, unpack
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002, D102
-        return None if value is None else json.dumps(self.pack(value), separators=(",", ":"))
+        if value is None:
+            return None
+        packed = self.pack(value)
+        return json.dumps(packed, separators=(",", ":")) if packed else str(packed)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002, D102
-        return None if value is None else self.unpack(json.loads(value))
+        if value is None:
+            return None
+        return self.unpack([] if value == EMPTY else json.loads(value))
+
+
+EMPTY = "[]"
+"""How no errors, and the totals of an attempt that counted nothing, are kept."""
 
 
 def pack_errors(errors: tuple[ErrorEntry, ...]) -> list[list[Any]]:
@@ -120,7 +130,7 @@ def unpack_errors(packed: list[list[Any]]) -> tuple[ErrorEntry, ...]:
 
 def pack_totals(totals: Totals) -> list[Any]:
     """Return the totals of an attempt as JSON can hold them; most items have none."""
-    if totals == Totals():
+    if not (totals.stats or totals.run_stats or totals.error_count or totals.run_error_count):
         return []
     return [
         dict(totals.stats),

@@ -7,6 +7,7 @@ page empty, and the compare-and-set on the page lets one of them fold it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +52,29 @@ def list_open_pages(tx: Transaction, key: RunKey) -> list[int]:
     return list(tx.column(open_pages(tx.t, key).order_by(tx.t.page.c.id)))
 
 
-def settle(db: Database, operation: str, key: RunKey, page: int) -> Settled:
-    """Fold a page that has nothing open any more, and close the run if it is due. No transaction may be open here."""
+def settle(db: Database, operation: str, key: RunKey, pages: Collection[int]) -> Settled:
+    """Fold those of the pages that have nothing open any more, and close the run if it is due.
+
+    No transaction may be open here: the later one of two that ended the last items of a page has to see it empty.
+    """
+    settled = Settled()
+    if not pages:
+        return settled
     # Nothing of a page is opened again, so that what is seen here holds in the next transaction.
-    if db.peek(operation, _has_open, page):
-        return Settled()
-    return db.write(operation, _fold, key, page)
+    still_open = db.peek(operation, _with_open, pages)
+    for page in pages:
+        if page not in still_open:
+            settled |= db.write(operation, _fold, key, page)
+    return settled
 
 
-def _has_open(tx: Transaction, page: int) -> bool:
+def _with_open(tx: Transaction, pages: Collection[int]) -> set[int]:
+    return set(tx.column(tx.built(_open_of), ids=list(pages)))
+
+
+def _open_of(tx: Transaction) -> sa.Select[Any]:
     item = tx.t.item
-    return bool(tx.value(sa.select(sa.exists().where(item.c.page_id == page, tx.t.item_is_open))))
+    return sa.select(item.c.page_id).where(tx.is_id(item.c.page_id), tx.t.item_is_open).distinct()
 
 
 def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,28 +15,49 @@ from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported, T
 from celery_process.states import ItemState, Progress, RunState, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge
-from celery_process.stores.sql.items import Over, facts, over
-from celery_process.stores.sql.keys import RunKey
-from celery_process.stores.sql.pages import Settled, settle
-from celery_process.stores.sql.transaction import Transaction
+from celery_process.stores.sql.items import Over, over, report_facts
+from celery_process.stores.sql.keys import RunKey, among
+from celery_process.stores.sql.pages import settle
+from celery_process.stores.sql.transaction import Each, Transaction
 from celery_process.values import MAX_WORK_ERRORS
 
 
-@dataclass
 class Held:
-    """An item while the reports about it are gone through: as it was read, then as it was written."""
+    """An item while the reports about it are gone through: as it was read, and as it becomes."""
 
-    row: Row[Any]
-    state: ItemState
-    sequence: int
-    totals: Totals
-    error_count: int
-    errors: tuple[ErrorEntry, ...]
+    def __init__(self, row: Row[Any]) -> None:
+        self.row = row
+        self.state: ItemState = row.state
+        self.sequence: int = row.sequence
+        self.totals: Totals = row.totals
+        self.error_count: int = row.error_count
+        self.errors: tuple[ErrorEntry, ...] = row.errors
+        self.last_error_at: datetime | None = row.last_error_at
+        self.outcome: WorkState | None = row.outcome
+        self.finished_at: datetime | None = row.finished_at
 
-    @classmethod
-    def of(cls, row: Row[Any]) -> Held:
-        """Return the item of a row."""
-        return cls(row, row.state, row.sequence, row.totals, row.error_count, row.errors)
+    @property
+    def cleaned(self) -> bool:
+        """Whether a clean cleanup ended it."""
+        return self.outcome is not None and rules.is_clean(self.row.on_list, self.outcome, self.totals)
+
+    def take(self, given: ItemReport, tx: Transaction) -> Fault | None:
+        """Take a report that is newer than what the item has; return what it adds to the run."""
+        if given.sequence <= self.sequence:
+            return None
+        of_work, of_run = rules.new_errors(self.totals, given.totals)
+        work_texts, run_texts = rules.new_texts(self.totals, given.totals, tx.now)
+        self.sequence, self.totals = given.sequence, given.totals
+        self.errors = (self.errors + work_texts)[:MAX_WORK_ERRORS]
+        self.error_count += of_work
+        if of_work:
+            self.last_error_at = tx.now
+        if given.outcome is not None:
+            self.state, self.outcome = ItemState.DONE, given.outcome
+            self.finished_at = rules.finish_time(given.outcome, tx.now)
+        if of_work or of_run or work_texts or run_texts:
+            return Fault(of_work + of_run, work_texts + run_texts, self.error_count)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +76,7 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
     A repeat looks at its page again, for the first call may have died between the two.
     """
     written = db.write("report", _report, key, reports, token, lease)
-    settled = Settled()
-    for page in written.pages:
-        settled |= settle(db, "report", key, page)
+    settled = settle(db, "report", key, written.pages)
     open_still = settled.run is None
     return Reported(
         written.answers,
@@ -69,21 +88,21 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
 
 
 def _report(tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: str, lease: timedelta) -> Written:
-    rows = facts(tx, key, {report.name for report in reports})
-    mine = {name: Held.of(row) for name, row in rows.items() if row.token == token}
+    rows = report_facts(tx, key, {report.name for report in reports})
+    mine = {name: Held(row) for name, row in rows.items() if row.token == token}
     faults: dict[int, Fault] = {}
     ended: set[int] = set()
-    # Items are locked in name order; errors count and answers are given in the order of the reports.
-    for place in sorted(range(len(reports)), key=lambda place: reports[place].name):
-        held = mine.get(reports[place].name)
+    for place, given in enumerate(reports):
+        held = mine.get(given.name)
         if held is None:
             continue
         if held.state is ItemState.CLAIMED:
-            fault = _write(tx, held, reports[place], lease)
+            fault = held.take(given, tx)
             if fault is not None:
                 faults[place] = fault
         if held.state is ItemState.DONE:
             ended.add(place)
+    _write(tx, [held for held in mine.values() if held.sequence != held.row.sequence], tx.now + lease)
     pages = {mine[reports[place].name].row.page_id for place in ended}
     places = sorted(faults)
     charged = charge(tx, key, [faults[place] for place in places]) if faults else Charged()
@@ -105,56 +124,64 @@ def _repeated(given: ItemReport, gone: Over) -> ItemAnswer:
     return ItemAnswer(given.name, Progress.COMPLETED if repeat else Progress.CONFLICT)
 
 
-def _write(tx: Transaction, held: Held, given: ItemReport, lease: timedelta) -> Fault | None:
-    """Write a report that is newer than what the item has; return what it adds to the run."""
-    if given.sequence <= held.sequence:
-        return None
-    item, row = tx.t.item, held.row
-    of_work, of_run = rules.new_errors(held.totals, given.totals)
-    work_texts, run_texts = rules.new_texts(held.totals, given.totals, tx.now)
-    errors = (held.errors + work_texts)[:MAX_WORK_ERRORS]
-    values: dict[str, Any] = {
-        "sequence": given.sequence,
-        "totals": given.totals,
-        "lease_until": tx.now + lease,
-        "error_count": held.error_count + of_work,
-        "errors": errors,
-    }
-    if of_work:
-        values["last_error_at"] = tx.now
-    if given.outcome is not None:
-        finished_at = rules.finish_time(given.outcome, tx.now)
-        values |= {"state": ItemState.DONE, "outcome": given.outcome, "finished_at": finished_at}
+def _reported(tx: Transaction, new: Any) -> sa.Update:
+    item = tx.t.item
     # Who ends an item that another holds takes its token away, so that the state needs no look.
-    same = (item.c.id == row.id, item.c.token == row.token, item.c.sequence == held.sequence)
-    tx.compare_and_set(sa.update(item).where(*same).values(**values))
-    held.sequence, held.totals, held.errors = given.sequence, given.totals, errors
-    held.error_count += of_work
-    if given.outcome is not None:
-        held.state = ItemState.DONE
-        _drop(tx, held, given.outcome)
-    if of_work or of_run or work_texts or run_texts:
-        return Fault(of_work + of_run, work_texts + run_texts, held.error_count)
-    return None
+    same = (item.c.id == new.of_id, item.c.token == new.was_token, item.c.sequence == new.was_sequence)
+    return (
+        sa.update(item)
+        .where(*same)
+        .values(
+            state=new.new_state,
+            sequence=new.new_sequence,
+            totals=new.new_totals,
+            error_count=new.new_error_count,
+            errors=new.new_errors,
+            last_error_at=new.new_last_error_at,
+            outcome=new.new_outcome,
+            finished_at=new.new_finished_at,
+            lease_until=sa.bindparam("until", type_=item.c.lease_until.type),
+        )
+    )
 
 
-def _drop(tx: Transaction, held: Held, outcome: WorkState) -> None:
-    """Drop a clean cleanup whose registration is as it was claimed.
+_WRITTEN = ("state", "sequence", "totals", "error_count", "errors", "last_error_at", "outcome", "finished_at")
+REPORT = Each(
+    "item",
+    {"of_id": "id", "was_token": "token", "was_sequence": "sequence", **{f"new_{column}": column for column in _WRITTEN}},
+    _reported,
+)
 
-    Its version says that it is still on the cleanup list, for each move to another raises it. One that a caller's
+
+def _write(tx: Transaction, changed: Sequence[Held], until: datetime) -> None:
+    rows = [
+        {
+            "of_id": held.row.id,
+            "was_token": held.row.token,
+            "was_sequence": held.row.sequence,
+            **{f"new_{column}": getattr(held, column) for column in _WRITTEN},
+        }
+        for held in changed
+    ]
+    tx.change_each(REPORT, rows, until=until)
+    _drop(tx, [held for held in changed if held.cleaned])
+
+
+def _drop(tx: Transaction, cleaned: Sequence[Held]) -> None:
+    """Drop clean cleanups whose registrations are as they were claimed.
+
+    Its version says that an item is still on the cleanup list, for each move to another raises it. One that a caller's
     transaction has locked is left on its list, since a report waits for no caller.
     """
-    work, row = tx.t.work, held.row
-    if not rules.is_clean(row.on_list, outcome, held.totals):
+    if not cleaned:
         return
-    same = (
-        work.c.process == row.process,
-        work.c.name == row.name,
-        work.c.params_version == row.params_version,
-    )
-    free = tx.value(sa.select(work.c.id).where(*same).with_for_update(skip_locked=True))
-    if free is not None:
-        tx.change(sa.update(work).where(work.c.id == free).values(on_list=WorkList.DROPPED, listed_at=tx.now))
+    work = tx.t.work
+    versions = {held.row.name: held.row.params_version for held in cleaned}
+    chosen = (work.c.process == cleaned[0].row.process, among(work.c.name, versions))
+    query = sa.select(work.c.id, work.c.name, work.c.params_version).where(*chosen).order_by(work.c.name)
+    free = [row.id for row in tx.rows(query.with_for_update(skip_locked=True)) if row.params_version == versions[row.name]]
+    if free:
+        tx.change(sa.update(work).where(work.c.id.in_(free)).values(on_list=WorkList.DROPPED, listed_at=tx.now))
 
 
 def _answer(held: Held | None, given: ItemReport, *, ended: bool, aborting: bool) -> ItemAnswer:

@@ -28,7 +28,7 @@ def stop_run(db: Database, key: RunKey, reason: StopReason) -> RunStatus | None:
     settled = Settled()
     for page in db.peek("stop_run", list_open_pages, key):
         db.write("stop_run", cancel, [page], states)
-        settled |= settle(db, "stop_run", key, page)
+        settled |= settle(db, "stop_run", key, [page])
     return settled.run
 
 

@@ -19,7 +19,7 @@ from celery_process.states import ItemState, RunState, WorkList
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Fault, charge
 from celery_process.stores.sql.keys import RunKey
-from celery_process.stores.sql.pages import Settled, close_if_due, list_open_pages, locked_run, settle
+from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run, settle
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
@@ -83,9 +83,7 @@ def sweep_run(
     pages = db.peek("sweep_run", list_open_pages, key)
     if cut is not None:
         db.write("sweep_run", cancel, pages, {ItemState.PENDING}, cut)
-    settled = Settled()
-    for page in pages:
-        settled |= settle(db, "sweep_run", key, page)
+    settled = settle(db, "sweep_run", key, pages)
     closed = settled.run or db.write("sweep_run", _close, key)
     chosen = db.read("sweep_run", _to_publish, key, redispatch_after, grace)[:limit]
     publish = ((on, tuple(row.name for row in chosen if row.on_list is on)) for on in WorkList)

@@ -59,6 +59,8 @@ class Tables:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self.statements: dict[Any, Any] = {}
+        """What `Transaction.built` has built."""
         self.metadata = sa.MetaData()
         self.meta = self._table(
             "meta",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -17,6 +19,7 @@ from celery_process.stores.sql.tables import Tables
 
 Clock = Callable[[], datetime]
 Values = Mapping[str, Any]
+Statement = TypeVar("Statement", bound=sa.Executable)
 
 # Not now(), which is when the transaction began: it may have waited for a lock since.
 SERVER_CLOCK = sa.type_coerce(
@@ -29,6 +32,34 @@ _INSERTS = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 def utc_now() -> datetime:
     """Return this host's clock."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Each:
+    """An update of many rows of a table at once.
+
+    `columns`: the values that each row has of its own, by the column whose type they have. `make` builds the update from
+    them, and from parameters for what all rows have in common.
+    """
+
+    table: str
+    columns: Mapping[str, str]
+    make: Callable[[Transaction, Any], sa.Update]
+
+    def build(self, tx: Transaction) -> sa.Update:
+        """Return the update: with an array for each column on PostgreSQL, else with parameters of one row."""
+        table = getattr(tx.t, self.table)
+        kinds = {name: table.c[column].type for name, column in self.columns.items()}
+        if not tx.is_postgresql:
+            return self.make(tx, SimpleNamespace(**{name: sa.bindparam(name, type_=kind) for name, kind in kinds.items()}))
+        arrays = (sa.bindparam(name, type_=postgresql.ARRAY(kind, dimensions=1)) for name, kind in kinds.items())
+        columns = (sa.column(name, kind) for name, kind in kinds.items())
+        return self.make(tx, sa.func.unnest(*arrays).table_valued(*columns, name="given").render_derived().c)
+
+
+def names(chosen: Collection[str]) -> dict[str, Any]:
+    """Return the parameters of `Transaction.among`; of no names there is no statement."""
+    return {"names": list(chosen), "first": min(chosen), "last": max(chosen)}
 
 
 class Transaction:
@@ -56,25 +87,74 @@ class Transaction:
         """Take the time that `clock` gave."""
         self._now = now
 
-    def first(self, query: sa.Select[Any]) -> Row[Any] | None:
+    def built(self, make: Callable[[Transaction], Statement]) -> Statement:
+        """Return the statement that `make` builds, built once: its values are parameters.
+
+        To build a statement of twenty columns takes as long as the database takes to answer it.
+        """
+        key = (make, self.conn.dialect.name, self._clock is None)
+        statement: Statement | None = self.t.statements.get(key)
+        if statement is None:
+            statement = self.t.statements[key] = make(self)
+        return statement
+
+    def among(self, name: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        """Return `keys.among` for a statement that is built once; the parameters are those of `names`."""
+        if self.is_postgresql:
+            chosen = name == sa.any_(sa.bindparam("names", type_=postgresql.ARRAY(sa.String(), dimensions=1)))
+        else:
+            chosen = name.in_(sa.bindparam("names", expanding=True))
+        return sa.and_(name >= sa.bindparam("first"), name <= sa.bindparam("last"), chosen)
+
+    def is_id(self, number: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        """Return "number is one of the parameter `ids`" for a statement that is built once."""
+        if self.is_postgresql:
+            return number == sa.any_(sa.bindparam("ids", type_=postgresql.ARRAY(sa.BigInteger(), dimensions=1)))
+        return number.in_(sa.bindparam("ids", expanding=True))
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether statements may use what PostgreSQL alone has."""
+        return self.conn.dialect.name == "postgresql"
+
+    @property
+    def times(self) -> tuple[sa.ColumnElement[datetime], ...]:
+        """The store's time as a column of a statement that is built once; none where the clock is given."""
+        return () if self._clock else (self.clock.label("now"),)
+
+    def first(self, query: sa.Select[Any], **values: Any) -> Row[Any] | None:
         """Return the first row."""
-        return self.conn.execute(query).first()
+        return self.conn.execute(query, values).first()
 
-    def rows(self, query: sa.Select[Any]) -> Sequence[Row[Any]]:
+    def rows(self, query: sa.Select[Any], **values: Any) -> Sequence[Row[Any]]:
         """Return all rows."""
-        return self.conn.execute(query).all()
+        return self.conn.execute(query, values).all()
 
-    def column(self, query: sa.Select[Any]) -> Sequence[Any]:
+    def column(self, query: sa.Select[Any], **values: Any) -> Sequence[Any]:
         """Return the first column of all rows."""
-        return self.conn.execute(query).scalars().all()
+        return self.conn.execute(query, values).scalars().all()
 
-    def value(self, query: sa.Select[Any]) -> Any:
+    def value(self, query: sa.Select[Any], **values: Any) -> Any:
         """Return the first column of the first row, or None."""
-        return self.conn.execute(query).scalar()
+        return self.conn.execute(query, values).scalar()
 
-    def change(self, statement: sa.Update | sa.Delete) -> int:
+    def change(self, statement: sa.Update | sa.Delete | sa.Insert, **values: Any) -> int:
         """Return how many rows the statement matched."""
-        return self.conn.execute(statement).rowcount
+        return self.conn.execute(statement, values).rowcount
+
+    def change_each(self, each: Each, rows: Sequence[Values], **common: Any) -> None:
+        """Change rows, each with values of its own and by compare-and-set; raise `Late` unless all are as they were read.
+
+        On PostgreSQL that is one statement, which locks in no order: lock the rows before.
+        """
+        if not rows:
+            return
+        statement = self.built(each.build)
+        values: Any = [{**common, **row} for row in rows]
+        if self.is_postgresql:
+            values = {**common, **{name: [row[name] for row in rows] for name in each.columns}}
+        if self.conn.execute(statement, values).rowcount != len(rows):
+            raise Late
 
     def compare_and_set(self, statement: sa.Update) -> None:
         """Change exactly one row from the state that was read, or raise `Late`."""
