@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process import rules
-from celery_process.model import Page, RunStatus
+from celery_process.model import Page, RunStatus, Totals
 from celery_process.states import ItemState, PageAnswer, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey
@@ -78,25 +78,86 @@ def _open_of(tx: Transaction) -> sa.Select[Any]:
 
 
 def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
-    item, table = tx.t.item, tx.t.page
+    table = tx.t.page
     still_open = (table.c.id == page, table.c.is_open.is_(True))
     # Its opener's token is free again: with it a new page is opened, for the names of this one are gone.
     if not tx.change(sa.update(table).where(*still_open).values(is_open=False, token=str(page))):
         return Settled()
-    items = tx.rows(sa.select(item).where(item.c.page_id == page).order_by(item.c.name))
+    plain = _keep_plain(tx, page)
+    items = tx.rows(tx.built(_of_page), page=page)
     _keep_statuses(tx, items)
     # What completed leaves its status alone behind. Nobody waits for a lock on it: what is over is written no more.
-    completed = (item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
-    tx.change(sa.delete(item).where(item.c.page_id == page, *completed))
+    tx.change(tx.built(_completed), page=page)
     row = locked_run(tx, key)
     if row is None:
         return Settled()
     stats = [rules.item_stats(found.state, found.outcome, found.on_list, found.totals) for found in items]
     counts = Counter(row.counts)
     counts.update(rules.count_name(found.state, found.outcome) for found in items)
+    for on, number in plain.items():
+        counts[rules.count_name(ItemState.DONE, WorkState.COMPLETED)] += number
+        one = rules.item_stats(ItemState.DONE, WorkState.COMPLETED, on, Totals())
+        stats.append({name: count * number for name, count in one.items()})
     summed = rules.sum_stats([row.stats, *stats])
     _write(tx, row, counts=dict(counts), stats=summed, pages_open=row.pages_open - 1, progress_at=tx.now)
     return Settled(page_closed=True, run=close_if_due(tx, key))
+
+
+def _of_page(tx: Transaction) -> sa.Select[Any]:
+    item = tx.t.item
+    return sa.select(item).where(item.c.page_id == sa.bindparam("page"), sa.not_(_is_plain(tx))).order_by(item.c.name)
+
+
+def _completed(tx: Transaction) -> sa.Delete:
+    item = tx.t.item
+    completed = (item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
+    return sa.delete(item).where(item.c.page_id == sa.bindparam("page"), *completed)
+
+
+def _is_plain(tx: Transaction) -> sa.ColumnElement[bool]:
+    """Return whether an item completed and counted nothing, so that the database can keep its status by itself."""
+    item = tx.t.item
+    if not tx.folds_itself:
+        return sa.false()
+    empty = (item.c.totals == Totals(), item.c.errors == (), item.c.error_count == 0)
+    completed = (item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
+    return sa.and_(*completed, *(sa.func.coalesce(condition, sa.false()) for condition in empty))
+
+
+def _keep_plain(tx: Transaction, page: int) -> Counter[WorkList]:
+    """Keep the statuses of the items of a page that completed and counted nothing; return how many, by their list."""
+    if not tx.folds_itself:
+        return Counter()
+    found = {row.on_list: row.items for row in tx.rows(tx.built(_count_plain), page=page)}
+    if found:
+        tx.change(tx.built(_put_plain), page=page)
+    return Counter(found)
+
+
+def _count_plain(tx: Transaction) -> sa.Select[Any]:
+    item = tx.t.item
+    plain = (item.c.page_id == sa.bindparam("page"), _is_plain(tx))
+    return sa.select(item.c.on_list, sa.func.count().label("items")).where(*plain).group_by(item.c.on_list)
+
+
+def _put_plain(tx: Transaction) -> sa.Insert:
+    item, status = tx.t.item, tx.t.status
+    values: dict[str, Any] = {
+        "process": item.c.process,
+        "name": item.c.name,
+        "params_version": item.c.params_version,
+        "epoch": item.c.epoch,
+        "state": sa.literal(WorkState.COMPLETED, status.c.state.type),
+        "stats": sa.literal({}, status.c.stats.type),
+        "errors": sa.literal((), status.c.errors.type),
+        "error_count": sa.literal(0),
+        "last_error_at": item.c.last_error_at,
+        "started_at": item.c.started_at,
+        "finished_at": item.c.finished_at,
+        "attempt": item.c.attempt,
+    }
+    plain = sa.select(*values.values()).where(item.c.page_id == sa.bindparam("page"), _is_plain(tx)).order_by(item.c.name)
+    return tx.put_from(status, list(values), plain, where=lambda new: status.c.epoch <= new.epoch)
 
 
 def _keep_statuses(tx: Transaction, items: Any) -> None:

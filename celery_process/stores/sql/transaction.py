@@ -204,6 +204,29 @@ class Transaction:
             return ()
         return self.conn.execute(statement.returning(returning), list(rows)).scalars().all()
 
+    def put_from(
+        self,
+        table: sa.Table,
+        columns: Sequence[str],
+        rows: sa.Select[Any],
+        *,
+        where: Callable[[Any], sa.ColumnElement[bool]],
+    ) -> sa.Insert:
+        """Return the statement of `put` for rows that are in the database, all of whose other columns are replaced.
+
+        Not for MySQL, see `folds_itself`.
+        """
+        statement = self._insert(table)
+        new, key = statement.excluded, _key(table)
+        return statement.from_select(list(columns), rows, include_defaults=False).on_conflict_do_update(
+            index_elements=key, set_={name: new[name] for name in columns if name not in key}, where=where(new)
+        )
+
+    @property
+    def folds_itself(self) -> bool:
+        """Whether rows are put from a query: on MySQL that locks gaps, and the rows in no order."""
+        return not mysql.is_mysql(self.conn)
+
     def _insert(self, table: sa.Table) -> postgresql.Insert:
         # Both dialects' inserts have the same methods.
         insert: Callable[[sa.Table], Any] = _INSERTS[self.conn.dialect.name]
