@@ -92,12 +92,14 @@ def body(results: Any) -> None:
 def one(work: Work) -> None:
     """Keep a claim, an outcome and stats of an item with a message of its own."""
     work.add_stats("items")
+    _count(1)
 
 
 @processes.process("batch", schedule=None, batch_size=100)
 def batch(work: Work) -> None:
     """Keep the same of an item whose message has a hundred."""
     work.add_stats("items")
+    _count(1)
 
 
 @processes.process("lost", schedule=None, lease=float(os.environ.get("BENCHMARKS_LEASE", "2")))
