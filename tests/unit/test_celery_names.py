@@ -16,7 +16,7 @@ PACKAGES = ("celery", "kombu", "billiard", "amqp", "vine")
 NAMES = {
     "celery.Celery": "the app that a registry is added to",
     "celery.Task": "the type of the tasks that a process owns",
-    "celery.bootsteps": "the step that publishes the sweep from each worker",
+    "celery.bootsteps": "the steps that publish the sweep from each worker, and that hear of its shutdown",
     "celery.exceptions.Ignore": "ends a task that did nothing, whose event says so",
     "celery.schedules.crontab": "a schedule that a process may have",
     "celery.schedules.schedule": "a schedule that a process may have, and the base of the one that follows the store",
@@ -95,6 +95,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "frequency.py",
         "health.py",
         "schedule.py",
+        "shutdown.py",
         "signals.py",
         "tasks.py",
     } | {

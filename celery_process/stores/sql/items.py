@@ -14,8 +14,8 @@ from celery_process import rules
 from celery_process.model import ItemClaim, Reported, Totals
 from celery_process.states import ClaimAnswer, ItemState, RunState, WorkState
 from celery_process.stores.sql.engine import Database
+from celery_process.stores.sql.folds import settle
 from celery_process.stores.sql.keys import RunKey, among, chunks
-from celery_process.stores.sql.pages import settle
 from celery_process.stores.sql.tables import FREED
 from celery_process.stores.sql.transaction import Each, Transaction, names
 
@@ -101,7 +101,7 @@ def _read(
         return {}
     rows = tx.rows(tx.built(facts), **which(key), **names(chosen))
     if rows and tx.times:
-        # The last one was read after whatever the first ones waited for.
+        # Where it is from before a wait for a lock, leases end so much earlier, and none is taken for expired too soon.
         tx.set_now(rows[-1].now)
     return {row.name: row for row in rows}
 

@@ -15,9 +15,9 @@ from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported, T
 from celery_process.states import ItemState, Progress, RunState, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge
+from celery_process.stores.sql.folds import settle
 from celery_process.stores.sql.items import Over, over, report_facts
 from celery_process.stores.sql.keys import RunKey, among
-from celery_process.stores.sql.pages import settle
 from celery_process.stores.sql.transaction import Each, Transaction
 from celery_process.values import MAX_WORK_ERRORS
 

@@ -11,8 +11,9 @@ from sqlalchemy.engine import Row
 from celery_process.model import RunStatus
 from celery_process.states import ItemState, RunState, StopReason
 from celery_process.stores.sql.engine import Database
+from celery_process.stores.sql.folds import Settled, settle
 from celery_process.stores.sql.keys import RunKey, chunks
-from celery_process.stores.sql.pages import Settled, close_if_due, list_open_pages, locked_run, settle
+from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
 

@@ -18,8 +18,9 @@ from celery_process.model import ErrorEntry, RunStatus, SweepTarget, Swept
 from celery_process.states import ItemState, RunState, WorkList
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Fault, charge
+from celery_process.stores.sql.folds import settle
 from celery_process.stores.sql.keys import RunKey
-from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run, settle
+from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
