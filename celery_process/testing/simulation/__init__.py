@@ -14,13 +14,13 @@
 
             simulate(seed, handler=ship)
 
-In it, messages are lost, come up to five times, late and in any order; calls to the store fail before the store did them,
-after, or are done only later; workers die in the middle of an item, are told to go in the middle of a message, or stand
-still for longer than their lease; clocks step;
-several beats trigger too often, late, or twice; items come and go; settings change; runs are paused, cancelled and redriven.
-Then the mishaps end, and `simulate` raises AssertionError, with the seed and the last events, unless every run comes to its
-end and is told, every slot is accounted for, and the runs count exactly what the handlers did. What the handler must stand
-is what every handler must: to be called again for an item whose worker died, and to go on after it lost its claim.
+In it, messages are lost, come up to five times, late and in any order; calls to the store fail before the store did
+them, after, or are done only later; workers die in the middle of an item, are told to go in the middle of a message, or
+stand still for longer than their lease; clocks step; several beats trigger too often, late, or twice; items come and
+go; settings change; runs are paused, cancelled and redriven. Then the mishaps end, and `simulate` raises
+AssertionError, with the seed and the last events, unless every run comes to its end and is told, every slot is
+accounted for, and the runs count exactly what the handlers did. What the handler must stand is what every handler must:
+to be called again for an item whose worker died, and to go on after it lost its claim.
 """
 
 from __future__ import annotations
