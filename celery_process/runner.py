@@ -151,7 +151,8 @@ class Runner:
         """Return what was not started; where it is this worker that stops and not the run, send it to another."""
         try:
             given = batch.give_back()
-            if given is not None and not batch.aborting:
+            # Eagerly they would be worked here and now; the next sweep sends them.
+            if given is not None and not batch.aborting and not self.dispatch.inline:
                 self.dispatch.publish(batch.run_id, *given)
         except StoreUnavailable as error:
             extra = self._extra("give_back_failed", batch.run_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from celery import Celery
 
 from celery_process import Processes, RunState, Tolerance, WorkState
 from celery_process.states import WorkList
 from celery_process.stores.memory import MemoryStore
+from celery_process.testing import MovableClock
 
 NAMES = [f"item-{number:02}" for number in range(25)]
 
@@ -129,3 +132,27 @@ def test_what_is_no_batch_is_refused(processes, options, says):
     """A word other than "auto" and a duration of nothing are told where the process is defined."""
     with pytest.raises(ValueError, match=says):
         processes.process("refused", schedule=60, **options)(lambda work: None)
+
+
+def test_a_worker_that_ends_in_an_item_gives_back_the_rest():
+    """What raises through the handler ends the batch: those before it stay done, those behind it are free at once."""
+    started, clock = [], MovableClock()
+    app = Celery("dying", set_as_current=False)
+    app.conf.task_always_eager = True
+    processes = Processes(app, backend=MemoryStore(clock=clock))
+
+    def handler(work):
+        started.append(work.name)
+        if work.name == "item-03" and work.attempt == 1:
+            raise SystemExit
+
+    process = define(processes, handler)
+    with pytest.raises(SystemExit):
+        process.run_now()
+    assert started == NAMES[:4]
+    counts = process.state().run.counts
+    assert (counts.completed, counts.claimed, counts.pending) == (3, 1, 21)
+    clock.advance(timedelta(seconds=15))
+    processes.sweep(force=True)
+    assert started == NAMES[:10]
+    assert process.state().run.counts.claimed == 1
