@@ -171,7 +171,7 @@ def check_count(value: object, argument: str, most: int) -> int:
 
 def _batch_size(value: object) -> int:
     if isinstance(value, str) and value != "auto":
-        raise InvalidValue(f'batch_size is an int or "auto", not {value!r:.80}.', argument="batch_size", value=value)
+        raise InvalidType(f'batch_size is an int or "auto", not {value!r:.80}.', argument="batch_size", value=value)
     return 0 if value == "auto" else check_count(value, "batch_size", MAX_BATCH)
 
 

@@ -127,10 +127,13 @@ def test_automatic_batches_grow_from_one(processes, monkeypatch):
     assert [len(message["works"]) for message in sent] == [len(NAMES)]
 
 
-@pytest.mark.parametrize(("options", "says"), [({"batch_size": "many"}, "auto"), ({"batch_duration": 0}, "batch_duration")])
-def test_what_is_no_batch_is_refused(processes, options, says):
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [({"batch_size": "many"}, TypeError, "auto"), ({"batch_duration": 0}, ValueError, "batch_duration")],
+)
+def test_what_is_no_batch_is_refused(processes, options, error, says):
     """A word other than "auto" and a duration of nothing are told where the process is defined."""
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(error, match=says):
         processes.process("refused", schedule=60, **options)(lambda work: None)
 
 
