@@ -29,7 +29,7 @@ def plot(path: Path, options: Options) -> None:
     for axes, (name, values) in zip(picture.subplots(1, len(lines)), lines.items(), strict=True):
         axes.plot(sizes, values, marker="o")
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.15 * max(values))
         axes.set_title(name)
         axes.set_xlabel("items of the run")
     picture.savefig(path)
