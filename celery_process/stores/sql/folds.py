@@ -117,10 +117,16 @@ def _keep_alike(tx: Transaction, page: int) -> list[Alike]:
     return alike
 
 
-def _clean(tx: Transaction) -> sa.ColumnElement[bool]:
+def _is_completed(tx: Transaction) -> sa.ColumnElement[bool]:
     item = tx.t.item
     completed = (item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
-    return sa.and_(item.c.page_id == sa.bindparam("page"), *completed, item.c.error_count == 0, item.c.errors == ())
+    return sa.and_(item.c.page_id == sa.bindparam("page"), *completed)
+
+
+def _clean(tx: Transaction) -> sa.ColumnElement[bool]:
+    # Of an item that is not done this is false and not unknown, though it has no outcome: so its opposite finds it.
+    item = tx.t.item
+    return sa.and_(_is_completed(tx), item.c.error_count == 0, item.c.errors == ())
 
 
 def _kinds(tx: Transaction) -> sa.Select[Any]:
@@ -157,19 +163,11 @@ def _all_of(tx: Transaction) -> sa.Select[Any]:
 
 
 def _others(tx: Transaction) -> sa.Select[Any]:
-    # An outcome is there once an item is done; a comparison with none is not known, and nothing would be found.
-    outcome = sa.func.coalesce(tx.t.item.c.outcome, sa.literal("", sa.String))
-    item = tx.t.item
-    clean = sa.and_(
-        item.c.state == ItemState.DONE, outcome == WorkState.COMPLETED.value, item.c.error_count == 0, item.c.errors == ()
-    )
-    return _all_of(tx).where(sa.not_(clean))
+    return _all_of(tx).where(sa.not_(_clean(tx)))
 
 
 def _completed(tx: Transaction) -> sa.Delete:
-    item = tx.t.item
-    completed = (item.c.state == ItemState.DONE, item.c.outcome == WorkState.COMPLETED)
-    return sa.delete(item).where(item.c.page_id == sa.bindparam("page"), *completed)
+    return sa.delete(tx.t.item).where(_is_completed(tx))
 
 
 def _keep_statuses(tx: Transaction, items: Any) -> None:
