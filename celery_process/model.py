@@ -307,6 +307,17 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Whether a call closed a page, and the run if it closed that."""
+
+    page_closed: bool = False
+    run: RunStatus | None = None
+
+    def __or__(self, other: Settled) -> Settled:
+        return Settled(self.page_closed or other.page_closed, self.run or other.run)
+
+
+@dataclass(frozen=True, slots=True)
 class SweepTarget:
     """A process that a sweep should look at."""
 

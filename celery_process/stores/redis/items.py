@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from celery_process import rules
-from celery_process.model import ItemClaim, Reported
+from celery_process.model import ItemClaim, Reported, Settled
 from celery_process.states import ClaimAnswer
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text
-from celery_process.stores.redis.pages import Settled, settle_all
+from celery_process.stores.redis.pages import settle_all
 from celery_process.stores.redis.records import LISTS
 from celery_process.values import from_us
 

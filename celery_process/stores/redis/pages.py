@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from celery_process import rules
-from celery_process.model import Page, RunStatus
+from celery_process.model import Page, Settled
 from celery_process.states import PageAnswer, RunState
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
@@ -24,17 +23,6 @@ TRIES = 200
 """Times that a fold adds up again. Each time somebody else's went through; what is left over the sweep takes up."""
 BUDGET = 1_000
 """Names that one script looks at most to find those that the run has not had."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Whether a call closed a page, and the run if it closed that."""
-
-    page_closed: bool = False
-    run: RunStatus | None = None
-
-    def __or__(self, other: Settled) -> Settled:
-        return Settled(self.page_closed or other.page_closed, self.run or other.run)
 
 
 def settle_all(client: Client, operation: str, key: RunKey, pages: Iterable[str]) -> Settled:

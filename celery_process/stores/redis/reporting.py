@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 from celery_process import rules
-from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported
+from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported, Settled
 from celery_process.states import Progress
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey, chunks, token_text
-from celery_process.stores.redis.pages import Settled, settle_all
+from celery_process.stores.redis.pages import settle_all
 from celery_process.stores.redis.records import OUTCOME_LETTERS, encode_stats
 
 PROGRESS = {progress.value: progress for progress in Progress}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from celery_process.model import RunStatus
+from celery_process.model import RunStatus, Settled
 from celery_process.states import StopReason
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey
-from celery_process.stores.redis.pages import Settled, settle
+from celery_process.stores.redis.pages import settle
 
 
 def stop_run(client: Client, key: RunKey, reason: StopReason) -> RunStatus | None:

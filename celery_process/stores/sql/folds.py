@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from celery_process import rules
-from celery_process.model import RunStatus, Stats, Totals
+from celery_process.model import Settled, Stats, Totals
 from celery_process.states import ItemState, WorkList, WorkState
 from celery_process.stores.sql.columns import TOTALS
 from celery_process.stores.sql.engine import Database
@@ -24,17 +24,6 @@ from celery_process.stores.sql.transaction import Transaction
 
 KINDS = 4
 """Kinds of items of a page that the database folds by itself, each with a statement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Whether a call closed a page, and the run if it closed that."""
-
-    page_closed: bool = False
-    run: RunStatus | None = None
-
-    def __or__(self, other: Settled) -> Settled:
-        return Settled(self.page_closed or other.page_closed, self.run or other.run)
 
 
 def settle(db: Database, operation: str, key: RunKey, pages: Collection[int]) -> Settled:

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.model import RunStatus
+from celery_process.model import RunStatus, Settled
 from celery_process.states import ItemState, RunState, StopReason
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.folds import Settled, settle
+from celery_process.stores.sql.folds import settle
 from celery_process.stores.sql.keys import RunKey, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
