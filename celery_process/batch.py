@@ -17,7 +17,8 @@ from datetime import timedelta
 
 from celery_process.definition import Definition
 from celery_process.exceptions import StoreUnavailable
-from celery_process.model import ItemAnswer, ItemClaim, ItemReport, Reported
+from celery_process.model import ItemClaim
+from celery_process.reports import ItemAnswer, ItemReport, Reported
 from celery_process.states import WorkList, WorkState
 from celery_process.stores.base import Store
 from celery_process.work import Work

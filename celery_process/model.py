@@ -1,4 +1,4 @@
-"""What operations take and what reading gives: frozen dataclasses, none of which grows with the number of items.
+"""What the store keeps and what operations take and give: frozen dataclasses, none of which grows with the number of items.
 
 Instants are aware UTC datetimes. Params and settings travel as the JSON text of `values.encode`, except in what people
 read (`WorkInfo`, `ProcessState`, `SettingsVersion`), where they are dicts.
@@ -14,11 +14,9 @@ from typing import Any
 from celery_process.states import (
     ClaimAnswer,
     PageAnswer,
-    Progress,
     RunAnswer,
     RunState,
     SlotEnd,
-    StopReason,
     WorkList,
     WorkState,
 )
@@ -250,74 +248,6 @@ class ItemClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """What one attempt has counted so far, in absolute numbers. Texts: the first 10 / 25 only."""
-
-    stats: Stats = field(default_factory=dict)
-    run_stats: Stats = field(default_factory=dict)
-    errors: tuple[ErrorEntry, ...] = ()
-    error_count: int = 0
-    run_errors: tuple[ErrorEntry, ...] = ()
-    run_error_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ItemReport:
-    """What the holder of a claim reports. `sequence` rises with each report of an attempt; an older one writes nothing.
-
-    The two versions are those that the handler works with; a newer one in the store is answered Merged, until reported.
-    `attempt` is that of the claim: by it a repeated outcome is known whose item went when its page was folded.
-    """
-
-    name: str
-    sequence: int
-    totals: Totals
-    params_version: int
-    settings_version: int
-    outcome: WorkState | None = None
-    attempt: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ItemAnswer:
-    """The answer to one `ItemReport`; with MERGED the fresh params and settings (JSON) and their versions."""
-
-    name: str
-    progress: Progress
-    params: str = "{}"
-    params_version: int = 0
-    settings: str = "{}"
-    settings_version: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """The answer to `report` and `release`.
-
-    `stopping`: this call made the run ABORTING, so its pending items are to be cancelled. `aborting`: the run is, by
-    whomever, so nothing more of it is to be started. `page_closed`: the call closed a page, so another may be opened.
-    `run`: it closed the run, whose end is to be told.
-    """
-
-    items: tuple[ItemAnswer, ...] = ()
-    stopping: bool = False
-    aborting: bool = False
-    page_closed: bool = False
-    run: RunStatus | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """Whether a call closed a page, and the run if it closed that."""
-
-    page_closed: bool = False
-    run: RunStatus | None = None
-
-    def __or__(self, other: Settled) -> Settled:
-        return Settled(self.page_closed or other.page_closed, self.run or other.run)
-
-
-@dataclass(frozen=True, slots=True)
 class SweepTarget:
     """A process that a sweep should look at."""
 
@@ -351,5 +281,3 @@ class Retention:
 
 REASON_LOST = "lost"
 """`RunStatus.reason` of a run that is INCOMPLETE since an item was given up; else a `StopReason` or empty."""
-
-Reason = StopReason | str

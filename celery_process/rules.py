@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process.exceptions import RunOpen
-from celery_process.model import REASON_LOST, ErrorEntry, Overrides, RunSpec, RunStatus, SlotEntry, SlotRef, Stats, Totals
+from celery_process.model import REASON_LOST, ErrorEntry, Overrides, RunSpec, RunStatus, SlotEntry, SlotRef, Stats
+from celery_process.reports import Totals
 from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
 from celery_process.tolerance import Tolerance
 from celery_process.values import Number, add_stats, decode, encode

@@ -21,7 +21,8 @@ from celery_process.batch import Batch, Outcome
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.heartbeat import Leases
-from celery_process.model import ItemClaim, Reported
+from celery_process.model import ItemClaim
+from celery_process.reports import Reported
 from celery_process.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
 from celery_process.work import Work
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery_process.exceptions import InvalidType, InvalidValue, OwnershipLost, RunAborted, StoreUnavailable
-from celery_process.model import ErrorEntry, ItemAnswer, ItemClaim, ItemReport, Totals
+from celery_process.model import ErrorEntry, ItemClaim
+from celery_process.reports import ItemAnswer, ItemReport, Totals
 from celery_process.states import ClaimAnswer, ErrorAction, Progress, WorkList, WorkState
 from celery_process.tolerance import Tolerance, exceeded
 from celery_process.values import (

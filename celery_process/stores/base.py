@@ -16,10 +16,8 @@ from typing import Any, Self
 
 from celery_process.model import (
     ItemClaim,
-    ItemReport,
     Overrides,
     Page,
-    Reported,
     Retention,
     RunClaim,
     RunSpec,
@@ -31,6 +29,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.reports import ItemReport, Reported
 from celery_process.states import Again, SlotEnd, StopReason, WorkList
 
 END = chr(0x10FFFF)

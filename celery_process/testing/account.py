@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from celery_process.model import ErrorEntry, ItemClaim, ItemReport, RunStatus, Totals
+from celery_process.model import ErrorEntry, ItemClaim, RunStatus
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import ClaimAnswer, Progress, RunState, WorkState
 from celery_process.testing.invariants import ensure
 

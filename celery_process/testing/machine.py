@@ -18,8 +18,9 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from celery_process.model import ItemReport, RunSpec, SlotRef, Totals
 from celery_process.model import Retention as Keep
+from celery_process.model import RunSpec, SlotRef
+from celery_process.reports import ItemReport, Totals
 from celery_process.slots import Interval
 from celery_process.states import Again, SlotEnd, StopReason, WorkState
 from celery_process.stores.base import Store

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from celery_process.exceptions import ProcessError
-from celery_process.model import Reported, RunClaim
+from celery_process.model import RunClaim
+from celery_process.reports import Reported
 from celery_process.states import Progress, RunAnswer, WorkList
 from celery_process.stores.base import Store
 from celery_process.testing.invariants import ensure

@@ -9,7 +9,8 @@ import pytest
 from celery.signals import task_prerun
 
 from celery_process.exceptions import InvalidValue, StoreUnavailable
-from celery_process.model import ItemReport, RunSpec, Totals
+from celery_process.model import RunSpec
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, ErrorAction, RunState, WorkState
 
 HOUR = timedelta(hours=1)

@@ -12,7 +12,8 @@ import pytest
 from redis import Redis
 
 from celery_process.exceptions import InvalidValue, StoreUnavailable
-from celery_process.model import ErrorEntry, ItemReport, RunSpec, SlotRef, Swept, Totals
+from celery_process.model import ErrorEntry, RunSpec, SlotRef, Swept
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, RunAnswer, SlotEnd, StopReason, WorkList, WorkState
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.redis.keys import RunKey

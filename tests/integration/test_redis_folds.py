@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from celery_process.model import ItemReport, RunSpec, RunStatus, SlotRef, Stats, Totals
+from celery_process.model import RunSpec, RunStatus, SlotRef, Stats
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, Progress, RunState, WorkState
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.redis.records import add_times

@@ -15,7 +15,8 @@ import pytest
 from redis import Redis
 
 from celery_process.exceptions import CannotJoin, ConfigurationError, StoreUnavailable
-from celery_process.model import ItemReport, Retention, RunSpec, SlotRef, Totals
+from celery_process.model import Retention, RunSpec, SlotRef
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, ClaimAnswer, Progress, RunState, WorkList, WorkState
 from celery_process.stores.redis import RedisStore, upkeep
 

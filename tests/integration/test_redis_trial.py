@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from celery_process.model import ItemReport, RunSpec, SlotRef, Totals
+from celery_process.model import RunSpec, SlotRef
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, ClaimAnswer, PageAnswer, RunState, WorkState
 from celery_process.stores.redis import RedisStore
 

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from celery_process.exceptions import CannotJoin, SettingsChanged, WorkNotFound
-from celery_process.model import ItemReport, Retention, RunSpec, SlotRef, Totals
+from celery_process.model import Retention, RunSpec, SlotRef
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
 from celery_process.stores.sql import SqlStore
 

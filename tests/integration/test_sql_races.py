@@ -15,7 +15,8 @@ from uuid import uuid4
 
 import pytest
 
-from celery_process.model import ErrorEntry, ItemReport, RunSpec, SlotRef, Totals
+from celery_process.model import ErrorEntry, RunSpec, SlotRef
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState, StopReason, WorkState
 from celery_process.stores.sql import SqlStore
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process import rules
-from celery_process.model import ErrorEntry, ItemAnswer, ItemClaim, ItemReport, Page, Reported, Swept, Totals
+from celery_process.model import ErrorEntry, ItemClaim, Page, Swept
+from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.states import (
     ClaimAnswer,
     ItemState,

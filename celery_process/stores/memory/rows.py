@@ -15,10 +15,10 @@ from celery_process.model import (
     RunSpec,
     RunStatus,
     SlotEntry,
-    Totals,
     WorkInfo,
     WorkStatus,
 )
+from celery_process.reports import Totals
 from celery_process.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
 from celery_process.values import MAX_VERSIONS, Number, decode, from_us
 

@@ -13,10 +13,8 @@ from typing import Any
 
 from celery_process.model import (
     ItemClaim,
-    ItemReport,
     Overrides,
     Page,
-    Reported,
     Retention,
     RunClaim,
     RunSpec,
@@ -28,6 +26,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.reports import ItemReport, Reported
 from celery_process.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, runs, stopping, sweeps, upkeep

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from celery_process import rules
-from celery_process.model import ItemClaim, Reported, Settled
+from celery_process.model import ItemClaim
+from celery_process.reports import Reported, Settled
 from celery_process.states import ClaimAnswer
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from celery_process import rules
-from celery_process.model import Page, Settled
+from celery_process.model import Page
+from celery_process.reports import Settled
 from celery_process.states import PageAnswer, RunState
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text

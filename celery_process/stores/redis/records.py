@@ -14,18 +14,8 @@ from typing import Any
 
 from celery_process import rules
 from celery_process.exceptions import InvalidValue
-from celery_process.model import (
-    ErrorEntry,
-    ItemCounts,
-    Overrides,
-    Pause,
-    RunStatus,
-    SlotEntry,
-    Stats,
-    Totals,
-    WorkInfo,
-    WorkStatus,
-)
+from celery_process.model import ErrorEntry, ItemCounts, Overrides, Pause, RunStatus, SlotEntry, Stats, WorkInfo, WorkStatus
+from celery_process.reports import Totals
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.redis.keys import slot_at
 from celery_process.values import Number, add_stats, decode, from_us

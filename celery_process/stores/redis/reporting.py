@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from celery_process import rules
-from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported, Settled
+from celery_process.model import ErrorEntry
+from celery_process.reports import ItemAnswer, ItemReport, Reported, Settled
 from celery_process.states import Progress
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.items import MICROSECOND

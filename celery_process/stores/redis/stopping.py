@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from celery_process.model import RunStatus, Settled
+from celery_process.model import RunStatus
+from celery_process.reports import Settled
 from celery_process.states import StopReason
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey

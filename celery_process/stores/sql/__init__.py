@@ -14,10 +14,8 @@ from typing import Any
 from celery_process.exceptions import ConfigurationError
 from celery_process.model import (
     ItemClaim,
-    ItemReport,
     Overrides,
     Page,
-    Reported,
     Retention,
     RunClaim,
     RunSpec,
@@ -29,6 +27,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.reports import ItemReport, Reported
 from celery_process.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.stores.sql import (

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 
-from celery_process.model import ErrorEntry, Totals
+from celery_process.model import ErrorEntry
+from celery_process.reports import Totals
 from celery_process.values import MAX_NAME, from_us, to_us
 
 MYSQL = ("mysql", "mariadb")

@@ -14,7 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from celery_process import rules
-from celery_process.model import Settled, Stats, Totals
+from celery_process.model import Stats
+from celery_process.reports import Settled, Totals
 from celery_process.states import ItemState, WorkList, WorkState
 from celery_process.stores.sql.columns import TOTALS
 from celery_process.stores.sql.engine import Database

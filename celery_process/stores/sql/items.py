@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process import rules
-from celery_process.model import ItemClaim, Reported, Totals
+from celery_process.model import ItemClaim
+from celery_process.reports import Reported, Totals
 from celery_process.states import ClaimAnswer, ItemState, RunState, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.folds import settle

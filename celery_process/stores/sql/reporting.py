@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process import rules
-from celery_process.model import ErrorEntry, ItemAnswer, ItemReport, Reported, Totals
+from celery_process.model import ErrorEntry
+from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.states import ItemState, Progress, RunState, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.model import RunStatus, Settled
+from celery_process.model import RunStatus
+from celery_process.reports import Settled
 from celery_process.states import ItemState, RunState, StopReason
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.folds import settle

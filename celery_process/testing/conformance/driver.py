@@ -12,11 +12,8 @@ from uuid import uuid4
 
 from celery_process.model import (
     ErrorEntry,
-    ItemAnswer,
     ItemClaim,
-    ItemReport,
     Page,
-    Reported,
     Retention,
     RunClaim,
     RunSpec,
@@ -25,9 +22,9 @@ from celery_process.model import (
     Stats,
     SweepTarget,
     Swept,
-    Totals,
     WorkInfo,
 )
+from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.slots import Interval
 from celery_process.states import Again, ClaimAnswer, RunAnswer, StopReason, WorkState
 from celery_process.stores.base import Store

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import RunPurged, SettingsChanged
-from celery_process.model import ErrorEntry, ItemReport, Retention, RunSpec, RunStatus, SlotRef, Totals
+from celery_process.model import ErrorEntry, Retention, RunSpec, RunStatus, SlotRef
+from celery_process.reports import ItemReport, Totals
 from celery_process.slots import Interval
 from celery_process.states import Again, SlotEnd, StopReason, WorkList, WorkState
 from celery_process.stores.base import Store

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, cast
 
 from celery_process.exceptions import ProcessError, StoreUnavailable
-from celery_process.model import ItemReport
+from celery_process.reports import ItemReport
 from celery_process.stores.base import Store
 from celery_process.testing.simulation.baton import Baton, Killed
 

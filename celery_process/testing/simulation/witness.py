@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery_process.exceptions import ProcessError
-from celery_process.model import ItemClaim, ItemReport, RunClaim, Totals
+from celery_process.model import ItemClaim, RunClaim
+from celery_process.reports import ItemReport, Totals
 from celery_process.states import ClaimAnswer, Event, Progress, RunAnswer, RunState, WorkList, WorkState
 from celery_process.stores.base import Store
 from celery_process.testing.invariants import Invariants, ensure
