@@ -1,6 +1,6 @@
 """The library keeps its promises in simulated histories, and the simulation finds what breaks them.
 
-`CP_T4_SEEDS` is how many seeds the memory store sees; SQLite sees a fifteenth of them.
+`CP_T4_SEEDS` is how many seeds the memory store sees, from `CP_T4_FROM` on; SQLite sees a fifteenth of them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from celery_process.stores.sql import SqlStore
 from celery_process.testing.simulation import History, simulate, sleep
 
 SEEDS = int(os.environ.get("CP_T4_SEEDS", "3000"))
+FROM = int(os.environ.get("CP_T4_FROM", "0"))
 
 
 def histories(seeds: int, say: Callable[[str], None], store: str, **more: Any) -> Counter[str]:
     """Simulate seeds, print the figures of all, and return them."""
     started, counted, steps, runs, shortest = time.monotonic(), Counter(), 0, 0, 10**9
-    for seed in range(seeds):
+    for seed in range(FROM, FROM + seeds):
         history = simulate(seed, **more)
         counted.update(history.counted)
         steps, runs, shortest = steps + history.steps, runs + len(history.runs), min(shortest, history.steps)
     say(
-        f"T4: {store} · {seeds:,} seeds, {steps:,} steps (at least {shortest}), 0 violations · {runs:,} runs finished once · "
+        f"T4: {store} · {seeds:,} seeds from {FROM:,}, {steps:,} steps (at least {shortest}), 0 violations · {runs:,} runs finished once · "
         f"executions {counted['execution']:,} · deliveries {counted['delivery']:,} · "
         f"duplicates {counted['message repeated']:,} · refused stale writes {counted['refused stale write']:,} · "
         f"{time.monotonic() - started:.0f} s"
@@ -130,7 +131,7 @@ def test_no_sweep() -> None:
 
 def found(invariant: str, seeds: int, **more: Any) -> None:
     """Assert that one of the first seeds breaks an invariant, and that its report names seed and events."""
-    for seed in range(seeds):
+    for seed in range(FROM, FROM + seeds):
         try:
             simulate(seed, **more)
         except AssertionError as error:
