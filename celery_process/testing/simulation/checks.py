@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
@@ -86,8 +87,8 @@ def _check_slots(witness: Witness, period: timedelta) -> None:
     entries = witness.store.slots(witness.process, before=None, limit=10_000)
     for newer, older in pairwise(entries):
         start = newer.after if newer.end is SlotEnd.MISSED and newer.after is not None else newer.slot - period
-        # A claim that landed late, of a slot before all others: nothing was missed since, the ledger had not begun.
-        before_all = older.at > newer.at
+        # What landed late, of a slot before all others: nothing was missed since, the ledger had not begun.
+        before_all = witness.entered.get(older.slot, 0.0) > witness.entered.get(newer.slot, math.inf)
         ensure(
             "slots",
             start <= older.slot or before_all,

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from celery_process.exceptions import ProcessError
-from celery_process.model import ItemClaim, RunClaim
+from celery_process.model import ItemClaim, RunClaim, SlotRef
 from celery_process.reports import ItemReport, Totals
 from celery_process.states import ClaimAnswer, Event, Progress, RunAnswer, RunState, WorkList, WorkState
 from celery_process.stores.base import Store
@@ -64,6 +65,8 @@ class Witness:
     sent_errors: dict[tuple[str, str, str], int] = field(default_factory=dict)
     lists: dict[str, WorkList] = field(default_factory=dict)
     frozen: dict[str, dict[str, WorkList]] = field(default_factory=dict)
+    entered: dict[datetime, float] = field(default_factory=dict)
+    """When a slot first came into the ledger; an entry tells of its last run."""
     settings: tuple[str | None, int] = (None, 0)
     refused: int = 0
     events: deque[tuple[float, str, str, Any, Any]] = field(default_factory=lambda: deque(maxlen=5_000))
@@ -153,8 +156,13 @@ class Witness:
     def _note_update_settings(self, *, settings: str | None, answer: int, **_: Any) -> None:
         self.settings = (settings if settings is not None else self.settings[0], answer)
 
+    def _note_skip_slot(self, *, slot: SlotRef, answer: bool, **_: Any) -> None:
+        if answer:
+            self.entered.setdefault(slot.slot, self.baton.now)
+
     def _note_claim_run(self, *, answer: RunClaim, **_: Any) -> None:
         if answer.answer is RunAnswer.CLAIMED and answer.run is not None:
+            self.entered.setdefault(answer.run.slot, self.baton.now)
             self.frozen[answer.run.id] = {
                 work.name: on
                 for on in (WorkList.ACTIVE, WorkList.CLEANUP)
