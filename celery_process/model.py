@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery_process.limits import Limits
 from celery_process.states import (
     ClaimAnswer,
     PageAnswer,
@@ -112,6 +113,8 @@ class StoredProcess:
     aggregate_stats: Stats = field(default_factory=dict)
     epoch: int = 0
     """The number of its newest run, which may not be kept any more."""
+    limits: Limits | None = None
+    """What `update_limits` stored."""
     swept_at: datetime | None = None
     """When a sweep last looked at it; none looks where nothing is open."""
 
@@ -127,6 +130,8 @@ class ProcessState:
     paused: Pause | None
     run: RunStatus | None
     aggregate_stats: Stats
+    limits: Limits
+    """Those in force; with `at` and `by` where they, or one of them, were stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +221,16 @@ class RunClaim:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer to `open_page`: the names to publish, all from one list; `run` where the call closed the run."""
+    """The answer to `open_page`: the names to publish, all from one list; `run` where the call closed the run.
+
+    With LATER the rate allows no page yet: the caller asks again after `due_in`, and nobody else is told to.
+    """
 
     answer: PageAnswer
     on: WorkList = WorkList.ACTIVE
     names: tuple[str, ...] = ()
     run: RunStatus | None = None
+    due_in: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,6 +124,7 @@ class PageAnswer(StrEnum):
     OPENED = "opened"
     FULL = "full"
     WAITING = "waiting"
+    LATER = "later"
     PAUSED = "paused"
     CLOSED = "closed"
 

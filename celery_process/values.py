@@ -85,6 +85,15 @@ def check_work_name(name: object) -> str:
     return name
 
 
+def check_count(value: object, argument: str, most: int) -> int:
+    """Return `value` if it is a whole number from 1 to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{argument} is an int, not {value!r:.80}.", argument=argument, value=value)
+    if not 1 <= value <= most:
+        raise InvalidValue(f"{argument} is from 1 to {most}, not {value}.", argument=argument, value=value)
+    return value
+
+
 def check_text(value: object, *, argument: str) -> str:
     """Return `value` if it may be kept as a note or as who did something: at most 1,000 characters."""
     if not isinstance(value, str):

@@ -92,13 +92,17 @@ class Definitions(ABC):
         """End the pause, if there is one."""
 
     @abstractmethod
-    def restore(self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False) -> None:
-        """Write what the reads of another store gave: overrides, aggregate, last slot, epoch, and a page of items.
+    def update_limits(self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str) -> None:
+        """Replace the stored limits; None is what the code says. They bind from the next page on, which may come at once."""
 
-        Items come with their lists, times and versions. Epoch, last slot and versions never go back, a pause is set and
-        not ended, and an item that changed here since stays, unless `force` replaces it. The history stays what it is
-        here; overrides of a higher version are one more. A repeat changes nothing. Raises `RunOpen`, and then has written
-        nothing.
+    @abstractmethod
+    def restore(self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False) -> None:
+        """Write what the reads of another store gave: overrides, limits, aggregate, last slot, epoch, and items.
+
+        Items come with their lists, times and versions. Epoch, last slot and versions never go back, a pause and limits
+        are set and not ended, and an item that changed here since stays, unless `force` replaces it. The history stays
+        what it is here; overrides of a higher version are one more. A repeat changes nothing. Raises `RunOpen`, and then
+        has written nothing.
         """
 
 
@@ -154,8 +158,13 @@ class Items(ABC):
     """The life of the items of a run, from enlisting to their end."""
 
     @abstractmethod
-    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:
+    def open_page(self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None) -> Page:
         """Enlist the next names of the run, if the window has room; the names are the caller's to publish.
+
+        Stored limits win over `window`, the items out at once, and `rate`, items a second (None: no limit, `math.inf`:
+        nor a stored one). Under a rate the next page is due when the time of the last one has passed, whichever run that
+        was of. Until then one caller is answered LATER, and the others WAITING; all are where that takes longer than
+        `limits.COMEBACK`.
 
         A repeat with the token of an open page returns the same page; the token of a folded page is as good as new. At the
         end of both lists, with no page open, the call closes the run. The cleanup list begins when no page of the active

@@ -108,6 +108,7 @@ class TestMigrate:
         assert store.migrate() == (
             f"{database[1]}*: version 1, create the tables",
             f"{database[1]}*: version 2, keep the history of the settings",
+            f"{database[1]}*: version 3, keep the limits of a process, and its pace",
         )
         assert store.migrate() == ()
         assert store.check() == ()
@@ -151,11 +152,28 @@ class TestUpgrade:
         engine.dispose()
         with pytest.raises(SchemaMismatch, match="older"):
             store.overrides("p")
-        assert store.migrate() == (f"{database[1]}*: version 2, keep the history of the settings",)
+        assert store.migrate()[0] == f"{database[1]}*: version 2, keep the history of the settings"
         for process, text in (("p", '{"a":1}'), ("q", None)):
             assert store.settings_history(process, limit=9) == (Overrides(text, "60", 7, now, "ann"),)
         assert store.update_settings("p", settings='{"a":2}', schedule=None) == 8
         assert [old.version for old in store.settings_history("p", limit=9)] == [8, 7]
+        store.close()
+
+    def test_processes_begin_without_limits(self, database: tuple[str, str]) -> None:
+        """Version 3 leaves a process as it was, and limits can be stored of it."""
+        store = older(database, 2)
+        engine, table = sa.create_engine(database[0]), Tables(database[1]).process
+        fresh = {"name": "p", "schedule_rule": "", "pause_note": "b", "paused_by": "", "aggregate_stats": {"runs": 3}}
+        rest = {"epoch": 3, "paused_at": datetime.now(UTC), "last_slot": None, "swept_at": None, "purge_due": False}
+        columns = (sa.column(each.name, each.type) for each in table.columns if each.name in {*fresh, *rest})
+        with engine.begin() as conn:
+            conn.execute(sa.insert(sa.table(table.name, *columns)).values({**fresh, **rest}))
+        engine.dispose()
+        assert store.migrate() == (f"{database[1]}*: version 3, keep the limits of a process, and its pace",)
+        stored = store.process("p")
+        assert (stored.epoch, stored.aggregate_stats, stored.limits) == (3, {"runs": 3}, None)
+        store.update_limits("p", max_in_flight=7, rate_limit=None, by="ada")
+        assert store.process("p").limits is not None
         store.close()
 
     def test_several_at_once(self, database: tuple[str, str]) -> None:
@@ -169,7 +187,7 @@ class TestUpgrade:
         stores = [store, *(opened(database) for _ in range(5))]
         with ThreadPoolExecutor(6) as pool:
             done = list(pool.map(lambda store: store.migrate(), stores))
-        assert sorted(map(len, done)) == [0, 0, 0, 0, 0, 1]
+        assert len([line for lines in done for line in lines]) == VERSION - 1
         assert [old.version for old in store.settings_history("p", limit=9)] == [1]
         for each in stores:
             each.close()

@@ -62,6 +62,8 @@ class Process(models.Model):
     aggregate_stats = models.TextField()
     swept_at = _instant()
     purge_due = models.BooleanField()
+    limits = models.TextField(null=True)  # noqa: DJ001 - none stored
+    pace = models.TextField(null=True)  # noqa: DJ001 - no page went out under a rate
 
     class Meta:
         db_table = "cp_process"

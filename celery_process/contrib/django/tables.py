@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.contrib.django.store import TABLE_PREFIX
 from celery_process.stores.sql.migrations import step
+from celery_process.stores.sql.migrations.kinds import DropColumn
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction, utc_now
 
@@ -39,10 +40,15 @@ def upgrade(number: int) -> Operation:
 
 
 def downgrade(number: int, *nouns: str) -> Operation:
-    """Return the way back from a version that made tables, named without their prefix."""
+    """Return the way back from a version that made tables, or columns ("table.column"), named without their prefix."""
 
     def change(conn: Connection, tables: Tables) -> None:
-        tables.metadata.drop_all(conn, [tables.metadata.tables[f"{TABLE_PREFIX}{noun}"] for noun in nouns])
+        for noun in nouns:
+            table, _, column = noun.partition(".")
+            if column:
+                conn.execute(DropColumn(f"{TABLE_PREFIX}{table}", column))
+            else:
+                tables.metadata.tables[f"{TABLE_PREFIX}{table}"].drop(conn)
         conn.execute(sa.update(tables.meta).where(tables.meta.c.number == number).values(number=number - 1))
 
     return _operation(change)

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery_process import rules
 from celery_process.exceptions import CannotJoin, SettingsChanged
+from celery_process.limits import Limits
 from celery_process.model import Overrides, Pause, StoredProcess, WorkInfo
 from celery_process.states import WorkList
 from celery_process.stores.base import Definitions, Store
@@ -106,6 +107,14 @@ class MemoryDefinitions(MemoryBase, Definitions):
         with self._lock:
             self._of(process).paused = None
 
+    def update_limits(  # noqa: D102
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str
+    ) -> None:
+        with self._lock:
+            row, given = self._of(process), (max_in_flight, rate_limit)
+            row.limits = None if given == (None, None) else Limits(*given, self.now(), by)
+            row.pace = None
+
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
     ) -> None:
@@ -117,6 +126,7 @@ class MemoryDefinitions(MemoryBase, Definitions):
             row.last_slot = max(filter(None, (row.last_slot, stored.last_slot)), default=None)
             row.aggregate = dict(stored.aggregate_stats)
             row.paused = stored.paused or row.paused
+            row.limits = stored.limits or row.limits
             row.override(rules.restored(row.overrides, stored.overrides))
             for work in works:
                 old, version = row.works.get(work.name), to_us(work.changed_at)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process import rules
+from celery_process.limits import Limits, Pace, page_size
 from celery_process.model import ErrorEntry, ItemClaim, Page, Swept
 from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.states import (
@@ -35,7 +36,9 @@ class MemoryItems(MemoryBase, Items):
         row = self._of(process).runs.get(rules.epoch_of(run))
         return row if row is not None and row.id == run else None
 
-    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:  # noqa: D102
+    def open_page(  # noqa: D102
+        self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None
+    ) -> Page:
         with self._lock:
             row, now, found = self._of(process), self.now(), self._run(process, run)
             if found is None:
@@ -48,19 +51,32 @@ class MemoryItems(MemoryBase, Items):
                 return Page(PageAnswer.CLOSED, run=found.status() if closed else None)
             if row.paused is not None:
                 return Page(PageAnswer.PAUSED)
-            size = rules.room(size=size, window=window, open_items=len(found.open_items()))
+            window, rate = (row.limits or Limits()).over(window, rate)
+            size = rules.room(size=page_size(size, rate), window=window, open_items=len(found.open_items()))
             if not size:
                 return Page(PageAnswer.FULL)
             while found.cursor is not None:
                 on, after = found.cursor
                 names = self._next_names(row, found, on, after, size)
                 if names:
-                    return self._enlist(row, found, on, names, token)
+                    early = None if rate is None else self._early(row, token, rate)
+                    if early is None and rate is not None:
+                        row.pace = Pace(now, len(names))
+                    return early or self._enlist(row, found, on, names, token)
                 if on is WorkList.ACTIVE and found.pages:
                     return Page(PageAnswer.WAITING)
                 found.cursor = (WorkList.CLEANUP, "") if on is WorkList.ACTIVE else None
             closed = close_run(row, found, now)
             return Page(PageAnswer.CLOSED, run=found.status() if closed else None)
+
+    def _early(self, row: rows.Process, token: str, rate: float) -> Page | None:
+        due_in = row.pace.due_in(self.now(), rate) if row.pace else None
+        if row.pace is None or not due_in:
+            return None
+        if not row.pace.comes_back(token, due_in):
+            return Page(PageAnswer.WAITING)
+        row.pace = replace(row.pace, awaited=token)
+        return Page(PageAnswer.LATER, due_in=due_in)
 
     def _next_names(self, row: rows.Process, run: rows.Run, on: WorkList, after: str, size: int) -> tuple[str, ...]:
         def wanted(name: str, work: rows.Work) -> bool:

@@ -29,6 +29,7 @@ class MemoryReads(MemoryBase, Reads):
                 run=last.status() if last else None,
                 aggregate_stats=dict(row.aggregate),
                 epoch=row.epoch,
+                limits=row.limits,
                 swept_at=row.swept_at,
             )
 

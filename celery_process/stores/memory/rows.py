@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from celery_process import rules
+from celery_process.limits import Limits, Pace
 from celery_process.model import (
     ErrorEntry,
     ItemCounts,
@@ -193,6 +194,8 @@ class Process:
     last_slot: datetime | None = None
     rule: str = ""
     paused: Pause | None = None
+    limits: Limits | None = None
+    pace: Pace | None = None
     overrides: Overrides = Overrides()
     history: tuple[Overrides, ...] = ()
     aggregate: dict[str, Number] = field(default_factory=dict)

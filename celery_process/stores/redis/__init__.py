@@ -78,6 +78,11 @@ class RedisStore(Store):
     def resume(self, process: str) -> None:  # noqa: D102
         definitions.resume(self._client, process)
 
+    def update_limits(  # noqa: D102
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str
+    ) -> None:
+        definitions.update_limits(self._client, process, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by)
+
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
     ) -> None:
@@ -108,8 +113,11 @@ class RedisStore(Store):
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
         return purge.purge(self._client, process, retention=retention, limit=limit)
 
-    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:  # noqa: D102
-        return pages.open_page(self._client, RunKey.of(process, run), token=token, size=size, window=window)
+    def open_page(  # noqa: D102
+        self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None
+    ) -> Page:
+        key = RunKey.of(process, run)
+        return pages.open_page(self._client, key, token=token, size=size, window=window, rate=rate)
 
     def mark_published(self, process: str, run: str, names: Collection[str]) -> None:  # noqa: D102
         items.mark_published(self._client, RunKey.of(process, run), names)

@@ -12,7 +12,7 @@ from celery_process.states import WorkList
 from celery_process.stores.redis import reads
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import CHUNK, chunks, slot_text
-from celery_process.stores.redis.records import LETTERS, encode_stats
+from celery_process.stores.redis.records import LETTERS, encode_stats, limits_text
 from celery_process.values import encode, to_us
 
 BYTES = 512 * 1024
@@ -94,6 +94,7 @@ def restore(client: Client, process: str, stored: StoredProcess, works: Sequence
         "sv": given.version,
         "changed": "" if given.changed_at is None else to_us(given.changed_at),
         "changed_by": given.by,
+        "limits": "" if stored.limits is None else limits_text(stored.limits),
     }
     texts = [part for text in (given.settings, given.schedule) for part in (int(text is not None), text or "")]
     items = {work.name: work for work in works}
@@ -129,3 +130,8 @@ def pause(client: Client, process: str, *, note: str, by: str) -> None:
 def resume(client: Client, process: str) -> None:
     """Forget the pause."""
     client.call("resume", "pause", process)
+
+
+def update_limits(client: Client, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str) -> None:
+    """Replace the limits, whether or not the process was heard of before; the next page may come at once."""
+    client.call("update_limits", "limits", process, max_in_flight or "", rate_limit or "", by)

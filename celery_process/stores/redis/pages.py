@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from celery_process import rules
+from celery_process.limits import COMEBACK
 from celery_process.model import Page
 from celery_process.reports import Settled
 from celery_process.states import PageAnswer, RunState
@@ -63,18 +65,17 @@ def _fold(facts: Any) -> list[Any]:
     return [*folded, state, ends, why, encode_stats(final), encode_stats(total)]
 
 
-def open_page(client: Client, key: RunKey, *, token: str, size: int, window: int) -> Page:
+def open_page(client: Client, key: RunKey, *, token: str, size: int, window: int, rate: float | None) -> Page:
     """Enlist the next names; a page is never empty."""
-    # With nothing open `room` says how long a page is; whether there is room for it the script sees.
-    size = min(rules.room(size=size, window=window, open_items=0), CHUNK)
-    if not size:
-        return Page(PageAnswer.FULL)
+    pace = ("" if rate is None else repr(float(rate)), COMEBACK // timedelta(microseconds=1))
     while True:
-        arguments = (key.epoch, key.id, token_text(token), size, window, BUDGET)
+        arguments = (key.epoch, key.id, token_text(token), min(size, CHUNK), window, BUDGET, *pace)
         answer, *rest = client.call("open_page", "open_page", key.process, *arguments)
         if answer == "opened":
             on, names = rest
             return Page(PageAnswer.OPENED, LISTS[on], tuple(names))
+        if answer == "later":
+            return Page(PageAnswer.LATER, due_in=timedelta(microseconds=int(rest[0])))
         if answer == "ended":
             return Page(PageAnswer.CLOSED, run=settle(client, "open_page", key).run)
         if answer != "again":

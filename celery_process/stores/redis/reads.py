@@ -16,6 +16,7 @@ from celery_process.stores.redis.records import (
     instant,
     pairs,
     read_entry,
+    read_limits,
     read_overrides,
     read_pause,
     read_run,
@@ -48,6 +49,7 @@ def process(client: Client, name: str) -> StoredProcess:
         overrides=read_overrides(fields),
         run=read_run(name, shown) if shown else None,
         aggregate_stats=decode_stats(fields.get("aggregate")),
+        limits=read_limits(fields.get("limits")),
         epoch=int(fields.get("epoch") or 0),
         swept_at=instant(fields.get("swept")),
     )

@@ -14,11 +14,12 @@ from typing import Any
 
 from celery_process import rules
 from celery_process.exceptions import InvalidValue
+from celery_process.limits import Limits
 from celery_process.model import ErrorEntry, ItemCounts, Overrides, Pause, RunStatus, SlotEntry, Stats, WorkInfo, WorkStatus
 from celery_process.reports import Totals
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.redis.keys import slot_at
-from celery_process.values import Number, add_stats, decode, from_us
+from celery_process.values import Number, add_stats, decode, from_us, to_us
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
 LETTERS = {on: letter for letter, on in LISTS.items()}
@@ -197,6 +198,20 @@ def read_entry(slot: str, record: str) -> SlotEntry:
 def read_pause(fields: Mapping[str, str]) -> Pause | None:
     """Return the pause in the hash of a process."""
     return Pause(fields["note"], fields["paused_by"], from_us(int(fields["paused"]))) if "paused" in fields else None
+
+
+def limits_text(limits: Limits) -> str:
+    """Return the record of limits in the hash of a process."""
+    at = "" if limits.at is None else to_us(limits.at)
+    return f"{limits.max_in_flight or ''}\n{limits.rate_limit or ''}\n{at}\n{limits.by}"
+
+
+def read_limits(record: str | None) -> Limits | None:
+    """Return the limits of a record."""
+    if record is None:
+        return None
+    window, rate_limit, at, by = record.split("\n", 3)
+    return Limits(int(window) if window else None, rate_limit or None, instant(at), by)
 
 
 def read_version(record: str) -> Overrides:

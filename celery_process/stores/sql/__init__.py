@@ -114,6 +114,12 @@ class SqlStore(Store):
     def resume(self, process: str) -> None:  # noqa: D102
         self._ready.write("resume", definitions.resume, process)
 
+    def update_limits(  # noqa: D102
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str
+    ) -> None:
+        step = definitions.update_limits
+        self._ready.write("update_limits", step, process, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by)
+
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
     ) -> None:
@@ -144,9 +150,11 @@ class SqlStore(Store):
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
         return purge.purge(self._ready, process, retention=retention, limit=limit)
 
-    def open_page(self, process: str, run: str, *, token: str, size: int, window: int) -> Page:  # noqa: D102
+    def open_page(  # noqa: D102
+        self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None
+    ) -> Page:
         key = RunKey.of(process, run)
-        return self._ready.write("open_page", pages.open_page, key, token=token, size=size, window=window)
+        return self._ready.write("open_page", pages.open_page, key, token=token, size=size, window=window, rate=rate)
 
     def mark_published(self, process: str, run: str, names: Collection[str]) -> None:  # noqa: D102
         self._ready.write("mark_published", items.mark_published, RunKey.of(process, run), names)

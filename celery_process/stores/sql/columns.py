@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 
+from celery_process.limits import Limits, Pace
 from celery_process.model import ErrorEntry
 from celery_process.reports import Totals
 from celery_process.values import MAX_NAME, from_us, to_us
@@ -151,6 +152,30 @@ def unpack_totals(packed: list[Any]) -> Totals:
     return Totals(stats, run_stats, unpack_errors(errors), error_count, unpack_errors(run_errors), run_error_count)
 
 
+def pack_limits(limits: Limits) -> list[Any]:
+    """Return limits as JSON can hold them."""
+    return [limits.max_in_flight, limits.rate_limit, limits.at and to_us(limits.at), limits.by]
+
+
+def unpack_limits(packed: list[Any]) -> Limits:
+    """Return what `pack_limits` was given."""
+    window, rate_limit, at, by = packed
+    return Limits(window, rate_limit, None if at is None else from_us(at), by)
+
+
+def pack_pace(pace: Pace) -> list[Any]:
+    """Return a pace as JSON can hold it."""
+    return [to_us(pace.at), pace.items, pace.awaited]
+
+
+def unpack_pace(packed: list[Any]) -> Pace:
+    """Return what `pack_pace` was given."""
+    at, items, awaited = packed
+    return Pace(from_us(at), items, awaited)
+
+
+LIMITS = Packed(pack_limits, unpack_limits)
+PACE = Packed(pack_pace, unpack_pace)
 STATS = Packed(dict, dict)
 ERRORS = Packed(pack_errors, unpack_errors)
 TOTALS = Packed(pack_totals, unpack_totals)

@@ -1,4 +1,4 @@
-"""What callers write. Only `work` and `settings` rows (but for the pause), so that their open transactions hold up no run.
+"""What callers write: `work` and `settings` rows alone, so that their open transactions hold up no run; pause and limits.
 
 Each list of names is one upsert for 500 of them, in name order, so that two callers cannot wait for each other.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from celery_process.exceptions import SettingsChanged
+from celery_process.limits import Limits
 from celery_process.states import WorkList
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
@@ -118,14 +119,21 @@ def _write(tx: Transaction, process: str, given: Values, by: str, expected: int 
 def pause(tx: Transaction, process: str, *, note: str, by: str) -> None:
     """Note the pause, whether or not the process was heard of before."""
     tx.add_missing(tx.t.process, {"name": process})
-    _set_pause(tx, process, paused_at=tx.now, pause_note=note, paused_by=by)
+    _set(tx, process, paused_at=tx.now, pause_note=note, paused_by=by)
 
 
 def resume(tx: Transaction, process: str) -> None:
     """Forget the pause."""
-    _set_pause(tx, process, paused_at=None, pause_note="", paused_by="")
+    _set(tx, process, paused_at=None, pause_note="", paused_by="")
 
 
-def _set_pause(tx: Transaction, process: str, **values: Any) -> None:
+def update_limits(tx: Transaction, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str) -> None:
+    """Replace the limits, whether or not the process was heard of before; the next page may come at once."""
+    tx.add_missing(tx.t.process, {"name": process})
+    given = (max_in_flight, rate_limit)
+    _set(tx, process, limits=None if given == (None, None) else Limits(*given, tx.now, by), pace=None)
+
+
+def _set(tx: Transaction, process: str, **values: Any) -> None:
     table = tx.t.process
     tx.change(sa.update(table).where(table.c.name == process).values(**values))

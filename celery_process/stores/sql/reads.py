@@ -42,6 +42,7 @@ def process(tx: Transaction, name: str) -> StoredProcess:
         run=None if last is None else status_of(tx, last),
         aggregate_stats=row.aggregate_stats,
         epoch=row.epoch,
+        limits=row.limits,
         swept_at=row.swept_at,
     )
 

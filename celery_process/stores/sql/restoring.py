@@ -36,6 +36,8 @@ def restore(tx: Transaction, process: str, stored: StoredProcess, works: Sequenc
     if stored.paused is not None:
         pause = stored.paused
         values |= {"paused_at": pause.at, "pause_note": pause.note, "paused_by": pause.by}
+    if stored.limits is not None:
+        values |= {"limits": stored.limits}
     tx.change(sa.update(table).where(table.c.name == process).values(**values))
 
 

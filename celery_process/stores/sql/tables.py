@@ -21,7 +21,9 @@ from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkSt
 from celery_process.stores.sql.columns import (
     EPOCHS,
     ERRORS,
+    LIMITS,
     MYSQL,
+    PACE,
     STATS,
     TEXT,
     TOTALS,
@@ -80,6 +82,8 @@ class Tables:
             sa.Column("aggregate_stats", STATS, nullable=False, default={}),
             sa.Column("swept_at", Instant),
             sa.Column("purge_due", sa.Boolean, nullable=False, default=False),
+            sa.Column("limits", LIMITS),
+            sa.Column("pace", PACE),
             key=("name",),
         )
         self._add_settings()

@@ -10,6 +10,7 @@ from celery_process.testing.conformance.fixtures import clock, drive, process
 from celery_process.testing.conformance.folds import TestFolds
 from celery_process.testing.conformance.history import TestHistory
 from celery_process.testing.conformance.ledger import TestLedger
+from celery_process.testing.conformance.limits import TestLimits, TestRate
 from celery_process.testing.conformance.merging import TestMerging
 from celery_process.testing.conformance.names import TestNames, TestTexts
 from celery_process.testing.conformance.neighbours import TestNeighbours
@@ -39,6 +40,7 @@ __all__ = [
     "TestItemClaims",
     "TestJoining",
     "TestLedger",
+    "TestLimits",
     "TestMerging",
     "TestNames",
     "TestNeighbours",
@@ -49,6 +51,7 @@ __all__ = [
     "TestPausing",
     "TestPublishing",
     "TestPurge",
+    "TestRate",
     "TestReads",
     "TestRedrive",
     "TestRegistering",

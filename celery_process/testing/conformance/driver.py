@@ -175,9 +175,15 @@ class Driver:
         self.page(run)
         return run
 
-    def page(self, run: str, *, token: str | None = None, size: int = 500, window: int = 1_000) -> Page:
-        """Open a page, with room by default."""
-        return self.store.open_page(self.process, run, token=token or new_id(), size=size, window=window)
+    def page(
+        self, run: str, *, token: str | None = None, size: int = 500, window: int = 1_000, rate: float | None = None
+    ) -> Page:
+        """Open a page, with room by default and at no rate."""
+        return self.store.open_page(self.process, run, token=token or new_id(), size=size, window=window, rate=rate)
+
+    def limit(self, window: int | None = None, rate: str | None = None) -> None:
+        """Store limits of the process."""
+        self.store.update_limits(self.process, max_in_flight=window, rate_limit=rate, by="suite")
 
     def claim(self, run: str, *names: str, token: str | None = None, max_attempts: int = 3) -> tuple[ItemClaim, ...]:
         """Claim items under one token."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import RunOpen
+from celery_process.limits import Limits
 from celery_process.model import Overrides, Pause, Retention, StoredProcess, WorkInfo
 from celery_process.states import Again, RunAnswer, WorkList
 from celery_process.testing.conformance.driver import HOUR, Driver
@@ -39,6 +40,7 @@ def theirs(drive: Driver, **more: Any) -> StoredProcess:
         overrides=Overrides('{"a":1}', "60", 7, now - HOUR, "ada"),
         aggregate_stats={"runs": 12, "errors": 3, "work.x": 1.5},
         epoch=12,
+        limits=Limits(20, "5/m", now - HOUR, "ada"),
     )
     return replace(stored, **more)
 
@@ -125,6 +127,15 @@ class TestRestore:
         paused = drive.store.process(drive.process).paused
         assert paused is not None
         assert paused.note == "for the move"
+
+    def test_limits_stay(self, drive: Driver) -> None:
+        """Limits that are stored here stay, unless others come."""
+        drive.limit(3)
+        here = drive.store.process(drive.process).limits
+        self.restore(drive, theirs(drive, limits=None))
+        assert drive.store.process(drive.process).limits == here
+        self.restore(drive, theirs(drive))
+        assert drive.store.process(drive.process).limits == theirs(drive).limits
 
     def test_runs_go_on(self, drive: Driver) -> None:
         """The next run has the next epoch, which fences what it fences, and takes no slot that was taken there."""

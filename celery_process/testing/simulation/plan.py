@@ -54,6 +54,7 @@ class Plan:
             "overlap": pick(["skip", "replace"]),
             "batch_size": pick([1, 3, 8, "auto"]),
             "max_in_flight": pick([2, 4, 1000]),
+            "rate_limit": pick([None, None, "30/m", "2/s"]),
             "lease": pick([5, 10, 30]),
             "time_limit": pick([None, 20]),
             "progress_frequency": pick([0.001, 1, 5]),
@@ -72,11 +73,12 @@ class Plan:
         """Return the next thing that a caller does."""
         random, store, process = self.random, world.network.store, world.dispatch.name
         names = random.sample(self.names, random.randint(1, min(3, len(self.names))))
-        value = random.randint(1, 3)
+        value, pace = random.randint(1, 3), random.choice([None, "1/s", "20/m"])
         verbs: list[tuple[int, str, Callable[[], object]]] = [
             (6, "register", lambda: store.register(process, dict.fromkeys(names, f'{{"n":{value}}}'))),
             (4, "unregister", lambda: store.unregister(process, names)),
             (2, "settings", lambda: store.update_settings(process, settings=f'{{"s":{value}}}', schedule=None)),
+            (1, "limits", lambda: store.update_limits(process, max_in_flight=2 * value, rate_limit=pace, by="caller")),
             (1, "pause", lambda: store.pause(process, note="", by="caller")),
             (4, "resume", lambda: store.resume(process)),
             (1, "cancel", lambda: world.stop(now=value == 1)),

@@ -69,6 +69,7 @@ class World:
             config=Config(**plan.config),
             current=lambda: schedule if self.network.store.overrides(PROCESS) else None,
             send=self.send,
+            come_back=self.come_back,
             emit=self.witness.emitted,
         )
 
@@ -80,6 +81,12 @@ class World:
         """Publish items through the broker."""
         size = 1 if single else next(iter(self.runners.values())).batch_size
         self.broker.send_items(names, on=on, run_id=run_id, size=size, run=self.work)
+
+    def come_back(self, run_id: str, due_in: timedelta) -> None:
+        """Send the message that opens the next page of a run."""
+        self.counted["page later"] += 1
+        again = partial(self.broker.send, "next page", lambda _: self.attempt(lambda: self.dispatch.advance(run_id)))
+        self.baton.call(due_in.total_seconds(), again)
 
     def work(self, run_id: str, names: tuple[str, ...], host: Host) -> None:
         """Run a message of items on a worker, as its task does."""

@@ -1,6 +1,7 @@
 #!lua
 -- include: basics showing
--- Enlist the next names of a run as a page. ARGV: time, epoch, run, token, size, window, names to look at.
+-- Enlist the next names of a run as a page. ARGV: time, epoch, run, token, size, window, names to look at, items a second or
+-- empty or inf, microseconds within which a caller comes back.
 local epoch, token, size, budget = ARGV[2], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[7])
 local run = call('HMGET', run_key(epoch), 'id', 'cur', 'cursor', 'listed', 'redrives', 'pages', 'open', 'state')
 if run[1] ~= ARGV[3] then return {'closed'} end
@@ -10,8 +11,19 @@ if known then
   return {'opened', parts[1], names}
 end
 if walk_over(run[8], run[2]) then return {'ended'} end
-if call('HGET', PROCESS, 'paused') then return {'paused'} end
-if tonumber(run[7]) + size > tonumber(ARGV[6]) then return {'full'} end
+local process = call('HMGET', PROCESS, 'paused', 'limits', 'pace')
+if process[1] then return {'paused'} end
+local window, rate = tonumber(ARGV[6]), ARGV[8] ~= 'inf' and tonumber(ARGV[8])
+if process[2] then
+  local limits = split(process[2])
+  window = tonumber(limits[1]) or window
+  local number, unit = string.match(limits[2], '^(.+)/(.)$')
+  if number and ARGV[8] ~= 'inf' then rate = tonumber(number) / ({s = 1, m = 60, h = 3600})[unit] end
+end
+-- Two pages fit into a window; under a rate, a page has the items of a second.
+if rate then size = math.max(1, math.min(size, math.floor(rate))) end
+size = math.max(1, math.min(size, math.floor(window / 2)))
+if tonumber(run[7]) + size > window then return {'full'} end
 hashes(items_key(epoch))
 sets(open_key(epoch))
 
@@ -96,6 +108,21 @@ end
 if #names == 0 then
   call('HSET', run_key(epoch), 'cur', on, 'cursor', after)
   return {on == '' and 'ended' or 'again'}
+end
+
+if rate then
+  if process[3] then
+    -- Late by the rate alone, whatever the clock did; of those who come too early one comes back, and the same one again.
+    local at, items, awaited = unpack(split(process[3]))
+    local pause = math.ceil(tonumber(items) * 1000000 / rate)
+    local due_in = math.min(math.max(tonumber(at) + pause - clock(), 0), pause)
+    if due_in > 0 then
+      if due_in > tonumber(ARGV[9]) or (awaited ~= '' and awaited ~= token) then return {'waiting'} end
+      call('HSET', PROCESS, 'pace', join({at, items, token}))
+      return {'later', whole(due_in)}
+    end
+  end
+  call('HSET', PROCESS, 'pace', join({whole(clock()), #names, ''}))
 end
 
 local page = run[6]

@@ -1,14 +1,14 @@
 #!lua
 -- include: basics history
 -- Write what another store had of a process, and items of it; return 1 and write nothing while a run is open. ARGV: time,
--- force, epoch, last slot, aggregate, pause, note, by, version of the settings, changed, by, settings and schedule, each as
--- a flag and a text; then for each item its name, list, time, version and params. An empty text is nothing.
+-- force, epoch, last slot, aggregate, pause, note, by, version of the settings, changed, by, limits, settings and schedule,
+-- each as a flag and a text; then for each item its name, list, time, version and params. An empty text is nothing.
 local old = call('HMGET', PROCESS, 'run', 'epoch', 'last', 'settings', 'schedule', 'sv', 'newest', 'v')
 if old[1] then return 1 end
 sets(LISTS.a, LISTS.c, LISTS.d, DROPPED_AT)
 begin_history()
 local names = {}
-for place = 16, #ARGV, 5 do names[#names + 1] = ARGV[place] end
+for place = 17, #ARGV, 5 do names[#names + 1] = ARGV[place] end
 local found = many('HMGET', WORKS, names)
 
 local fields = {'v', whole(tonumber(old[8] or 0) + 1)}
@@ -22,8 +22,10 @@ if ARGV[6] ~= '' then
   set('paused_by', ARGV[8])
 end
 
+if ARGV[12] ~= '' then set('limits', ARGV[12]) end
+
 local version, before = tonumber(ARGV[9]), tonumber(old[6] or 0)
-local settings, schedule = ARGV[12] == '1' and ARGV[13], ARGV[14] == '1' and ARGV[15]
+local settings, schedule = ARGV[13] == '1' and ARGV[14], ARGV[15] == '1' and ARGV[16]
 local same = old[4] == settings and old[5] == schedule
 local gone = {}
 if version > before or not same or (version == before and version > 0) then
@@ -38,7 +40,7 @@ end
 local newest, records = tonumber(old[7] or 0), {}
 local lists, left, dropped = {a = {}, c = {}, d = {}}, {a = {}, c = {}, d = {}}, {}
 for place, name in ipairs(names) do
-  local from = 12 + 4 + 5 * (place - 1)
+  local from = 12 + 5 * place
   local on, listed, changed, params = ARGV[from + 1], ARGV[from + 2], tonumber(ARGV[from + 3]), ARGV[from + 4]
   local work = found[place] and split(found[place])
   local known = work and tonumber(work[3]) or -1

@@ -15,12 +15,13 @@ from sqlalchemy.engine import Connection
 from celery_process.exceptions import SchemaMismatch
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.migrations import kinds, v0001, v0002
+from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003
 from celery_process.stores.sql.transaction import Transaction
 
 MIGRATIONS: tuple[tuple[str, Callable[[Connection, str], None]], ...] = (
     ("create the tables", v0001.upgrade),
     ("keep the history of the settings", v0002.upgrade),
+    ("keep the limits of a process, and its pace", v0003.upgrade),
 )
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)

@@ -1,4 +1,4 @@
-"""What the migrations build with: types, table options, and a creation that can be taken up again. Frozen as they are."""
+"""What the migrations build with: types, table options, and creations that can be taken up again. Frozen as they are."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateTable, ExecutableDDLElement
 
 _MYSQL = ("mysql", "mariadb")
+_DUPLICATE_COLUMN = 1060
 _DUPLICATE_INDEX = 1061
 
 OPTIONS: Mapping[str, Any] = {
@@ -37,6 +39,37 @@ class _CodePoints(sa.TypeDecorator[str]):
 
 NAME = sa.String(191).with_variant(sa.String(191, collation="C"), "postgresql").with_variant(_CodePoints(191), *_MYSQL)
 TEXT = sa.Text().with_variant(_CodePoints(), *_MYSQL)
+
+
+class _AddColumn(ExecutableDDLElement):
+    def __init__(self, table: str, column: sa.Column[Any]) -> None:
+        self.table, self.column = table, column
+
+
+@compiles(_AddColumn)
+def _add(element: _AddColumn, compiler: Any, **_: Any) -> str:
+    return f"ALTER TABLE {compiler.preparer.quote(element.table)} ADD {compiler.get_column_specification(element.column)}"
+
+
+class DropColumn(ExecutableDDLElement):
+    """Drops a column of a table; the way back from a version."""
+
+    def __init__(self, table: str, column: str) -> None:
+        self.table, self.column = table, column
+
+
+@compiles(DropColumn)
+def _drop(element: DropColumn, compiler: Any, **_: Any) -> str:
+    return f"ALTER TABLE {compiler.preparer.quote(element.table)} DROP COLUMN {compiler.preparer.quote(element.column)}"
+
+
+def add_column(conn: Connection, table: str, column: sa.Column[Any]) -> None:
+    """Add a column; on MySQL, which ends a transaction at each DDL, pass over one that is there."""
+    try:
+        conn.execute(_AddColumn(table, column))
+    except sa.exc.OperationalError as error:
+        if conn.dialect.name not in _MYSQL or error.orig is None or error.orig.args[0] != _DUPLICATE_COLUMN:
+            raise
 
 
 def create(conn: Connection, table: sa.Table) -> None:
