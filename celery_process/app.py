@@ -108,6 +108,7 @@ class Processes:
         batch_size: int | str = 1,
         batch_duration: Any = 1,
         max_in_flight: int = 1000,
+        rate_limit: str | float | None = None,
         lease: Any = 30,
         time_limit: Any = None,
         progress_frequency: Any = None,
@@ -122,7 +123,9 @@ class Processes:
         `schedule`: seconds, a timedelta, or Celery's schedule or crontab; None where whoever triggers decides.
         `settings`: the defaults, what a store holds wins over them (B5). `overlap`: "skip" or "replace" the open run.
         `batch_size`: items a message, or "auto": as many as take about `batch_duration`, by the measured time of the items.
-        `max_in_flight`: items out at once. `lease`, `time_limit` and the other durations: seconds or timedeltas.
+        `max_in_flight`: items out at once. `rate_limit`: items sent, by all workers together: a number a second, "10/m" or
+        "5/h". `Process.update_limits` changes both in mid-run.
+        `lease`, `time_limit` and the other durations: seconds or timedeltas.
         `jitter`: an upper bound, the same for every beat. `rerun_on_change`: a slot runs again when settings or
         registrations changed since its run began (B12). `task_options`: for the Celery tasks of the process.
         """
@@ -159,6 +162,7 @@ class Processes:
             self.app,
             process.definition,
             trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
+            advance=lambda run_id: process.dispatch.advance(run_id),  # noqa: PLW0108 - as above
             run_items=lambda run_id, names: self._run_items(process, run_id, names),
         )
         self._add_entries(process)
@@ -186,6 +190,7 @@ class Processes:
                 run_id,
                 size=1 if single else self._runner(process).batch_size,
             ),
+            come_back=lambda run_id, due_in: tasks.come_back(process.definition, self._tasks[process.name], run_id, due_in),
             emit=lambda event, **payload: emit(self.app, process, event, payload),
             inline=bool(self.app.conf.task_always_eager),
         )

@@ -10,10 +10,11 @@ from typing import Any
 from celery_process import slots
 from celery_process.exceptions import InvalidType, InvalidValue
 from celery_process.frequency import Frequency, frequency, seconds
+from celery_process.limits import check_rate, check_window, per_second
 from celery_process.model import RunSpec
 from celery_process.slots import Interval, Occurrences
 from celery_process.tolerance import Tolerance
-from celery_process.values import check_process_name, decode, encode
+from celery_process.values import check_count, check_process_name, decode, encode
 
 Handler = Callable[[Any], object]
 
@@ -33,6 +34,7 @@ _OPTIONS = frozenset(
         "batch_size",
         "batch_duration",
         "max_in_flight",
+        "rate_limit",
         "lease",
         "time_limit",
         "progress_frequency",
@@ -65,6 +67,7 @@ class Definition:
     batch_size: int = 1
     batch_duration: timedelta = timedelta(seconds=1)
     max_in_flight: int = 1000
+    rate_limit: str | None = None
     lease: timedelta = timedelta(seconds=30)
     time_limit: timedelta | None = None
     progress_frequency: timedelta | None = None
@@ -82,6 +85,11 @@ class Definition:
     def most_items(self) -> int:
         """How many items a message may carry."""
         return self.batch_size or MAX_AUTO_BATCH
+
+    @property
+    def rate(self) -> float | None:
+        """How many items a second may be sent; None is no limit."""
+        return None if self.rate_limit is None else per_second(self.rate_limit)
 
     def spec(self) -> RunSpec:
         """Return what a run of this process keeps of its definition."""
@@ -132,14 +140,11 @@ def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Defini
     for key in ("initial_wait", "jitter"):
         if key in given:
             checked[key] = seconds(given[key], argument=key)
-    if "max_in_flight" in given:
-        checked["max_in_flight"] = check_count(given["max_in_flight"], "max_in_flight", 1_000_000)
-    if "batch_size" in given:
-        checked["batch_size"] = _batch_size(given["batch_size"])
+    for key, check in _CHECKS.items():
+        if key in given:
+            checked[key] = check(given[key])
     if "overlap" in given:
         checked["overlap"] = _one_of(given["overlap"], "overlap", OVERLAPS)
-    if "tolerance" in given:
-        checked["tolerance"] = _tolerance(given["tolerance"])
     checked["rerun_on_change"] = _flag(given.get("rerun_on_change", False), "rerun_on_change")
     checked["task_options"] = _task_options(given.get("task_options", {}))
     return Definition(**checked)
@@ -158,15 +163,6 @@ def with_flow_control(
         schedule=minimum,
         progress_frequency=seconds(progress_frequency, argument="progress_frequency", above_zero=True),
     )
-
-
-def check_count(value: object, argument: str, most: int) -> int:
-    """Return `value` if it is a whole number from 1 to `most`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"{argument} is an int, not {value!r:.80}.", argument=argument, value=value)
-    if not 1 <= value <= most:
-        raise InvalidValue(f"{argument} is from 1 to {most}, not {value}.", argument=argument, value=value)
-    return value
 
 
 def _batch_size(value: object) -> int:
@@ -214,3 +210,12 @@ def _task_options(value: object) -> dict[str, Any]:
             f"task_options cannot set {', '.join(own)}; the library does.", argument="task_options", value=own
         )
     return dict(value)
+
+
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "batch_size": _batch_size,
+    "max_in_flight": check_window,
+    "rate_limit": check_rate,
+    "tolerance": _tolerance,
+}
+"""The options that one function checks each."""

@@ -1,11 +1,12 @@
 """From a trigger to items on their way: decide about the slot, claim the run, open pages and hand their names to `send`.
 
-Celery is not known here: `send` publishes, `emit` tells, `defer` triggers once more later; all three are given.
+Celery is not known here: `send` publishes, `emit` tells, `defer` and `come_back` call once more later; all are given.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,6 +39,12 @@ class Send(Protocol):
     def __call__(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None: ...  # noqa: D102
 
 
+class ComeBack(Protocol):
+    """Call `advance` for a run after some time, from anywhere."""
+
+    def __call__(self, run_id: str, due_in: timedelta) -> None: ...  # noqa: D102
+
+
 class Emit(Protocol):
     """Tell an event, as a signal and to monitors."""
 
@@ -53,6 +60,7 @@ class Dispatch:
     config: Config
     current: Callable[[], Frequency | None]
     send: Send
+    come_back: ComeBack
     emit: Emit
     inline: bool = False
 
@@ -174,13 +182,22 @@ class Dispatch:
             self.advance(claim.run.id)
 
     def advance(self, run_id: str) -> None:
-        """Open pages and send their names until the window is full or the lists are at their end."""
+        """Open pages and send their names until the window is full, the rate is reached or the lists are at their end."""
+        definition = self.definition
+        rate = math.inf if self.inline else definition.rate
         while True:
             page = self.store.open_page(
-                self.name, run_id, token=uuid.uuid4().hex, size=self.config.page_size, window=self.definition.max_in_flight
+                self.name,
+                run_id,
+                token=uuid.uuid4().hex,
+                size=self.config.page_size,
+                window=definition.max_in_flight,
+                rate=rate,
             )
             if page.run is not None:
                 self.finished(page.run)
+            if page.answer is PageAnswer.LATER:
+                self.come_back(run_id, page.due_in)
             if page.answer is not PageAnswer.OPENED:
                 return
             self.publish(run_id, page.on, page.names)

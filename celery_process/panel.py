@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from celery_process.exceptions import InvalidValue, WorkNotFound
+from celery_process.limits import Limits
 from celery_process.model import ErrorEntry, Overrides, RunStatus, SettingsVersion, SlotEntry, Stats
 from celery_process.overview import Overview, read_overview
 from celery_process.process import Process
@@ -57,6 +58,7 @@ class Panel:
     settings: tuple[Setting, ...]
     overrides: Overrides
     settings_history: tuple[SettingsVersion, ...]
+    limits: Limits
     aggregate_stats: Stats
     shared: bool
 
@@ -75,6 +77,7 @@ def read_panel(process: Process, *, earlier: Overview | None = None, runs: int =
         settings=_settings(state.settings, stored.overrides),
         overrides=stored.overrides,
         settings_history=settings_history(process),
+        limits=state.limits,
         aggregate_stats=dict(state.aggregate_stats),
         shared=store.shared,
     )

@@ -8,15 +8,16 @@ from datetime import datetime
 from typing import Any, overload
 
 from celery_process import definition as definitions
-from celery_process.definition import Definition, Handler, check_callable, check_count
+from celery_process.definition import Definition, Handler, check_callable
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.frequency import Frequency, frequency, from_text
+from celery_process.limits import Limits, check_rate, check_window
 from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
 from celery_process.rules import effective
 from celery_process.states import StopReason, WorkList
 from celery_process.tolerance import exception_classes
-from celery_process.values import check_instant, check_text, check_work_name, decode, encode
+from celery_process.values import check_count, check_instant, check_text, check_work_name, decode, encode
 
 PAGE = 200
 
@@ -160,6 +161,18 @@ class Process:
             self.name, settings=encoded, schedule=text, by=by, expected_version=expected_version, using=using
         )
 
+    def update_limits(self, *, max_in_flight: int | None = None, rate_limit: Any = None, by: str = "") -> None:
+        """Replace the stored limits; they win over the code's, and bind an open run from its next page on.
+
+        `max_in_flight`: items of a run out at once. `rate_limit`: items sent, by all workers together, as a number a
+        second, "10/m" or "5/h". What is not given goes back to what the code says; items that are out stay out.
+        """
+        window = None if max_in_flight is None else check_window(max_in_flight)
+        rate = None if rate_limit is None else check_rate(rate_limit)
+        by = check_text(by, argument="by")
+        self.dispatch.store.update_limits(self.name, max_in_flight=window, rate_limit=rate, by=by)
+        self._go_on()
+
     def update_flow_control(self, initial_wait: Any, min_schedule_frequency: Any, progress_frequency: Any) -> None:
         """Set the original's flow control: the schedule becomes the minimum, progress is as given (B3).
 
@@ -244,6 +257,9 @@ class Process:
     def resume(self) -> None:
         """End the pause; an open run goes on with the next sweep at the latest."""
         self.dispatch.store.resume(self.name)
+        self._go_on()
+
+    def _go_on(self) -> None:
         found = self.dispatch.store.process(self.name).run
         if found is not None and found.state.is_open:
             self.dispatch.advance(found.id)
@@ -265,6 +281,15 @@ class Process:
             paused=stored.paused,
             run=stored.run,
             aggregate_stats=stored.aggregate_stats,
+            limits=self._limits(stored.limits or Limits()),
+        )
+
+    def _limits(self, stored: Limits) -> Limits:
+        code = self.definition
+        return replace(
+            stored,
+            max_in_flight=stored.max_in_flight or code.max_in_flight,
+            rate_limit=stored.rate_limit or code.rate_limit,
         )
 
     def settings_history(self, limit: int = 20) -> tuple[SettingsVersion, ...]:

@@ -42,6 +42,7 @@ def make_tasks(
     definition: Definition,
     *,
     trigger: Callable[..., RunClaim],
+    advance: Callable[[str], None],
     run_items: Callable[[str, list[str]], list[Ended]],
 ) -> dict[str, Task]:
     """Register the three tasks of a process and return them by kind."""
@@ -60,7 +61,11 @@ def make_tasks(
     of_schedule = {key: value for key, value in common.items() if key != "send_events"}
 
     @app.task(name=names["schedule"], **of_schedule)
-    def schedule(self: Task, *, comeback: bool = False) -> str:
+    def schedule(self: Task, *, comeback: bool = False, run: str | None = None) -> str:
+        if run is not None:
+            advance(str(run))
+            return f"advanced {run}"
+
         def defer(due_in: timedelta) -> None:
             self.apply_async(
                 kwargs={"comeback": True}, countdown=due_in.total_seconds(), add_to_parent=False, **publishing(definition)
@@ -101,6 +106,16 @@ def _run(
                 "task-revoked could not be sent: %s", error, extra={"action": "event_unsent", "process_name": name}
             )
     raise Ignore(ended[0].answer.value)
+
+
+def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, due_in: timedelta) -> None:
+    """Publish the scheduling task once more, for the next page of a run; where that fails, the sweep opens it."""
+    options = {"countdown": due_in.total_seconds(), "add_to_parent": False, **publishing(definition)}
+    try:
+        tasks["schedule"].apply_async(kwargs={"run": run_id}, **options)
+    except Exception as error:  # noqa: BLE001 - whatever the transport raises
+        extra = {"action": "comeback_unpublished", "process_name": definition.name, "run_id": run_id}
+        logger.warning("The next page of %s is left to the sweep: %s", definition.name, error, extra=extra)
 
 
 def publishing(definition: Definition) -> dict[str, Any]:

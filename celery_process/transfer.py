@@ -18,6 +18,7 @@ from typing import Any
 from celery_process import rules
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound, WrongState
 from celery_process.frequency import from_text
+from celery_process.limits import Limits, check_rate, check_window
 from celery_process.model import Overrides, Pause, StoredProcess, WorkInfo
 from celery_process.states import WorkList
 from celery_process.stores.base import Store
@@ -51,6 +52,13 @@ def export(store: Store, process: str) -> Iterator[str]:
             "version": stored.overrides.version,
             "changed_at": _us(stored.overrides.changed_at),
             "by": stored.overrides.by,
+        },
+        limits=stored.limits
+        and {
+            "max_in_flight": stored.limits.max_in_flight,
+            "rate_limit": stored.limits.rate_limit,
+            "at": _us(stored.limits.at),
+            "by": stored.limits.by,
         },
         paused=stored.paused and {"note": stored.paused.note, "by": stored.paused.by, "at": _us(stored.paused.at)},
     )
@@ -187,10 +195,23 @@ def _stored(line: dict[str, Any]) -> StoredProcess:
             changed_at=_instant(overrides["changed_at"]),
             by=check_text(overrides["by"], argument="by"),
         ),
+        limits=_limits(line.get("limits")),
         aggregate_stats={
             check_text(name, argument="stat"): _number(count) for name, count in line["aggregate_stats"].items()
         },
         epoch=_whole(line["epoch"]),
+    )
+
+
+def _limits(given: dict[str, Any] | None) -> Limits | None:
+    if given is None:  # so it is in documents of before there were limits
+        return None
+    window, rate = given["max_in_flight"], given["rate_limit"]
+    return Limits(
+        max_in_flight=None if window is None else check_window(window),
+        rate_limit=None if rate is None else check_rate(rate),
+        at=_instant(given["at"]),
+        by=check_text(given["by"], argument="by"),
     )
 
 

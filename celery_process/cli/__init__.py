@@ -9,6 +9,7 @@ from __future__ import annotations
 from celery_process.cli.base import process
 from celery_process.cli.doctor import doctor
 from celery_process.cli.items import errors, work
+from celery_process.cli.limits import limits
 from celery_process.cli.metrics import metrics
 from celery_process.cli.reads import list_, runs, show, slots
 from celery_process.cli.settings import settings
@@ -17,7 +18,7 @@ from celery_process.cli.verbs import cancel, migrate, pause, redrive, register, 
 from celery_process.cli.watch import watch
 from celery_process.contrib.flower.hook import install
 
-for command in (list_, watch, show, runs, slots, work, errors, settings, doctor, metrics):
+for command in (list_, watch, show, runs, slots, work, errors, settings, limits, doctor, metrics):
     process.add_command(command)
 for command in (run, pause, resume, cancel, redrive, register, unregister, sweep, migrate, export, import_):
     process.add_command(command)

@@ -22,6 +22,7 @@ from celery_process.cli.base import (
     when,
     with_processes,
 )
+from celery_process.cli.limits import limits_text
 from celery_process.frequency import shown
 from celery_process.model import RunStatus
 from celery_process.process import Process
@@ -96,6 +97,7 @@ def _show(process: Process, *, json_: bool) -> None:
     if state.paused is not None:
         fact("paused", f"{when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
     fact("settings", json.dumps(dict(state.settings), ensure_ascii=False))
+    fact("limits", limits_text(state.limits))
     fact("items", ", ".join(f"{count} {on.value}" for on, count in counts.items()))
     run = state.run
     if run is None:

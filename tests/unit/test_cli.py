@@ -232,6 +232,20 @@ def test_settings_history(terminal: Terminal, process: Process) -> None:
     assert '{"ttl": 6}' in printed[1]
 
 
+def test_limits(terminal: Terminal, process: Process) -> None:
+    """`limits` shows what is in force and stores new ones; `show` tells of them; `--reset` goes back to the code's."""
+    assert terminal.printed("limits", "key-gc") == "key-gc: 1,000 in flight, no rate limit\n"
+    printed = terminal.printed("limits", "key-gc", "--max-in-flight", "20", "--rate-limit", "10/m")
+    assert printed == "key-gc: 20 in flight, 10/m, stored 2026-03-02 12:00:00 by cli:ada\n"
+    assert "20 in flight, 10/m" in terminal.printed("show", "key-gc")
+    assert terminal.json("limits", "key-gc", "--rate-limit", "5")["rate_limit"] == "5/s"
+    assert terminal.json("limits", "key-gc", "--reset") == {"max_in_flight": 1000, "rate_limit": None, "at": None, "by": ""}
+    refused = terminal.call("limits", "key-gc", "--rate-limit", "often")
+    assert refused.exit_code == 1
+    assert "10/m" in refused.output
+    assert terminal.call("limits", "key-gc", "--reset", "--rate-limit", "5").exit_code == 2
+
+
 def test_sweep_and_migrate(terminal: Terminal, process: Process) -> None:
     """`sweep` names what it looked at, `migrate` what it did."""
     assert terminal.printed("sweep") == "nothing to repair, or a sweep has just passed\n"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_process import Processes, RunState, Tolerance
+from celery_process.limits import Limits
 from celery_process.model import ItemCounts, Pause, ProcessState, RunStatus
 from celery_process.overview import FADES, overview, read_overview, spoken
 from celery_process.stores.memory import MemoryStore
@@ -35,7 +36,7 @@ RUN = RunStatus(
     total_errors=10,
     errors=(),
 )
-STATE = ProcessState("p", timedelta(hours=1), {}, 0, None, RUN, {})
+STATE = ProcessState("p", timedelta(hours=1), {}, 0, None, RUN, {}, Limits(1000))
 TOLERANT = Tolerance()
 
 

@@ -33,6 +33,7 @@ class Line:
             config=Config(page_size=20),
             current=lambda: None,
             send=self.send,
+            come_back=lambda run_id, due_in: None,
             emit=lambda event, **payload: None,
         )
 

@@ -236,6 +236,13 @@
         item.name, el("code", {}, JSON.stringify(item.value)), item.stored ? "stored" : "code",
       ])), "No settings.");
     });
+    part("limits", document_.limits, () => {
+      const { max_in_flight, rate_limit, at: stored, by } = document_.limits;
+      at("cp-limits").replaceChildren(
+        `At most ${count(max_in_flight)} items in flight, ${rate_limit ? `${rate_limit} sent` : "no rate limit"}`,
+        ...(stored ? ["; stored ", instant(stored), by ? ` by ${by}` : ""] : []), ".",
+      );
+    });
     part("versions", document_.settings_history, () => fill("cp-versions", document_.settings_history.map((version) => row("cp-versions", [
       `v${version.version}`, instant(version.changed_at), version.by || "–", version.schedule || "as in the code",
       version.settings ? el("code", {}, JSON.stringify(version.settings)) : "as in the code",

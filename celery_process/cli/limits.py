@@ -1,0 +1,41 @@
+"""The command about limits."""
+
+from __future__ import annotations
+
+import click
+
+from celery_process.app import Processes
+from celery_process.cli.base import as_json, print_json, process_name, when, who, with_processes
+from celery_process.limits import Limits
+
+
+def limits_text(limits: Limits) -> str:
+    """Return limits in one line, with who stored them."""
+    stored = "" if limits.at is None else f", stored {when(limits.at)} by {limits.by or 'somebody'}"
+    return f"{limits.max_in_flight:,} in flight, {limits.rate_limit or 'no rate limit'}{stored}"
+
+
+@click.command()
+@process_name
+@click.option("--max-in-flight", metavar="N", type=int, help="Items of a run out at once.")
+@click.option("--rate-limit", metavar="RATE", help='Items sent, by all workers together: "50/s", "10/m" or "5/h".')
+@click.option("--reset", is_flag=True, help="Go back to what the code says.")
+@as_json
+@with_processes
+def limits(
+    processes: Processes, name: str, *, max_in_flight: int | None, rate_limit: str | None, reset: bool, json_: bool
+) -> None:
+    """Show the limits in force, or store new ones; a running run heeds them.
+
+    What is stored replaces both: an option that is left out goes back to what the code says.
+    """
+    process = processes[name]
+    if reset and (max_in_flight is not None or rate_limit is not None):
+        raise click.UsageError("--reset goes back to the code's limits; give either it or new ones.")
+    if reset or max_in_flight is not None or rate_limit is not None:
+        process.update_limits(max_in_flight=max_in_flight, rate_limit=rate_limit, by=who())
+    found = process.state().limits
+    if json_:
+        print_json(found)
+    else:
+        click.echo(f"{name}: {limits_text(found)}")
