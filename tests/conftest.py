@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import trustme
 
 
 def _sibling(name: str) -> ModuleType:
@@ -124,10 +125,24 @@ def start_valkey() -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def sentinel_port(start_valkey: Callable[..., str]) -> Iterator[int]:
-    """Give the port of an own sentinel that watches an own Valkey as `mymaster`."""
-    with redis_servers.sentinel(start_valkey(), "mymaster") as port:
-        yield port
+def tls_redis(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Give the URL of an own Redis that speaks TLS alone, and the certificate of who signed its own."""
+    authority, signed = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(signed))
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "certificate.pem"))
+    files = {"tls_cert_file": "certificate.pem", "tls_key_file": "key.pem", "tls_ca_cert_file": "authority.pem"}
+    settings = {name: str(tmp_path / file) for name, file in files.items()}
+    for url in _offered(redis_servers.redis(**settings, tls_auth_clients="no")):
+        yield url, signed
+
+
+@pytest.fixture
+def start_sentinel() -> Iterator[Callable[[str], int]]:
+    """Give a function that starts an own sentinel, which watches the server of a URL as `mymaster`, and returns its port."""
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(redis_servers.sentinel(url, "mymaster"))
 
 
 @pytest.fixture(scope="session")

