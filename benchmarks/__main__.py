@@ -25,8 +25,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--markdown", "markdown_file", type=FILE, help="Print such a file as a table for the docs.")
 @click.option("--plot", "picture", type=FILE, help="Draw what runs of 1,000 to 1,000,000 items take, as PNG.")
 @click.option("--profile", type=click.Choice(["cprofile", "py-spy"]), help="Say where the time of the measures goes.")
-@click.option("--broker", help="URL of the broker, instead of a Redis started here.")
-@click.option("--store", help="URL of the store, instead of a server started here.")
+@click.option("--broker", help="URL of the broker, for measures that need no server of their own.")
+@click.option("--store", help="URL of the store, likewise.")
 def main(
     *,
     names: tuple[str, ...],
@@ -58,7 +58,7 @@ def main(
         plot(picture, options)
         return
     if profile == "py-spy":
-        profiling.py_spy([*names, *(["--quick"] if quick else []), *(["--items", str(items)] if items else [])])
+        profiling.py_spy(names, options)
         return
     if profile == "cprofile":
         for name in names or ("S1",):

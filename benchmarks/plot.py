@@ -22,8 +22,8 @@ def plot(path: Path, options: Options) -> None:
     seen = [grown(options, size) for size in sizes]
     lines = {
         "items/s": [rate for rate, _ in seen],
-        "largest process, MiB": [max(samples.memory, default=0) / 2**20 for _, samples in seen],
-        "run's keys, KiB": [max(samples.store, default=0) / 2**10 for _, samples in seen],
+        "largest process, MiB": [max(samples.memory) / 2**20 for _, samples in seen],
+        "run's keys, KiB": [max(samples.store) / 2**10 for _, samples in seen],
     }
     picture = Picture(figsize=(9, 3), dpi=80, layout="constrained")
     for axes, (name, values) in zip(picture.subplots(1, len(lines)), lines.items(), strict=True):

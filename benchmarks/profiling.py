@@ -7,6 +7,8 @@ import pstats
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -34,10 +36,15 @@ def cprofile(measure: str, options: Options) -> None:
     click.echo(f"{path} has all of it.")
 
 
-def py_spy(arguments: list[str]) -> None:
-    """Run the benchmarks again under py-spy, which follows the worker's processes."""
+def py_spy(names: Sequence[str], options: Options) -> None:
+    """Run the measures under py-spy, which follows the worker's processes."""
     program = shutil.which("py-spy")
     if program is None:
         raise click.ClickException("No py-spy: pip install py-spy")
-    command = [program, "record", "--subprocesses", "-o", "profile.svg", "--", sys.executable, "-m", "benchmarks"]
-    subprocess.run([*command, *arguments], check=True)
+    given = [(f"--{field.name}", getattr(options, field.name)) for field in fields(options)]
+    switches = [name for name, value in given if value is True]
+    values = [part for name, value in given if value not in (None, True, False) for part in (name, str(value))]
+    path = Path("profile.svg")
+    command = [program, "record", "--subprocesses", "-o", str(path), "--", sys.executable, "-m", "benchmarks"]
+    subprocess.run([*command, *names, *switches, *values], check=True)
+    click.echo(f"{path} has all of it.")

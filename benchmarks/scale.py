@@ -21,6 +21,7 @@ from benchmarks.workers import Bench, bench
 from celery_process import Processes, Progress
 
 PERIOD = 0.1
+"""Seconds between two looks at a run; a short one is looked at more often, so that it is seen at all."""
 
 
 @dataclass
@@ -43,17 +44,19 @@ def _resident(parent: int) -> int:
 
 
 class Sampler(threading.Thread):
-    """Looks at a run ten times a second from beside it."""
+    """Looks at a run of `number` items from beside it, again and again."""
 
-    def __init__(self, at: Bench, process: str, *, store: str, broker: str) -> None:
+    def __init__(self, at: Bench, process: str, *, store: str, broker: str, number: int) -> None:
         super().__init__(daemon=True)
+        self._period = min(PERIOD, number / 200_000)
         self.samples, self._at, self._process = Samples(), at, process
         self._store, self._broker = Redis.from_url(store), Redis.from_url(broker)
         self._over = threading.Event()
 
     def run(self) -> None:
         """Sample until told to stop."""
-        while not self._over.wait(PERIOD):
+        self._sample()
+        while not self._over.wait(self._period):
             self._sample()
 
     def stop(self) -> Samples:
@@ -90,7 +93,7 @@ def grown(options: Options, number: int) -> tuple[float, Samples]:
             run(at, "batch", 100)  # connections and imports of the children
             time.sleep(1.1)
             register(at, "batch", number)
-            sampler = Sampler(at, "batch", store=store, broker=broker)
+            sampler = Sampler(at, "batch", store=store, broker=broker, number=number)
             sampler.start()
             rate = run(at, "batch", number)
             return rate, sampler.stop()
