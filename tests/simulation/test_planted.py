@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from celery_process import rules
-from celery_process.states import ItemState, RunState, WorkList
+from celery_process.reports import ItemAnswer
+from celery_process.states import ItemState, Progress, RunState, WorkList
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.machine import store_machine
 from celery_process.testing.simulation import simulate
@@ -111,6 +112,23 @@ class ClosesEarly(MemoryStore):
         return super().report(process, run, reports, **named)
 
 
+class AttemptAlone(MemoryStore):
+    """Takes a late outcome of an item that is gone for a repeat, whatever the item ended as."""
+
+    def _report(self, row, run, report, token, lease):
+        status = row.ended(report.name, run.epoch)
+        if report.name not in run.items and report.outcome and status is not None and status.attempt == report.attempt:
+            return ItemAnswer(report.name, Progress.COMPLETED), False
+        return super()._report(row, run, report, token, lease)
+
+
+class NoRate(MemoryStore):
+    """Opens the next page before its time."""
+
+    def _early(self, row, token, rate):
+        return None
+
+
 def find(store: type[MemoryStore], seeds: int, **more: Any) -> str:
     """Return the first line of what the first seeds find."""
     for seed in range(seeds):
@@ -131,6 +149,8 @@ PLANTED = [
     (NoLeaseEnds, "I14"),
     (NothingTold, "I14"),
     (ClosesEarly, "I15"),
+    (AttemptAlone, "I15"),
+    (NoRate, "rate"),
 ]
 
 

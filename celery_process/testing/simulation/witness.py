@@ -5,6 +5,7 @@ Handlers are recorded through the verbs of `Work`, the store where its answers l
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from celery_process.exceptions import ProcessError
-from celery_process.model import ItemClaim, RunClaim, SlotRef
+from celery_process.limits import Limits
+from celery_process.model import ItemClaim, Page, RunClaim, SlotRef
 from celery_process.reports import ItemReport, Totals
-from celery_process.states import ClaimAnswer, Event, Progress, RunAnswer, RunState, WorkList, WorkState
+from celery_process.states import ClaimAnswer, Event, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
 from celery_process.stores.base import Store
 from celery_process.testing.invariants import Invariants, ensure
 from celery_process.testing.simulation.baton import Baton, Killed
@@ -67,6 +69,11 @@ class Witness:
     frozen: dict[str, dict[str, WorkList]] = field(default_factory=dict)
     entered: dict[datetime, float] = field(default_factory=dict)
     """When a slot first came into the ledger; an entry tells of its last run."""
+    rate: float | None = None
+    """What the code says; `limits` is what is stored."""
+    limits: Limits = Limits()
+    page: tuple[float, int, str] | None = None
+    """When the last page went out under the limits in force, with how many items, and its token."""
     settings: tuple[str | None, int] = (None, 0)
     refused: int = 0
     events: deque[tuple[float, str, str, Any, Any]] = field(default_factory=lambda: deque(maxlen=5_000))
@@ -155,6 +162,21 @@ class Witness:
 
     def _note_update_settings(self, *, settings: str | None, answer: int, **_: Any) -> None:
         self.settings = (settings if settings is not None else self.settings[0], answer)
+
+    def _note_update_limits(self, *, max_in_flight: int | None, rate_limit: str | None, answer: Any, **_: Any) -> None:
+        del answer
+        self.limits, self.page = Limits(max_in_flight, rate_limit), None
+
+    def _note_open_page(self, run: str, *, token: str, answer: Page, **_: Any) -> None:
+        if answer.answer is not PageAnswer.OPENED or (self.page is not None and self.page[2] == token):
+            return
+        rate = self.limits.over(1, self.rate)[1]
+        if rate is not None:
+            at, items, _token = self.page or (-math.inf, 0, "")
+            early = at + items / rate - self.baton.now
+            ensure("rate", early < 1e-3, f"a page of {run} went out {early:.3f} s before its time")
+            ensure("rate", len(answer.names) <= max(1, rate), f"a page of {run} has {len(answer.names)} items at {rate}/s")
+        self.page = (self.baton.now, len(answer.names), token)
 
     def _note_skip_slot(self, *, slot: SlotRef, answer: bool, **_: Any) -> None:
         if answer:

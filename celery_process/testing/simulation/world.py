@@ -63,6 +63,7 @@ class World:
         object.__setattr__(definition, "cleanup", self.witness.recorded(handlers[1]))
         schedule = frequency(definition.schedule, minimum=timedelta(seconds=1))
         self.period: timedelta = schedule.value
+        self.witness.rate = definition.rate
         self.dispatch = Dispatch(
             definition=definition,
             store=self.network.store,
@@ -223,5 +224,6 @@ class World:
         elif kind == "outage":
             self.network.down_until = self.baton.now + self.random.choice([1.0, 10.0, 50.0])
         elif kind == "clock":
+            self.witness.page = None  # the next one may be early by a watch, and is not by the store's clock
             self.skew += timedelta(seconds=self.random.choice([-3.0, -0.5, 0.5, 3.0, 40.0]))
         self.baton.call(self.random.expovariate(1 / self.plan.mishap_every), self.mishap)
