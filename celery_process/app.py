@@ -162,7 +162,7 @@ class Processes:
             self.app,
             process.definition,
             trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
-            advance=lambda run_id: process.dispatch.advance(run_id),  # noqa: PLW0108 - as above
+            advance=lambda run_id, token: process.dispatch.advance(run_id, token),  # noqa: PLW0108 - as above
             run_items=lambda run_id, names: self._run_items(process, run_id, names),
         )
         self._add_entries(process)
@@ -190,7 +190,9 @@ class Processes:
                 run_id,
                 size=1 if single else self._runner(process).batch_size,
             ),
-            come_back=lambda run_id, due_in: tasks.come_back(process.definition, self._tasks[process.name], run_id, due_in),
+            come_back=lambda run_id, token, due_in: tasks.come_back(
+                process.definition, self._tasks[process.name], run_id, token, due_in
+            ),
             emit=lambda event, **payload: emit(self.app, process, event, payload),
             inline=bool(self.app.conf.task_always_eager),
         )

@@ -89,7 +89,7 @@ class Definition:
     @property
     def rate(self) -> float | None:
         """How many items a second may be sent; None is no limit."""
-        return None if self.rate_limit is None else per_second(self.rate_limit)
+        return (per_second(self.rate_limit) or None) if self.rate_limit else None
 
     def spec(self) -> RunSpec:
         """Return what a run of this process keeps of its definition."""

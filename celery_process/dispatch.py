@@ -40,9 +40,9 @@ class Send(Protocol):
 
 
 class ComeBack(Protocol):
-    """Call `advance` for a run after some time, from anywhere."""
+    """Call `advance` for a run after some time, from anywhere, with the token under which it was told so."""
 
-    def __call__(self, run_id: str, due_in: timedelta) -> None: ...  # noqa: D102
+    def __call__(self, run_id: str, token: str, due_in: timedelta) -> None: ...  # noqa: D102
 
 
 class Emit(Protocol):
@@ -181,26 +181,24 @@ class Dispatch:
             self.emit(Event.RUN_STARTED, run=claim.run)
             self.advance(claim.run.id)
 
-    def advance(self, run_id: str) -> None:
-        """Open pages and send their names until the window is full, the rate is reached or the lists are at their end."""
-        definition = self.definition
-        rate = math.inf if self.inline else definition.rate
+    def advance(self, run_id: str, token: str = "") -> None:
+        """Open pages and send their names until the window is full, the rate is reached or the lists are at their end.
+
+        `token`: that of the call that was told to come back. So a comeback that is early is the one that is awaited.
+        """
+        definition, size = self.definition, self.config.page_size
+        window, rate = definition.max_in_flight, math.inf if self.inline else definition.rate
         while True:
-            page = self.store.open_page(
-                self.name,
-                run_id,
-                token=uuid.uuid4().hex,
-                size=self.config.page_size,
-                window=definition.max_in_flight,
-                rate=rate,
-            )
+            token = token or uuid.uuid4().hex
+            page = self.store.open_page(self.name, run_id, token=token, size=size, window=window, rate=rate)
             if page.run is not None:
                 self.finished(page.run)
             if page.answer is PageAnswer.LATER:
-                self.come_back(run_id, page.due_in)
+                self.come_back(run_id, token, page.due_in)
             if page.answer is not PageAnswer.OPENED:
                 return
             self.publish(run_id, page.on, page.names)
+            token = ""
 
     def publish(self, run_id: str, on: WorkList, names: tuple[str, ...], *, single: bool = False) -> None:
         """Send items and note that they were sent; what could not be sent stays unpublished, for the sweep."""

@@ -1,15 +1,17 @@
 """How fast a run may go: items out at once, and items sent a second; both may change while it runs.
 
 A rate is kept page by page: a page has at most what a second brings, and the next one is due when its own time has
-passed. So however many workers there are, at most a page more than rate × time goes out in any time.
+passed. One that was late lets the next one come sooner, so that the rate is reached; so however many workers there are,
+at most two pages more than rate × time go out in any time.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from celery_process.exceptions import InvalidType, InvalidValue
 from celery_process.values import check_count
@@ -22,7 +24,10 @@ SLOWEST = 1 / 86_400
 COMEBACK = timedelta(seconds=30)
 """Whoever finds a page due within this time comes back for it; what is due later the sweep looks at again."""
 
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)(?:/([smh]))?")
+NO_RATE = "0/s"
+"""A stored rate that lifts the code's; Celery writes none as 0 as well."""
+
+_RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,24})?)(?:/([smh]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +44,51 @@ class Limits:
 
     def over(self, window: int, rate: float | None) -> tuple[int, float | None]:
         """Return the window and the rate in force, given those of the code; `math.inf` is no rate, whatever is stored."""
-        if rate == math.inf:
-            return self.max_in_flight or window, None
-        return self.max_in_flight or window, rate if self.rate_limit is None else per_second(self.rate_limit)
+        if self.rate_limit is not None and rate != math.inf:
+            rate = per_second(self.rate_limit)
+        return self.max_in_flight or window, rate if rate and rate != math.inf else None
+
+    def changed(
+        self, max_in_flight: int | None, rate_limit: str | None, *, reset: bool, at: datetime, by: str
+    ) -> Limits | None:
+        """Return what is stored after a change, in which None keeps what was stored, unless `reset` forgets it."""
+        kept = Limits() if reset else self
+        window = kept.max_in_flight if max_in_flight is None else max_in_flight
+        rate = kept.rate_limit if rate_limit is None else rate_limit
+        return None if (window, rate) == (None, None) else Limits(window, rate, at, by)
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When the last page went out under a rate, with how many items, and the token of who comes back for the next one."""
+    """The last page that went out under a rate: when it was due, how many items it had, and who comes back for the next.
+
+    `awaited` is the epoch of a run and the token of a caller, "7:3f2a"; what was promised to another run is void.
+    """
 
     at: datetime
     items: int
     awaited: str = ""
 
     def due_in(self, now: datetime, rate: float) -> timedelta:
-        """Return how long the next page has to wait; never longer than its rate asks for, whatever the clock did."""
-        whole = timedelta(microseconds=math.ceil(self.items * 1_000_000 / rate))
-        return min(max(self.at + whole - now, timedelta(0)), whole)
+        """Return how long the next page has to wait: no longer than a page of this rate takes, whatever the clock did."""
+        return max(self.at + page_time(self.items, rate) - now, timedelta(0)) if now >= self.at else timedelta(0)
 
-    def comes_back(self, token: str, due_in: timedelta) -> bool:
-        """Whether the caller with this token is to come back when the page is due: one does, and the same one again."""
-        return due_in <= COMEBACK and self.awaited in ("", token)
+    def promised(self, epoch: int, token: str, due_in: timedelta) -> Pace | None:
+        """Return the pace once this caller is told to come back, or None where it is not: one is, and the same again."""
+        mine = f"{epoch}:{token}"
+        taken = self.awaited.startswith(f"{epoch}:") and self.awaited != mine
+        return None if taken or due_in > COMEBACK else replace(self, awaited=mine)
+
+    def following(self, now: datetime, items: int, rate: float) -> Pace:
+        """Return the pace once the next page went out; what it was late, up to its own time, the one after it is early."""
+        if now < self.at:
+            return Pace(now, items)
+        return Pace(max(self.at + page_time(self.items, rate), now - page_time(items, rate)), items)
+
+
+def page_time(items: int, rate: float) -> timedelta:
+    """Return how long a page lasts; one of before the rate fell, no longer than the largest page of now."""
+    return timedelta(microseconds=math.ceil(page_size(items, rate) * 1_000_000 / rate))
 
 
 def page_size(size: int, rate: float | None) -> int:
@@ -79,14 +108,14 @@ def check_window(value: object) -> int:
 
 
 def check_rate(value: object, *, argument: str = "rate_limit") -> str:
-    """Return a rate as Celery writes them, a number of items a second or "50/s", "10/m", "5/h", with its unit."""
+    """Return a rate as Celery writes them, a number of items a second or "50/s", "10/m", "5/h", with its unit; 0 is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidType(
             f'{argument} is a number of items a second, or "50/s", "10/m", "5/h", not {value!r:.80}.',
             argument=argument,
             value=value,
         )
-    text = value.replace(" ", "") if isinstance(value, str) else f"{value:.12f}".rstrip("0").rstrip(".")
+    text = value.replace(" ", "") if isinstance(value, str) else f"{Decimal(repr(value)):f}"
     found = _RATE.fullmatch(text)
     if found is None:
         raise InvalidValue(
@@ -95,9 +124,11 @@ def check_rate(value: object, *, argument: str = "rate_limit") -> str:
             value=value,
         )
     rate = f"{found[1]}/{found[2] or 's'}"
+    if not per_second(rate):
+        return NO_RATE
     if not SLOWEST <= per_second(rate) <= FASTEST:
         raise InvalidValue(
-            f"{argument} is from one item a day to {FASTEST:,} a second, not {value!r:.80}; None is no limit.",
+            f"{argument} is from one item a day to {FASTEST:,} a second, not {value!r:.80}; 0 is no limit.",
             argument=argument,
             value=value,
         )

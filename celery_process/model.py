@@ -249,6 +249,8 @@ class ItemClaim:
     slot: datetime | None = None
     generation: int = 0
     run_started_at: datetime | None = None
+    limits: Limits | None = None
+    """Those stored of the process; None: as the code says."""
 
     @property
     def fencing_token(self) -> int:

@@ -12,7 +12,7 @@ from celery_process.definition import Definition, Handler, check_callable
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.frequency import Frequency, frequency, from_text
-from celery_process.limits import Limits, check_rate, check_window
+from celery_process.limits import NO_RATE, Limits, check_rate, check_window
 from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
 from celery_process.rules import effective
 from celery_process.states import StopReason, WorkList
@@ -161,16 +161,20 @@ class Process:
             self.name, settings=encoded, schedule=text, by=by, expected_version=expected_version, using=using
         )
 
-    def update_limits(self, *, max_in_flight: int | None = None, rate_limit: Any = None, by: str = "") -> None:
-        """Replace the stored limits; they win over the code's, and bind an open run from its next page on.
+    def update_limits(
+        self, *, max_in_flight: int | None = None, rate_limit: Any = None, reset: bool = False, by: str = ""
+    ) -> None:
+        """Store limits, which win over the code's and bind an open run from its next page on; None keeps what is stored.
 
-        `max_in_flight`: items of a run out at once. `rate_limit`: items sent, by all workers together, as a number a
-        second, "10/m" or "5/h". What is not given goes back to what the code says; items that are out stay out.
+        `max_in_flight`: items of a run out at once. `rate_limit`: items sent, by all workers together: a number a second,
+        "10/m" or "5/h"; 0 lifts the code's. `reset` forgets what is stored before. Items that are out stay out.
         """
         window = None if max_in_flight is None else check_window(max_in_flight)
         rate = None if rate_limit is None else check_rate(rate_limit)
         by = check_text(by, argument="by")
-        self.dispatch.store.update_limits(self.name, max_in_flight=window, rate_limit=rate, by=by)
+        if window is None and rate is None and not reset:
+            raise InvalidValue("Nothing to store; give max_in_flight, rate_limit, or reset=True.", argument="rate_limit")
+        self.dispatch.store.update_limits(self.name, max_in_flight=window, rate_limit=rate, reset=reset, by=by)
         self._go_on()
 
     def update_flow_control(self, initial_wait: Any, min_schedule_frequency: Any, progress_frequency: Any) -> None:
@@ -285,12 +289,9 @@ class Process:
         )
 
     def _limits(self, stored: Limits) -> Limits:
-        code = self.definition
-        return replace(
-            stored,
-            max_in_flight=stored.max_in_flight or code.max_in_flight,
-            rate_limit=stored.rate_limit or code.rate_limit,
-        )
+        window, rate = self.definition.max_in_flight, stored.rate_limit or self.definition.rate_limit
+        rate = None if rate == NO_RATE else rate
+        return replace(stored, max_in_flight=stored.max_in_flight or window, rate_limit=rate)
 
     def settings_history(self, limit: int = 20) -> tuple[SettingsVersion, ...]:
         """Return what `update_settings` stored, newest version first; about a hundred are kept."""

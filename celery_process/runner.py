@@ -21,6 +21,7 @@ from celery_process.batch import Batch, Outcome
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.heartbeat import Leases
+from celery_process.limits import Limits, page_size
 from celery_process.model import ItemClaim
 from celery_process.reports import Reported
 from celery_process.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
@@ -68,6 +69,7 @@ class Runner:
         self._item_takes: float | None = None
         self._every = timedelta(0)
         self._every_read_at = -_REFRESH
+        self._limits = Limits()
 
     @property
     def batch_size(self) -> int:
@@ -117,6 +119,7 @@ class Runner:
             progress_frequency=self._progress_every(),
             monotonic=self.host.monotonic,
         )
+        self._limits = claims[0].limits or Limits()
         ended: list[Ended] = []
         began = self.host.monotonic()
         with self.heartbeat.holding(batch):
@@ -266,7 +269,9 @@ class Runner:
         About four of the names of a page say so, whoever works on them: a count of one's own would take the longer, the
         more workers there are.
         """
-        window, size = self.dispatch.definition.max_in_flight, self.dispatch.config.page_size
+        definition = self.dispatch.definition
+        window, rate = self._limits.over(definition.max_in_flight, definition.rate)
+        size = page_size(self.dispatch.config.page_size, rate)
         every = max(1, rules.room(size=size, window=window, open_items=0) // 4)
         return any(zlib.crc32(item.name.encode(errors="surrogatepass")) % every == 0 for item in ended)
 

@@ -7,6 +7,7 @@ search; no result, no trail, no shadow. How a task ends is what the store says o
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -42,7 +43,7 @@ def make_tasks(
     definition: Definition,
     *,
     trigger: Callable[..., RunClaim],
-    advance: Callable[[str], None],
+    advance: Callable[[str, str], None],
     run_items: Callable[[str, list[str]], list[Ended]],
 ) -> dict[str, Task]:
     """Register the three tasks of a process and return them by kind."""
@@ -57,19 +58,17 @@ def make_tasks(
         # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
         item.setdefault("time_limit", definition.time_limit.total_seconds() * definition.most_items)
 
-    # Without the events of its items a process is still seen by its scheduling task.
-    of_schedule = {key: value for key, value in common.items() if key != "send_events"}
+    # Without the events of its items a process is still seen by its scheduling task, and their rate is not its own.
+    of_schedule = {key: value for key, value in common.items() if key not in ("send_events", "rate_limit")}
 
     @app.task(name=names["schedule"], **of_schedule)
-    def schedule(self: Task, *, comeback: bool = False, run: str | None = None) -> str:
+    def schedule(self: Task, *, comeback: bool = False, run: str | None = None, token: str = "") -> str:
         if run is not None:
-            advance(str(run))
+            advance(str(run), str(token))
             return f"advanced {run}"
 
         def defer(due_in: timedelta) -> None:
-            self.apply_async(
-                kwargs={"comeback": True}, countdown=due_in.total_seconds(), add_to_parent=False, **publishing(definition)
-            )
+            _publish_later(self, definition, due_in, comeback=True)
 
         headers = self.request.headers or {}
         claim = trigger(by="beat" if headers.get("celery_beat_task") else "task", defer=None if comeback else defer)
@@ -108,14 +107,23 @@ def _run(
     raise Ignore(ended[0].answer.value)
 
 
-def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, due_in: timedelta) -> None:
+def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, token: str, due_in: timedelta) -> None:
     """Publish the scheduling task once more, for the next page of a run; where that fails, the sweep opens it."""
-    options = {"countdown": due_in.total_seconds(), "add_to_parent": False, **publishing(definition)}
     try:
-        tasks["schedule"].apply_async(kwargs={"run": run_id}, **options)
+        _publish_later(tasks["schedule"], definition, due_in, run=run_id, token=token)
     except Exception as error:  # noqa: BLE001 - whatever the transport raises
         extra = {"action": "comeback_unpublished", "process_name": definition.name, "run_id": run_id}
         logger.warning("The next page of %s is left to the sweep: %s", definition.name, error, extra=extra)
+
+
+def _publish_later(schedule: Task, definition: Definition, due_in: timedelta, **kwargs: Any) -> None:
+    seconds = due_in.total_seconds()
+    # The items' own expiry is not the scheduling task's, which would be over before it is due.
+    options = {"add_to_parent": False, "expires": None, **publishing(definition)}
+    try:
+        schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
+    except ValueError:  # Celery delays by whole seconds, at least one, where queues are quorum queues
+        schedule.apply_async(kwargs=kwargs, countdown=max(1, math.ceil(seconds)), **options)
 
 
 def publishing(definition: Definition) -> dict[str, Any]:

@@ -118,6 +118,7 @@ def _refuse(store: Store, stored: StoredProcess, works: Iterator[WorkInfo], *, f
         for word, holds in (
             ("runs", here.epoch > stored.epoch),
             ("a slot", here.last_slot is not None and (stored.last_slot is None or here.last_slot > stored.last_slot)),
+            ("limits", _newer(here.limits, stored.limits)),
             ("settings", rules.restored(here.overrides, stored.overrides) != stored.overrides),
         )
         if holds
@@ -134,6 +135,10 @@ def _refuse(store: Store, stored: StoredProcess, works: Iterator[WorkInfo], *, f
             "document replaces them.",
             process=process,
         )
+
+
+def _newer(here: Limits | None, there: Limits | None) -> bool:
+    return here is not None and there is not None and here.at is not None and (there.at is None or here.at > there.at)
 
 
 def _works(store: Store, process: str) -> Iterator[WorkInfo]:

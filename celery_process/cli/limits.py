@@ -18,22 +18,17 @@ def limits_text(limits: Limits) -> str:
 @click.command()
 @process_name
 @click.option("--max-in-flight", metavar="N", type=int, help="Items of a run out at once.")
-@click.option("--rate-limit", metavar="RATE", help='Items sent, by all workers together: "50/s", "10/m" or "5/h".')
-@click.option("--reset", is_flag=True, help="Go back to what the code says.")
+@click.option("--rate-limit", metavar="RATE", help='Items sent, by all workers together: "50/s", "10/m", "5/h"; 0: none.')
+@click.option("--reset", is_flag=True, help="Forget what is stored before: the code's limits, but for those that are given.")
 @as_json
 @with_processes
 def limits(
     processes: Processes, name: str, *, max_in_flight: int | None, rate_limit: str | None, reset: bool, json_: bool
 ) -> None:
-    """Show the limits in force, or store new ones; a running run heeds them.
-
-    What is stored replaces both: an option that is left out goes back to what the code says.
-    """
+    """Show the limits in force, or store new ones, which a run heeds that is under way."""
     process = processes[name]
-    if reset and (max_in_flight is not None or rate_limit is not None):
-        raise click.UsageError("--reset goes back to the code's limits; give either it or new ones.")
     if reset or max_in_flight is not None or rate_limit is not None:
-        process.update_limits(max_in_flight=max_in_flight, rate_limit=rate_limit, by=who())
+        process.update_limits(max_in_flight=max_in_flight, rate_limit=rate_limit, reset=reset, by=who())
     found = process.state().limits
     if json_:
         print_json(found)

@@ -92,8 +92,13 @@ class Definitions(ABC):
         """End the pause, if there is one."""
 
     @abstractmethod
-    def update_limits(self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str) -> None:
-        """Replace the stored limits; None is what the code says. They bind from the next page on, which may come at once."""
+    def update_limits(
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
+    ) -> None:
+        """Store limits; None keeps what is stored, `reset` forgets it before. They bind from the next page on.
+
+        Nobody is awaited any more, so that whoever asks next is told when the page is due now.
+        """
 
     @abstractmethod
     def restore(self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False) -> None:

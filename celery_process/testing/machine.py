@@ -89,9 +89,10 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         named = {"settings": settings, "schedule": schedule, "by": "ann", "expected_version": expected_version}
         self.do("update_settings", self.processes[at], **named)
 
-    @rule(at=which, window=st.sampled_from([None, 1, 4]), rate=st.sampled_from([None, "1/m", "2.5/s"]))
-    def update_limits(self, at: int, window: int | None, rate: str | None) -> None:
-        self.do("update_limits", self.processes[at], max_in_flight=window, rate_limit=rate, by="ann")
+    @rule(at=which, window=st.sampled_from([None, 1, 4]), rate=st.sampled_from([None, "1/m", "2.5/s"]), reset=st.booleans())
+    def update_limits(self, at: int, window: int | None, rate: str | None, reset: bool) -> None:  # noqa: FBT001 - drawn
+        named = {"max_in_flight": window, "rate_limit": rate, "reset": reset}
+        self.do("update_limits", self.processes[at], **named, by="ann")
 
     @rule(at=st.sampled_from([1, 1, 0]), note=st.sampled_from("ab"))
     def pause(self, at: int, note: str) -> None:
@@ -160,7 +161,8 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         rate=st.sampled_from([None, None, 0.3, 2.0]),
     )
     def open_page(self, back: int, size: int, window: int, rate: float | None) -> None:
-        self.do("open_page", *self.run_at(back), token=self.new_id(), size=size, window=window, rate=rate)
+        for _ in range(1 if rate is None else 2):
+            self.do("open_page", *self.run_at(back), token=self.new_id(), size=size, window=window, rate=rate)
 
     @precondition(lambda self: self.runs)
     @rule(back=st.sampled_from([0, 0, 0, 1]), names=some_names)

@@ -132,15 +132,19 @@ class TestRefusals:
         """What is newer in the store is told and kept; by force the document replaces it, and what only the store has stays."""
         for number in range(3):
             target.store.update_settings(target.process, settings=f'{{"n":{number}}}', schedule=None)
+        drive.limit(3)
+        drive.clock.advance(HOUR)
+        target.limit(5)
         target.run_through("a", "own")
         drive.clock.advance(HOUR)
         target.run_through()
         before = shown(target.store, target.process)
-        with pytest.raises(WrongState, match="runs, a slot, settings, the item 'a'"):
+        with pytest.raises(WrongState, match="runs, a slot, limits, settings, the item 'a'"):
             self.load(drive, target)
         assert shown(target.store, target.process) == before
         self.load(drive, target, force=True)
         stored = target.store.process(target.process)
+        assert stored.limits == drive.store.process(drive.process).limits
         assert (stored.overrides.settings, stored.overrides.version) == ('{"ttl":61}', 4)
         assert (stored.epoch, stored.aggregate_stats["runs"]) == (2, 1)
         assert target.work("own").on is WorkList.ACTIVE

@@ -97,7 +97,10 @@ def test_names_of_processes(processes: Processes, name: Any, error: type[Process
     [
         *((option, value, InvalidType) for option in ("batch_size", "max_in_flight") for value in ("1", 1.0, True)),
         *((option, value, InvalidValue) for option in ("batch_size", "max_in_flight") for value in (0, -1, 10**9)),
-        *(("rate_limit", value, error) for value, error in (("fast", InvalidValue), (0, InvalidValue), (True, InvalidType))),
+        *(
+            ("rate_limit", value, error)
+            for value, error in (("fast", InvalidValue), (-1, InvalidValue), (True, InvalidType))
+        ),
         *(
             (option, value, error)
             for option in ("lease", "time_limit", "progress_frequency", "min_schedule_frequency")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +34,7 @@ class Line:
             config=Config(page_size=20),
             current=lambda: None,
             send=self.send,
-            come_back=lambda run_id, due_in: None,
+            come_back=lambda run_id, token, due_in: None,
             emit=lambda event, **payload: None,
         )
 
@@ -59,6 +60,27 @@ def test_slow_items_on_every_page_do_not_hold_up_the_others(size: int) -> None:
     counts = line.store.run("p", run.id).counts
     assert counts.enlisted > 60
     assert counts.claimed == 2
+
+
+@pytest.mark.parametrize(("code", "stored"), [(1_000, 40), (4, 40)])
+def test_a_stored_window_is_filled_up_in_its_own_measure(code: int, stored: int) -> None:
+    """How often workers look for room goes by the window that is in force, not by that of the code."""
+    line = Line(max_in_flight=code)
+    line.store.update_limits("p", max_in_flight=stored, rate_limit=None, by="")
+    run = line.dispatch.run_now(slot=None, by="")
+    line.store.claim("p", run.id, [NAMES[0], NAMES[20]], token="slow", lease=timedelta(hours=1), max_attempts=3)
+    asked = Counter[str]()
+    open_page = line.store.open_page
+
+    def counted(*args: Any, **named: Any) -> Any:
+        asked["pages"] += 1
+        return open_page(*args, **named)
+
+    line.store.open_page = counted  # type: ignore[method-assign]
+    while line.messages:
+        line.work()
+    assert line.store.run("p", run.id).counts.enlisted > 60
+    assert asked["pages"] < len(NAMES) / 2
 
 
 @pytest.mark.parametrize("size", [1, 7, 20])

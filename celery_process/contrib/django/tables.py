@@ -45,10 +45,11 @@ def downgrade(number: int, *nouns: str) -> Operation:
     def change(conn: Connection, tables: Tables) -> None:
         for noun in nouns:
             table, _, column = noun.partition(".")
-            if column:
-                conn.execute(DropColumn(f"{TABLE_PREFIX}{table}", column))
-            else:
-                tables.metadata.tables[f"{TABLE_PREFIX}{table}"].drop(conn)
+            name = f"{TABLE_PREFIX}{table}"
+            if not column:
+                tables.metadata.tables[name].drop(conn, checkfirst=True)
+            elif column in {found["name"] for found in sa.inspect(conn).get_columns(name)}:
+                conn.execute(DropColumn(name, column))
         conn.execute(sa.update(tables.meta).where(tables.meta.c.number == number).values(number=number - 1))
 
     return _operation(change)

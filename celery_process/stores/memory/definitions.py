@@ -108,12 +108,12 @@ class MemoryDefinitions(MemoryBase, Definitions):
             self._of(process).paused = None
 
     def update_limits(  # noqa: D102
-        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
     ) -> None:
         with self._lock:
-            row, given = self._of(process), (max_in_flight, rate_limit)
-            row.limits = None if given == (None, None) else Limits(*given, self.now(), by)
-            row.pace = None
+            row, stored = self._of(process), self._of(process).limits or Limits()
+            row.limits = stored.changed(max_in_flight, rate_limit, reset=reset, at=self.now(), by=by)
+            row.pace = row.pace and replace(row.pace, awaited="")
 
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False

@@ -59,9 +59,9 @@ class MemoryItems(MemoryBase, Items):
                 on, after = found.cursor
                 names = self._next_names(row, found, on, after, size)
                 if names:
-                    early = None if rate is None else self._early(row, token, rate)
+                    early = None if rate is None else self._early(row, found, token, rate)
                     if early is None and rate is not None:
-                        row.pace = Pace(now, len(names))
+                        row.pace = row.pace.following(now, len(names), rate) if row.pace else Pace(now, len(names))
                     return early or self._enlist(row, found, on, names, token)
                 if on is WorkList.ACTIVE and found.pages:
                     return Page(PageAnswer.WAITING)
@@ -69,14 +69,13 @@ class MemoryItems(MemoryBase, Items):
             closed = close_run(row, found, now)
             return Page(PageAnswer.CLOSED, run=found.status() if closed else None)
 
-    def _early(self, row: rows.Process, token: str, rate: float) -> Page | None:
+    def _early(self, row: rows.Process, run: rows.Run, token: str, rate: float) -> Page | None:
         due_in = row.pace.due_in(self.now(), rate) if row.pace else None
         if row.pace is None or not due_in:
             return None
-        if not row.pace.comes_back(token, due_in):
-            return Page(PageAnswer.WAITING)
-        row.pace = replace(row.pace, awaited=token)
-        return Page(PageAnswer.LATER, due_in=due_in)
+        promised = row.pace.promised(run.epoch, token, due_in)
+        row.pace = promised or row.pace
+        return Page(PageAnswer.LATER, due_in=due_in) if promised else Page(PageAnswer.WAITING)
 
     def _next_names(self, row: rows.Process, run: rows.Run, on: WorkList, after: str, size: int) -> tuple[str, ...]:
         def wanted(name: str, work: rows.Work) -> bool:
@@ -157,6 +156,7 @@ class MemoryItems(MemoryBase, Items):
             slot=found.slot,
             generation=found.generation,
             run_started_at=found.started_at,
+            limits=row.limits,
         )
 
     def report(  # noqa: D102

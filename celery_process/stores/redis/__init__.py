@@ -79,9 +79,11 @@ class RedisStore(Store):
         definitions.resume(self._client, process)
 
     def update_limits(  # noqa: D102
-        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
     ) -> None:
-        definitions.update_limits(self._client, process, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by)
+        definitions.update_limits(
+            self._client, process, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by, reset=reset
+        )
 
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False

@@ -132,6 +132,8 @@ def resume(client: Client, process: str) -> None:
     client.call("resume", "pause", process)
 
 
-def update_limits(client: Client, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str) -> None:
-    """Replace the limits, whether or not the process was heard of before; the next page may come at once."""
-    client.call("update_limits", "limits", process, max_in_flight or "", rate_limit or "", by)
+def update_limits(
+    client: Client, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool
+) -> None:
+    """Store limits, whether or not the process was heard of before; nobody is awaited any more."""
+    client.call("update_limits", "limits", process, int(reset), max_in_flight or "", rate_limit or "", by)

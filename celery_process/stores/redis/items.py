@@ -13,7 +13,7 @@ from celery_process.states import ClaimAnswer
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text
 from celery_process.stores.redis.pages import settle_all
-from celery_process.stores.redis.records import LISTS
+from celery_process.stores.redis.records import LISTS, read_limits
 from celery_process.values import from_us
 
 MICROSECOND = timedelta(microseconds=1)
@@ -37,9 +37,9 @@ def claim(
 
 
 def _claims(key: RunKey, of_run: Sequence[Any], names: Sequence[str], answers: Sequence[str]) -> Iterator[ItemClaim]:
-    defaults, slot, generation, started, override, settings_version = of_run
+    defaults, slot, generation, started, override, settings_version, limits = of_run
     settings = (rules.effective(defaults, override), int(settings_version or 0))
-    of_all = (*settings, slot_at(slot), int(generation), from_us(int(started)))
+    of_all = (*settings, slot_at(slot), int(generation), from_us(int(started)), read_limits(limits))
     read: dict[str, tuple[Any, ...]] = {}
     for name, said in zip(names, answers, strict=True):
         if said not in read:

@@ -115,10 +115,17 @@ class SqlStore(Store):
         self._ready.write("resume", definitions.resume, process)
 
     def update_limits(  # noqa: D102
-        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str
+        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
     ) -> None:
-        step = definitions.update_limits
-        self._ready.write("update_limits", step, process, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by)
+        self._ready.write(
+            "update_limits",
+            definitions.update_limits,
+            process,
+            max_in_flight=max_in_flight,
+            rate_limit=rate_limit,
+            by=by,
+            reset=reset,
+        )
 
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False

@@ -6,6 +6,7 @@ Each list of names is one upsert for 500 of them, in name order, so that two cal
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from celery_process.limits import Limits
 from celery_process.states import WorkList
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
+from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.transaction import Transaction, Values
 from celery_process.values import to_us
 
@@ -127,11 +129,13 @@ def resume(tx: Transaction, process: str) -> None:
     _set(tx, process, paused_at=None, pause_note="", paused_by="")
 
 
-def update_limits(tx: Transaction, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str) -> None:
-    """Replace the limits, whether or not the process was heard of before; the next page may come at once."""
-    tx.add_missing(tx.t.process, {"name": process})
-    given = (max_in_flight, rate_limit)
-    _set(tx, process, limits=None if given == (None, None) else Limits(*given, tx.now, by), pace=None)
+def update_limits(
+    tx: Transaction, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool
+) -> None:
+    """Store limits, whether or not the process was heard of before; nobody is awaited any more."""
+    row = locked_process(tx, process)
+    limits = (row.limits or Limits()).changed(max_in_flight, rate_limit, reset=reset, at=tx.now, by=by)
+    _set(tx, process, limits=limits, pace=row.pace and replace(row.pace, awaited=""))
 
 
 def _set(tx: Transaction, process: str, **values: Any) -> None:

@@ -84,8 +84,9 @@ def _facts(tx: Transaction, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
 
 def _claim_facts(tx: Transaction) -> sa.Select[Any]:
     item, run, process = tx.t.item, tx.t.run, tx.t.process
-    of_run = (run.c.slot, run.c.generation, run.c.started_at.label("run_started_at"), process.c.paused_at)
-    return _facts(tx, item.c.epoch, item.c.lease_until, *of_run)
+    of_run = (run.c.slot, run.c.generation, run.c.started_at.label("run_started_at"))
+    of_process = (process.c.paused_at, process.c.limits)
+    return _facts(tx, item.c.epoch, item.c.lease_until, *of_run, *of_process)
 
 
 def _report_facts(tx: Transaction) -> sa.Select[Any]:
@@ -261,6 +262,7 @@ def _answer(row: Row[Any], answer: ClaimAnswer, attempt: int, settings: _Setting
         slot=row.slot,
         generation=row.generation,
         run_started_at=row.run_started_at,
+        limits=row.limits,
     )
 
 

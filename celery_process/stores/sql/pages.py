@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from celery_process.limits import Limits, Pace, page_size
 from celery_process.model import Page, RunStatus
 from celery_process.states import PageAnswer, WorkList
 from celery_process.stores.sql.keys import RunKey
+from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction
@@ -56,11 +56,7 @@ def close_if_due(tx: Transaction, key: RunKey) -> RunStatus | None:
 
 
 def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: int, rate: float | None) -> Page:
-    """Enlist the next names under the lock of the run's row; a page is never empty.
-
-    That lock guards the pace as well: a process has one open run, and no other writes it but to forget it.
-    """
-    process = tx.t.process
+    """Enlist the next names under the lock of the run's row; a page is never empty."""
     row = locked_run(tx, key)
     if row is None:
         return Page(PageAnswer.CLOSED)
@@ -69,12 +65,10 @@ def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: in
         return mine
     if rules.walk_over(row.state, cursor_of(row)):
         return Page(PageAnswer.CLOSED, run=close_if_due(tx, key))
-    of_process = sa.select(process.c.paused_at, process.c.limits, process.c.pace).where(process.c.name == key.process)
-    of = tx.first(of_process)
-    paused_at, limits, pace = (None, None, None) if of is None else (of.paused_at, of.limits, of.pace)
-    if paused_at is not None:
+    process = locked_process(tx, key.process)
+    if process.paused_at is not None:
         return Page(PageAnswer.PAUSED)
-    window, rate = (limits or Limits()).over(window, rate)
+    window, rate = (process.limits or Limits()).over(window, rate)
     in_hand = tx.value(sa.select(sa.func.count()).where(tx.t.item.c.page_id.in_(open_pages(tx.t, key)), tx.t.item_is_open))
     size = rules.room(size=page_size(size, rate), window=window, open_items=in_hand)
     if not size:
@@ -83,8 +77,11 @@ def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: in
     while on is not None:
         found = next_names(tx, row, on, after, size)
         if found:
-            early = None if rate is None else _early(tx, key, pace, token, rate)
-            return early or _enlist(tx, row, on, found, token, paced=rate is not None)
+            early = None if rate is None else _early(tx, key, process.pace, token, rate)
+            if early is None and rate is not None:
+                pace: Pace = process.pace.following(tx.now, len(found), rate) if process.pace else Pace(tx.now, len(found))
+                _set_pace(tx, key, pace)
+            return early or _enlist(tx, row, on, found, token)
         if on is WorkList.ACTIVE and row.pages_open:
             return Page(PageAnswer.WAITING)
         on, after = (WorkList.CLEANUP if on is WorkList.ACTIVE else None), ""
@@ -110,17 +107,18 @@ def _early(tx: Transaction, key: RunKey, pace: Pace | None, token: str, rate: fl
     due_in = pace.due_in(tx.now, rate) if pace else None
     if pace is None or not due_in:
         return None
-    if not pace.comes_back(token, due_in):
+    promised = pace.promised(key.epoch, token, due_in)
+    if promised is None:
         return Page(PageAnswer.WAITING)
-    _set_pace(tx, key.process, replace(pace, awaited=token))
+    _set_pace(tx, key, promised)
     return Page(PageAnswer.LATER, due_in=due_in)
 
 
-def _set_pace(tx: Transaction, name: str, pace: Pace) -> None:
-    tx.change(sa.update(tx.t.process).where(tx.t.process.c.name == name).values(pace=pace))
+def _set_pace(tx: Transaction, key: RunKey, pace: Pace) -> None:
+    tx.change(sa.update(tx.t.process).where(tx.t.process.c.name == key.process).values(pace=pace))
 
 
-def _enlist(tx: Transaction, row: Row[Any], on: WorkList, found: Any, token: str, *, paced: bool) -> Page:
+def _enlist(tx: Transaction, row: Row[Any], on: WorkList, found: Any, token: str) -> Page:
     names = tuple(work.name for work in found)
     both = {"process": row.process, "epoch": row.epoch, "on_list": on}
     pages = {"pages_made": row.pages_made + 1, "pages_open": row.pages_open + 1}
@@ -128,6 +126,4 @@ def _enlist(tx: Transaction, row: Row[Any], on: WorkList, found: Any, token: str
     page = {**both, "page": row.pages_made, "token": token, "opened_at": tx.now}
     of_page = {**both, "page_id": tx.add_one(tx.t.page, page)}
     tx.add(tx.t.item, [{**of_page, "name": work.name, "params_version": work.params_version} for work in found])
-    if paced:
-        _set_pace(tx, row.process, Pace(tx.now, len(names)))
     return Page(PageAnswer.OPENED, on, names)

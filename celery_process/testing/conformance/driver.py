@@ -181,9 +181,9 @@ class Driver:
         """Open a page, with room by default and at no rate."""
         return self.store.open_page(self.process, run, token=token or new_id(), size=size, window=window, rate=rate)
 
-    def limit(self, window: int | None = None, rate: str | None = None) -> None:
-        """Store limits of the process."""
-        self.store.update_limits(self.process, max_in_flight=window, rate_limit=rate, by="suite")
+    def limit(self, window: int | None = None, rate: str | None = None, *, reset: bool = True) -> None:
+        """Store limits of the process, in place of others."""
+        self.store.update_limits(self.process, max_in_flight=window, rate_limit=rate, reset=reset, by="suite")
 
     def claim(self, run: str, *names: str, token: str | None = None, max_attempts: int = 3) -> tuple[ItemClaim, ...]:
         """Claim items under one token."""

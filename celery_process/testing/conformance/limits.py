@@ -17,7 +17,7 @@ class TestLimits:
     """`update_limits`, and what it does to `open_page`."""
 
     def test_stored(self, drive: Driver) -> None:
-        """They are kept with when and by whom, also of a process never heard of; both None forget them."""
+        """They are kept with when and by whom, also of a process never heard of; a reset forgets those before."""
         drive.limit(7, "10/m")
         assert drive.store.process(drive.process).limits == Limits(7, "10/m", drive.clock(), "suite")
         drive.limit(rate="5/h")
@@ -25,10 +25,27 @@ class TestLimits:
         drive.limit()
         assert drive.store.process(drive.process).limits is None
 
+    def test_one_by_one(self, drive: Driver) -> None:
+        """None keeps what is stored."""
+        drive.limit(7, reset=False)
+        drive.clock.advance(SECOND)
+        drive.limit(rate="5/h", reset=False)
+        assert drive.store.process(drive.process).limits == Limits(7, "5/h", drive.clock(), "suite")
+        drive.limit(9, reset=False)
+        assert drive.store.process(drive.process).limits == Limits(9, "5/h", drive.clock(), "suite")
+
+    def test_claims_tell_them(self, drive: Driver) -> None:
+        """Whoever claims hears of the limits that are stored."""
+        run = drive.begin("a", "b")
+        assert drive.claim_one(run, "a").limits is None
+        drive.limit(5, "2/s")
+        assert drive.claim_one(run, "b").limits == Limits(5, "2/s", drive.clock(), "suite")
+
     def test_text_is_kept(self, drive: Driver) -> None:
         """Whoever limits may have any name."""
         by = "ann\nlee \u1234 'x"
         drive.store.update_limits(drive.process, max_in_flight=None, rate_limit="0.5/s", by=by)
+        drive.store.update_limits(drive.process, max_in_flight=3, rate_limit=None, by=by)
         stored = drive.store.process(drive.process).limits
         assert stored is not None
         assert (stored.by, stored.rate_limit) == (by, "0.5/s")
@@ -156,18 +173,60 @@ class TestRate:
         assert drive.page(again.id, rate=2.0).names == ("a", "b")
 
     def test_stored(self, drive: Driver) -> None:
-        """A stored rate wins over the code's, slower or faster, and a change of it begins at once."""
+        """A stored rate wins over the code's, slower or faster, also for the page that is waited for."""
         run = drive.start(*names_of(50))
-        drive.page(run, size=4, rate=4.0)
-        drive.limit(rate="2/s")
-        assert len(drive.page(run, size=4, rate=4.0).names) == 2
+        assert len(drive.page(run, size=4, rate=4.0).names) == 4
+        assert drive.page(run, size=4, rate=4.0).due_in == SECOND
+        drive.limit(rate="180/m")
         assert drive.page(run, size=4, rate=4.0).due_in == SECOND
         drive.limit(rate="600/m")
-        assert len(drive.page(run, size=4, rate=4.0).names) == 4
         assert drive.page(run, size=4, rate=4.0).due_in == SECOND * 2 / 5
-        drive.limit()
+        drive.clock.advance(SECOND * 2 / 5)
         assert len(drive.page(run, size=4, rate=4.0).names) == 4
+        drive.limit()
         assert drive.page(run, size=4, rate=4.0).due_in == SECOND
+
+    def test_stored_again(self, drive: Driver) -> None:
+        """Storing the same again and again lets nothing more out."""
+        run = drive.start(*names_of(50))
+        for _ in range(5):
+            drive.limit(rate="2/s")
+            drive.page(run)
+        assert drive.status(run).counts.enlisted == 2
+
+    def test_stored_none(self, drive: Driver) -> None:
+        """A stored 0 lifts the code's rate."""
+        run = drive.start(*names_of(50))
+        drive.limit(rate="0/s")
+        assert [len(drive.page(run, size=4, rate=1.0).names) for _ in range(3)] == [4, 4, 4]
+
+    def test_big_page_before(self, drive: Driver) -> None:
+        """A page from before a rate holds up the next one no longer than a page of that rate does."""
+        run = drive.start(*names_of(500))
+        assert len(drive.page(run, size=100, rate=100.0).names) == 100
+        drive.limit(rate="6/m")
+        assert drive.page(run, size=100, rate=100.0).due_in == 10 * SECOND
+
+    def test_late_page(self, drive: Driver) -> None:
+        """What a page was late the one after it is early, up to the time of a page."""
+        run = drive.start(*names_of(50))
+        drive.page(run, rate=2.0)
+        drive.clock.advance(SECOND * 3 / 2)
+        assert len(drive.page(run, rate=2.0).names) == 2
+        assert drive.page(run, rate=2.0).due_in == SECOND / 2
+        drive.clock.advance(MINUTE)
+        assert [len(drive.page(run, rate=2.0).names) for _ in range(3)] == [2, 2, 0]
+
+    def test_promised_to_another_run(self, drive: Driver) -> None:
+        """Who was to come back for a run that is over is not waited for."""
+        run = drive.start(*names_of(9))
+        drive.page(run, rate=2.0)
+        assert drive.page(run, rate=2.0).answer is PageAnswer.LATER
+        drive.stop(run)
+        again = drive.redrive(run).run
+        assert again is not None
+        assert drive.page(again.id, rate=2.0).answer is PageAnswer.LATER
+        assert drive.page(again.id, rate=2.0).answer is PageAnswer.WAITING
 
     def test_stored_alone(self, drive: Driver) -> None:
         """A stored rate binds a process whose code has none; infinity is no rate at all."""
@@ -176,6 +235,8 @@ class TestRate:
         assert len(drive.page(run).names) == 3
         assert drive.page(run).answer is PageAnswer.LATER
         assert len(drive.page(run, size=5, rate=math.inf).names) == 5
+        drive.limit(4, "3/s")
+        assert drive.page(run, size=5, rate=math.inf).answer is PageAnswer.FULL
 
     def test_no_rate_keeps_no_time(self, drive: Driver) -> None:
         """Pages without a rate hold up none that comes with one later."""
@@ -184,12 +245,13 @@ class TestRate:
         assert len(drive.page(run, rate=3.0).names) == 3
 
     def test_clock_steps_back(self, drive: Driver) -> None:
-        """After a clock that stepped back, the next page waits no longer than the rate asks for."""
+        """After a clock that stepped back nobody waits until it is where it was: a page goes out at once."""
         run = drive.start(*names_of(9))
         drive.page(run, rate=2.0)
         drive.clock.advance(-MINUTE)
+        assert len(drive.page(run, rate=2.0).names) == 2
         assert drive.page(run, rate=2.0).due_in == SECOND
-        drive.clock.advance(MINUTE + SECOND)
+        drive.clock.advance(SECOND)
         assert len(drive.page(run, rate=2.0).names) == 2
 
     def test_repeated(self, drive: Driver) -> None:

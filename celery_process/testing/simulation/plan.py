@@ -74,11 +74,12 @@ class Plan:
         random, store, process = self.random, world.network.store, world.dispatch.name
         names = random.sample(self.names, random.randint(1, min(3, len(self.names))))
         value, pace = random.randint(1, 3), random.choice([None, "1/s", "20/m"])
+        limits: dict[str, Any] = {"max_in_flight": 2 * value, "rate_limit": pace, "reset": value == 3}
         verbs: list[tuple[int, str, Callable[[], object]]] = [
             (6, "register", lambda: store.register(process, dict.fromkeys(names, f'{{"n":{value}}}'))),
             (4, "unregister", lambda: store.unregister(process, names)),
             (2, "settings", lambda: store.update_settings(process, settings=f'{{"s":{value}}}', schedule=None)),
-            (1, "limits", lambda: store.update_limits(process, max_in_flight=2 * value, rate_limit=pace, by="caller")),
+            (1, "limits", lambda: store.update_limits(process, **limits, by="caller")),
             (1, "pause", lambda: store.pause(process, note="", by="caller")),
             (4, "resume", lambda: store.resume(process)),
             (1, "cancel", lambda: world.stop(now=value == 1)),

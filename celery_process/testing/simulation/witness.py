@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from celery_process.exceptions import ProcessError
-from celery_process.limits import Limits
+from celery_process.limits import Limits, page_size
 from celery_process.model import ItemClaim, Page, RunClaim, SlotRef
 from celery_process.reports import ItemReport, Totals
 from celery_process.states import ClaimAnswer, Event, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
@@ -72,8 +72,10 @@ class Witness:
     rate: float | None = None
     """What the code says; `limits` is what is stored."""
     limits: Limits = Limits()
-    page: tuple[float, int, str] | None = None
-    """When the last page went out under the limits in force, with how many items, and its token."""
+    pages: set[str] = field(default_factory=set)
+    """The tokens of pages that went out."""
+    allowed: tuple[float, float] = (math.inf, 0.0)
+    """How many items could go out under the rate at some time; infinite after a change of the rate or of the clock."""
     settings: tuple[str | None, int] = (None, 0)
     refused: int = 0
     events: deque[tuple[float, str, str, Any, Any]] = field(default_factory=lambda: deque(maxlen=5_000))
@@ -163,20 +165,22 @@ class Witness:
     def _note_update_settings(self, *, settings: str | None, answer: int, **_: Any) -> None:
         self.settings = (settings if settings is not None else self.settings[0], answer)
 
-    def _note_update_limits(self, *, max_in_flight: int | None, rate_limit: str | None, answer: Any, **_: Any) -> None:
+    def _note_update_limits(self, *, answer: Any, max_in_flight: int | None, rate_limit: str | None, **named: Any) -> None:
         del answer
-        self.limits, self.page = Limits(max_in_flight, rate_limit), None
+        changed = self.limits.changed(max_in_flight, rate_limit, reset=named["reset"], at=self.store.now(), by="")
+        self.limits, self.allowed = changed or Limits(), (math.inf, 0.0)
 
     def _note_open_page(self, run: str, *, token: str, answer: Page, **_: Any) -> None:
-        if answer.answer is not PageAnswer.OPENED or (self.page is not None and self.page[2] == token):
+        if answer.answer is not PageAnswer.OPENED or token in self.pages:
             return
+        self.pages.add(token)
         rate = self.limits.over(1, self.rate)[1]
-        if rate is not None:
-            at, items, _token = self.page or (-math.inf, 0, "")
-            early = at + items / rate - self.baton.now
-            ensure("rate", early < 1e-3, f"a page of {run} went out {early:.3f} s before its time")
-            ensure("rate", len(answer.names) <= max(1, rate), f"a page of {run} has {len(answer.names)} items at {rate}/s")
-        self.page = (self.baton.now, len(answer.names), token)
+        if rate is None:
+            return
+        count, (allowed, since) = len(answer.names), self.allowed
+        allowed = min(2 * page_size(1_000, rate), allowed + rate * (self.baton.now - since))
+        ensure("rate", count <= allowed + 1e-3, f"a page of {run} has {count} items, and the rate allowed {allowed:.3f}")
+        self.allowed = (allowed - count, self.baton.now)
 
     def _note_skip_slot(self, *, slot: SlotRef, answer: bool, **_: Any) -> None:
         if answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -83,11 +84,12 @@ class World:
         size = 1 if single else next(iter(self.runners.values())).batch_size
         self.broker.send_items(names, on=on, run_id=run_id, size=size, run=self.work)
 
-    def come_back(self, run_id: str, due_in: timedelta) -> None:
-        """Send the message that opens the next page of a run."""
+    def come_back(self, run_id: str, token: str, due_in: timedelta) -> None:
+        """Send the message that opens the next page of a run, a little early or late by the worker's clock."""
         self.counted["page later"] += 1
-        again = partial(self.broker.send, "next page", lambda _: self.attempt(lambda: self.dispatch.advance(run_id)))
-        self.baton.call(due_in.total_seconds(), again)
+        wrong = self.random.choice([-0.7, -0.01, 0.0, 0.0, 0.3])
+        again = partial(self.broker.send, "next page", lambda _: self.attempt(lambda: self.dispatch.advance(run_id, token)))
+        self.baton.call(max(due_in.total_seconds() + wrong, 0.0), again)
 
     def work(self, run_id: str, names: tuple[str, ...], host: Host) -> None:
         """Run a message of items on a worker, as its task does."""
@@ -224,6 +226,6 @@ class World:
         elif kind == "outage":
             self.network.down_until = self.baton.now + self.random.choice([1.0, 10.0, 50.0])
         elif kind == "clock":
-            self.witness.page = None  # the next one may be early by a watch, and is not by the store's clock
+            self.witness.allowed = (math.inf, 0.0)  # a page may be early by a watch that is not by the store's clock
             self.skew += timedelta(seconds=self.random.choice([-3.0, -0.5, 0.5, 3.0, 40.0]))
         self.baton.call(self.random.expovariate(1 / self.plan.mishap_every), self.mishap)

@@ -7,7 +7,7 @@ local found = call('HMGET', run_key(epoch), 'id', 'state', 'defaults', 'slot', '
 if found[1] ~= ARGV[3] then return {} end
 local state, token, now = found[2], ARGV[4], clock()
 local lease, attempts, names = tonumber(ARGV[5]), tonumber(ARGV[6]), given(7)
-local process = call('HMGET', PROCESS, 'paused', 'settings', 'sv')
+local process = call('HMGET', PROCESS, 'paused', 'settings', 'sv', 'limits')
 local works = many('HMGET', WORKS, names)
 load(names)
 
@@ -67,4 +67,4 @@ for place, name in ipairs(names) do
   end
 end
 save(found[7])
-return {{found[3], found[4], found[5], found[6], process[2], process[3]}, due, join(answers)}
+return {{found[3], found[4], found[5], found[6], process[2], process[3], process[4]}, due, join(answers)}

@@ -20,6 +20,7 @@ if process[2] then
   local number, unit = string.match(limits[2], '^(.+)/(.)$')
   if number and ARGV[8] ~= 'inf' then rate = tonumber(number) / ({s = 1, m = 60, h = 3600})[unit] end
 end
+if rate == 0 then rate = nil end
 -- Two pages fit into a window; under a rate, a page has the items of a second.
 if rate then size = math.max(1, math.min(size, math.floor(rate))) end
 size = math.max(1, math.min(size, math.floor(window / 2)))
@@ -111,18 +112,27 @@ if #names == 0 then
 end
 
 if rate then
+  -- As `Pace` has it: a page takes as long as its items at this rate, at most as many as one has now.
+  local function page_time(items)
+    return math.ceil(math.min(items, math.max(1, math.floor(rate))) * 1000000 / rate)
+  end
+  local now = clock()
+  local due = now
   if process[3] then
-    -- Late by the rate alone, whatever the clock did; of those who come too early one comes back, and the same one again.
     local at, items, awaited = unpack(split(process[3]))
-    local pause = math.ceil(tonumber(items) * 1000000 / rate)
-    local due_in = math.min(math.max(tonumber(at) + pause - clock(), 0), pause)
-    if due_in > 0 then
-      if due_in > tonumber(ARGV[9]) or (awaited ~= '' and awaited ~= token) then return {'waiting'} end
-      call('HSET', PROCESS, 'pace', join({at, items, token}))
-      return {'later', whole(due_in)}
+    if now >= tonumber(at) then
+      due = tonumber(at) + page_time(tonumber(items))
+      if due > now then
+        local mine = epoch .. ':' .. token
+        local taken = string.sub(awaited, 1, #epoch + 1) == epoch .. ':' and awaited ~= mine
+        if taken or due - now > tonumber(ARGV[9]) then return {'waiting'} end
+        call('HSET', PROCESS, 'pace', join({at, items, mine}))
+        return {'later', whole(due - now)}
+      end
+      due = math.max(due, now - page_time(#names))
     end
   end
-  call('HSET', PROCESS, 'pace', join({whole(clock()), #names, ''}))
+  call('HSET', PROCESS, 'pace', join({whole(due), #names, ''}))
 end
 
 local page = run[6]
