@@ -154,6 +154,27 @@ def test_back_a_version_and_forth() -> None:
         store.close()
 
 
+def test_flushed(alias: str) -> None:
+    """`flush` deletes the row of the tables' version too; stores of before and of after it go on, and can be migrated."""
+    if alias == "default":
+        alias = "second"
+    store = open_store(f"django://{alias}")
+    store.register("flushed", {"a": "{}"})
+    call_command("flush", database=alias, interactive=False, verbosity=0)
+    assert store.register("flushed", {"a": "{}"}) == ("a",)
+    later = open_store(f"django://{alias}")
+    assert later.migrate() == ()
+    assert later.work("flushed", "a").name == "a"
+    call_command("flush", database=alias, interactive=False, verbosity=0)
+    call_command("migrate", "celery_process", "0002", database=alias, verbosity=0)
+    with pytest.raises(SchemaMismatch, match="of version 2, older"):
+        later.check()
+    call_command("migrate", "celery_process", database=alias, verbosity=0)
+    assert later.check() == ()
+    store.close()
+    later.close()
+
+
 def test_taken_over(tmp_path: Path, databases: Path) -> None:
     """Tables that the SQL store had made itself are taken over with what is in them."""
     call_command("migrate", "celery_process", "zero", database="second", verbosity=0)

@@ -135,6 +135,45 @@ class TestMigrate:
         store.close()
 
 
+def emptied(database: tuple[str, str]) -> None:
+    """Delete all rows of all tables, as a test suite does between two tests."""
+    engine = sa.create_engine(database[0])
+    with engine.begin() as conn:
+        for table in reversed(Tables(database[1]).metadata.sorted_tables):
+            if sa.inspect(conn).has_table(table.name):
+                conn.execute(sa.delete(table))
+    engine.dispose()
+
+
+class TestEmptied:
+    """Tables without a row, that of their version among those that are gone."""
+
+    def test_goes_on(self, database: tuple[str, str]) -> None:
+        """A store that used them goes on, and so does one that comes later; nothing has to be migrated."""
+        store = opened(database)
+        store.migrate()
+        store.register("p", {"a": "{}"})
+        emptied(database)
+        assert store.register("p", {"a": "{}"}) == ("a",)
+        later = opened(database)
+        assert later.check() == ()
+        assert later.work("p", "a").name == "a"
+        assert later.migrate() == ()
+        store.close()
+        later.close()
+
+    @pytest.mark.parametrize("number", range(1, VERSION))
+    def test_of_an_older_version(self, database: tuple[str, str], number: int) -> None:
+        """They are named by the version that their columns are of, and are brought up to date from there."""
+        store = older(database, number)
+        emptied(database)
+        with pytest.raises(SchemaMismatch, match=f"of version {number}, older"):
+            store.check()
+        assert len(store.migrate()) == VERSION - number
+        assert store.check() == ()
+        store.close()
+
+
 class TestUpgrade:
     """Tables of an older version, with something in them."""
 

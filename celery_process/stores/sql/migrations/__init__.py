@@ -1,13 +1,15 @@
 """Versioned migrations, and the check that refuses tables which do not fit the code.
 
 Each migration is frozen DDL with a MetaData of its own; `tables.py` may change, a released migration may not. The
-version stands in the table `meta`, whose row is locked by whoever migrates, so that several may try at once.
+version stands in the table `meta`, whose row is locked by whoever migrates, so that several may try at once. Where the row
+is missing the tables are judged by their columns, and the next migration makes the row again.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -18,10 +20,19 @@ from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003
 from celery_process.stores.sql.transaction import Transaction
 
-MIGRATIONS: tuple[tuple[str, Callable[[Connection, str], None]], ...] = (
-    ("create the tables", v0001.upgrade),
-    ("keep the history of the settings", v0002.upgrade),
-    ("keep the limits of a process, and its pace", v0003.upgrade),
+
+class Migration(NamedTuple):
+    """A version of the tables. `mark`: the last table, or column ("table.column"), that `upgrade` makes, without prefix."""
+
+    title: str
+    upgrade: Callable[[Connection, str], None]
+    mark: str
+
+
+MIGRATIONS = (
+    Migration("create the tables", v0001.upgrade, "work"),
+    Migration("keep the history of the settings", v0002.upgrade, "settings_version"),
+    Migration("keep the limits of a process, and its pace", v0003.upgrade, "process.pace"),
 )
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)
@@ -69,7 +80,7 @@ class Schema:
         if self.version() > VERSION:
             raise self._mismatch(self.version())
         self._db.write("migrate", _begin)
-        for number, (title, upgrade) in enumerate(MIGRATIONS, start=1):
+        for number, (title, upgrade, _) in enumerate(MIGRATIONS, start=1):
             if self._db.write("migrate", _step, number, upgrade):
                 done.append(f"{self._db.tables.prefix}*: version {number}, {title}")
         return tuple(done)
@@ -99,22 +110,39 @@ def _version(tx: Transaction, url: str) -> int:
     meta = tx.t.meta
     if mysql.is_mysql(tx.conn):
         mysql.refuse_old(tx.conn, url)
-    if not sa.inspect(tx.conn).has_table(meta.name):
-        return 0
-    return int(tx.value(sa.select(meta.c.number).where(meta.c.name == _KEY)) or 0)
+    stored = None
+    if sa.inspect(tx.conn).has_table(meta.name):
+        stored = tx.value(sa.select(meta.c.number).where(meta.c.name == _KEY))
+    return _of_columns(tx) if stored is None else int(stored)
+
+
+def _of_columns(tx: Transaction) -> int:
+    """Return the version that the tables and columns are of.
+
+    Whoever empties all tables, as a flush of Django's does, deletes the row that says the version along with the others.
+    """
+    look, columns = sa.inspect(tx.conn), dict[str, set[str]]()
+    for number, migration in enumerate(MIGRATIONS):
+        noun, _, column = migration.mark.partition(".")
+        table = f"{tx.t.prefix}{noun}"
+        if table not in columns:
+            columns[table] = {found["name"] for found in look.get_columns(table)} if look.has_table(table) else set()
+        if not columns[table] or column not in columns[table] | {""}:
+            return number
+    return VERSION
 
 
 def step(tx: Transaction, number: int) -> bool:
     """Bring the tables from the version before to a version, in a transaction of the caller's; return whether it did."""
     _begin(tx)
-    return _step(tx, number, MIGRATIONS[number - 1][1])
+    return _step(tx, number, MIGRATIONS[number - 1].upgrade)
 
 
 def _begin(tx: Transaction) -> None:
     meta = v0001.meta(tx.t.prefix)
     if not sa.inspect(tx.conn).has_table(meta.name):
         kinds.create(tx.conn, meta)
-    tx.add_missing(tx.t.meta, {"name": _KEY, "number": 0})
+    tx.add_missing(tx.t.meta, {"name": _KEY, "number": _of_columns(tx)})
 
 
 def _step(tx: Transaction, number: int, upgrade: Callable[[Connection, str], None]) -> bool:
