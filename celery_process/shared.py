@@ -6,11 +6,14 @@ It keeps a list of its own that every registry adopts, since Celery's hook behin
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from celery import Celery, current_app
+
 from celery_process.definition import Handler, define
-from celery_process.exceptions import InvalidValue
+from celery_process.exceptions import ConfigurationError, InvalidValue, ProcessNotFound
 from celery_process.process import Process
 from celery_process.worker import handlers_of
 
@@ -20,10 +23,15 @@ class Registry(Protocol):
 
     def define_shared(self, pending: SharedProcess) -> None: ...  # noqa: D102
     def __getitem__(self, name: str) -> Process: ...
+    @property
+    def app(self) -> Celery: ...  # noqa: D102
 
 
 class SharedProcess:
-    """A process of a reusable app; every registry, made before or after, has it as `processes[name]`."""
+    """A process of a reusable app; every registry, made before or after, has it as `processes[name]`.
+
+    What is not defined here is the attribute of `process`: `register_work`, `run_now`, `state` and all others.
+    """
 
     def __init__(self, name: str, options: dict[str, Any], target: Any) -> None:
         self.name, self.options, self.target = name, options, target
@@ -32,6 +40,45 @@ class SharedProcess:
     def __call__(self, work: Any) -> object:
         """Call the handler for active work."""
         return handlers_of(self.target)["handler"](work)
+
+    @property
+    def process(self) -> Process:
+        """The process of the app that has it; of several apps, that of the current one.
+
+        Raises `ProcessNotFound` before any app has a `Processes`, `ConfigurationError` where it is not clear which app.
+        """
+        having = list(_registries)
+        if not having:
+            raise ProcessNotFound(
+                f"{self.name!r} belongs to no Celery app yet; make a Processes(app) beside the app, and import that module "
+                "before this is used.",
+                process=self.name,
+                known=(),
+            )
+        # Elsewhere than in the thread that made the app, Celery's current app may be a stand-in of its own.
+        meant = having if len(having) == 1 else [registry for registry in having if registry.app == current_app]
+        if not meant:
+            apps = ", ".join(sorted(repr(registry.app.main) for registry in having))
+            raise ConfigurationError(
+                f"{len(having)} apps have {self.name!r} ({apps}), and none of them is the current app of this thread; "
+                f"use processes[{self.name!r}] of the one that is meant, or call its app.set_current().",
+                setting="app",
+                value=apps,
+            )
+        return meant[0][self.name]
+
+    def __getattr__(self, name: str) -> Any:
+        # Copying and pickling look for hooks that a half-made object has not got either.
+        if name.startswith("_") or not (hasattr(Process, name) or name == "definition"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.process, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by name: the module that shares it is imported where it is unpickled."""
+        return _named, (self.target.__module__, self.name)
+
+    def __repr__(self) -> str:
+        return f"<SharedProcess {self.name}>"
 
     def cleanup(self, handler: Handler | None = None, /, **options: Any) -> Any:
         """Decorate the handler for cleanup, as `Process.cleanup`."""
@@ -55,6 +102,14 @@ class SharedProcess:
 
 _registries: WeakSet[Registry] = WeakSet()
 _pending: list[SharedProcess] = []
+
+
+def _named(module: str, name: str) -> SharedProcess:
+    import_module(module)
+    for made in _pending:
+        if made.name == name:
+            return made
+    raise ProcessNotFound(f"{module} shares no process {name!r:.80} here; deploy the same code.", process=name, known=())
 
 
 def adopt_all(registry: Registry) -> None:

@@ -16,6 +16,7 @@ PACKAGES = ("celery", "kombu", "billiard", "amqp", "vine")
 NAMES = {
     "celery.Celery": "the app that a registry is added to",
     "celery.Task": "the type of the tasks that a process owns",
+    "celery.current_app": "which of several apps a shared process is used for",
     "celery.bootsteps": "the steps that publish the sweep from each worker, and that hear of its shutdown",
     "celery.exceptions.Ignore": "ends a task that did nothing, whose event says so",
     "celery.schedules.crontab": "a schedule that a process may have",
@@ -78,11 +79,11 @@ def test_other_names_have_a_reason_and_no_underscore(name: str) -> None:
     assert BEYOND[name]
 
 
-def test_current_app_is_nowhere() -> None:
-    """The library never asks for a current app: which app it is for is always said."""
+def test_only_shared_processes_ask_for_the_current_app() -> None:
+    """Which app it is for is always said, but for a shared process that several apps have."""
     asked = re.compile(r"celery[\w.]* import [^\n]*current_app|celery[\w.]*\.current_app|_get_current_object")
     users = [path.name for path in FOLDER.rglob("*.py") if asked.search(path.read_text(encoding="utf-8"))]
-    assert users == []
+    assert users == ["shared.py"]
 
 
 def test_the_protocol_imports_nothing_of_celery() -> None:
@@ -95,6 +96,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "frequency.py",
         "health.py",
         "schedule.py",
+        "shared.py",
         "shutdown.py",
         "signals.py",
         "tasks.py",

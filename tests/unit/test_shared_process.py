@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakSet
 
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 
-from celery_process import Processes, Work, Worker, shared, shared_process
-from celery_process.exceptions import DuplicateProcess
+from celery_process import Process, Processes, Work, Worker, shared, shared_process
+from celery_process.exceptions import ConfigurationError, DuplicateProcess, ProcessNotFound
 from celery_process.stores.memory import MemoryStore
 
 
@@ -159,3 +162,90 @@ def test_a_name_that_an_app_has_already_is_refused() -> None:
     processes = registry()
     with pytest.raises(DuplicateProcess):
         processes.process("key-gc", schedule=60)(lambda work: None)
+
+
+def test_what_is_shared_is_used_like_a_process() -> None:
+    """The decorated object has the verbs and readings of the app's process."""
+
+    @shared_process("key-gc", schedule=90, settings={"ttl": 1})
+    def collect(work: Work) -> None:
+        work.add_stats("seen")
+
+    processes = registry()
+    assert collect.register_work("a", {"ttl": 2})
+    collect.register_works({"b": None})
+    assert collect.unregister_work("b")
+    assert collect.update_settings({"ttl": 3}, schedule=30) == 1
+    assert collect.run_now().stats["work.seen"] == 1
+    assert [run.id for run in collect.runs()] == [run.id for run in processes["key-gc"].runs()]
+    assert (collect.state().settings, collect.schedule_frequency.total_seconds()) == ({"ttl": 3}, 30)
+    assert collect.process is processes["key-gc"]
+
+
+def test_all_that_a_process_has_is_there() -> None:
+    """Each public name of `Process` is one of the shared object too, and no other name is."""
+
+    @shared_process("key-gc", schedule=90)
+    def collect(work: Work) -> None: ...
+
+    processes = registry()
+    for name in (name for name in dir(Process) if not name.startswith("_")):
+        assert hasattr(collect, name), name
+    assert collect.definition is processes["key-gc"].definition
+    with pytest.raises(AttributeError, match="regster_work"):
+        collect.regster_work("a")
+
+
+def test_without_an_app() -> None:
+    """A use before any app has processes is refused with what to do; a name that no process has is only no attribute."""
+
+    @shared_process("key-gc", schedule=90)
+    def collect(work: Work) -> None: ...
+
+    with pytest.raises(ProcessNotFound, match=r"make a Processes\(app\)"):
+        collect.register_work("a")
+    assert not hasattr(collect, "wrapped")
+
+
+def test_of_several_apps_the_current_one_is_used() -> None:
+    """With two apps the current one is meant; where neither is, the use is refused and names both."""
+
+    @shared_process("key-gc", schedule=90)
+    def collect(work: Work) -> None: ...
+
+    first, second = registry("first"), registry("second")
+    before = current_app._get_current_object()
+    try:
+        second.app.set_current()
+        collect.register_work("a")
+    finally:
+        before.set_current()
+    assert ([work.name for work in first["key-gc"].works()], [work.name for work in second["key-gc"].works()]) == ([], ["a"])
+    with pytest.raises(ConfigurationError, match=r"'first', 'second'"):
+        collect.run_now()
+
+
+def test_in_another_thread() -> None:
+    """A thread that has no current app of its own uses the one app that there is."""
+
+    @shared_process("key-gc", schedule=90)
+    def collect(work: Work) -> None: ...
+
+    processes = registry()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(collect.register_work, "a").result()
+    assert [work.name for work in processes["key-gc"].works()] == ["a"]
+
+
+def _collect(work: Work) -> None: ...
+
+
+def test_pickled_and_copied() -> None:
+    """What is shared is pickled by its name, and copied as itself."""
+    collect = shared_process("key-gc", schedule=90)(_collect)
+    assert pickle.loads(pickle.dumps(collect)) is collect
+    assert copy.copy(collect) is collect
+    pickled = pickle.dumps(collect)
+    shared._pending.clear()
+    with pytest.raises(ProcessNotFound, match="shares no process 'key-gc'"):
+        pickle.loads(pickled)
