@@ -149,7 +149,8 @@ class SettingsVersion:
 class WorkStatus:
     """How the last run of an item went; NEW where its registration changed since.
 
-    `finished_at` is when it finished its work: an INCOMPLETE item has none (B22).
+    `finished_at` is when it finished its work: an INCOMPLETE item has none (B22). `waits_in` is the id of the open run
+    in which the item waits to be claimed; until then the rest is of the run before (B14).
     """
 
     state: WorkState = WorkState.NEW
@@ -160,6 +161,7 @@ class WorkStatus:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempt: int = 0
+    waits_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process.exceptions import RunOpen
-from celery_process.model import REASON_LOST, ErrorEntry, Overrides, RunSpec, RunStatus, SlotEntry, SlotRef, Stats
+from celery_process.model import (
+    REASON_LOST,
+    ErrorEntry,
+    Overrides,
+    RunSpec,
+    RunStatus,
+    SlotEntry,
+    SlotRef,
+    Stats,
+    WorkStatus,
+)
 from celery_process.reports import Totals
 from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
 from celery_process.tolerance import Tolerance
@@ -175,6 +185,18 @@ def work_state(item: ItemState, outcome: WorkState | None) -> WorkState | None:
     if item is ItemState.DONE:
         return outcome
     return {ItemState.CANCELLED: WorkState.ABORTED, ItemState.LOST: WorkState.INCOMPLETE}.get(item)
+
+
+def status_seen(live: WorkStatus | None, last: WorkStatus | None, *, waits_in: str) -> WorkStatus:
+    """Return what people see of an item: its last status until the open run's first claim of it, then that run's (B14).
+
+    `live`: what the open run has of it, None where it has none; `waits_in`: that run, where the item waits to be claimed.
+    """
+    if live is None:
+        return last or WorkStatus()
+    if not waits_in:
+        return live
+    return replace((last if live.attempt == 0 else live) or WorkStatus(), waits_in=waits_in)
 
 
 def count_name(item: ItemState, outcome: WorkState | None) -> str:

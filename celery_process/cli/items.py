@@ -38,6 +38,8 @@ def work(processes: Processes, name: str, *, work_name: str, json_: bool) -> Non
     fact("list", f"{info.on.value} since {when(info.listed_at)}, changed {when(info.changed_at)}")
     fact("params", json.dumps(dict(info.params), ensure_ascii=False))
     fact("status", f"{state_of(status.state)}, attempt {status.attempt}, {status.total_errors} errors")
+    if status.waits_in:
+        fact("", f"waits in run {status.waits_in}; what is shown is of the run before")
     fact("", f"started {when(status.started_at)}, finished {when(status.finished_at)}")
     fact("stats", numbers(status.stats))
     for error in status.errors:

@@ -76,7 +76,7 @@ def show(processes: Processes, name: str, *, on: str | None, limit: int, json_: 
             (
                 (
                     info.name,
-                    info.status.state.value,
+                    info.status.state.value + (", waits" if info.status.waits_in else ""),
                     info.status.total_errors,
                     when(info.status.finished_at),
                     numbers(info.status.stats),

@@ -227,9 +227,9 @@ class Process:
         work, run = self.works[name], self.open_run
         item = run.items.get(name) if run else None
         kept = self.statuses.get(name)
-        status = WorkStatus()
-        if item is not None and item.version == work.version and item.state is not ItemState.REMOVED:
-            status = item.status()
-        elif kept is not None and kept.version == work.version:
-            status = kept.status
+        last = kept.status if kept is not None and kept.version == work.version else None
+        live, waits_in = None, ""
+        if run is not None and item is not None and item.version == work.version and item.state is not ItemState.REMOVED:
+            live, waits_in = item.status(), run.id if item.state is ItemState.PENDING else ""
+        status = rules.status_seen(live, last, waits_in=waits_in)
         return WorkInfo(name, work.on, decode(work.params), from_us(work.version), work.listed_at, status)

@@ -138,10 +138,10 @@ def work(client: Client, process: str, name: str) -> WorkInfo:
 
 
 def _infos(client: Client, operation: str, process: str, on: str, name: str, limit: int) -> list[WorkInfo]:
-    names, works, statuses, items = client.call(operation, "works", process, on, name, limit)
+    names, works, statuses, items, run = client.call(operation, "works", process, on, name, limit)
     items = items or [None] * len(names)
     return [
-        read_work(listed, record, status, item)
+        read_work(listed, record, status, item, run)
         for listed, record, status, item in zip(names, works, statuses, items, strict=True)
         if record is not None
     ]

@@ -140,8 +140,8 @@ def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
     )
 
 
-def read_work(name: str, work: str, status: str | None, item: str | None) -> WorkInfo:
-    """Return a registration with its live status, where the open run has it at this version, else with its last."""
+def read_work(name: str, work: str, status: str | None, item: str | None, run: str) -> WorkInfo:
+    """Return a registration with what people see of it; `item` is what the open run, `run`, has of it."""
     on, listed, version, params = work.split("\n", 3)
     return WorkInfo(
         name=name,
@@ -149,7 +149,9 @@ def read_work(name: str, work: str, status: str | None, item: str | None) -> Wor
         params=decode(params),
         changed_at=from_us(int(version)),
         listed_at=from_us(int(listed)),
-        status=_live(version, item) or _last(version, status) or WorkStatus(),
+        status=rules.status_seen(
+            _live(version, item), _last(version, status), waits_in=run if item and item.startswith("p\n") else ""
+        ),
     )
 
 

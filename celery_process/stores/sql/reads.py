@@ -125,11 +125,16 @@ def _infos(tx: Transaction, process: str, works: Sequence[Row[Any]]) -> tuple[Wo
     status, item, run = tx.t.status, tx.t.item, tx.t.run
     kept = sa.select(status).where(status.c.process == process, among(status.c.name, names))
     found = {(row.name, row.params_version): _last(row) for row in tx.rows(kept)}
-    epoch = tx.value(sa.select(run.c.epoch).where(run.c.process == process, one_of(run.c.state, OPEN_RUNS)))
-    if epoch is not None:
-        of_run = (item.c.process == process, item.c.epoch == epoch, item.c.state != ItemState.REMOVED)
-        live = sa.select(item).where(*of_run, among(item.c.name, names))
-        found |= {(row.name, row.params_version): _live(row) for row in tx.rows(live)}
+    open_run = tx.first(
+        sa.select(run.c.epoch, run.c.run_uuid).where(run.c.process == process, one_of(run.c.state, OPEN_RUNS))
+    )
+    if open_run is not None:
+        of_run = (item.c.process == process, item.c.epoch == open_run.epoch, item.c.state != ItemState.REMOVED)
+        run_id = rules.run_id(open_run.epoch, open_run.run_uuid)
+        for row in tx.rows(sa.select(item).where(*of_run, among(item.c.name, names))):
+            of_row = (row.name, row.params_version)
+            waits_in = run_id if row.state is ItemState.PENDING else ""
+            found[of_row] = rules.status_seen(_live(row), found.get(of_row), waits_in=waits_in)
     return tuple(
         WorkInfo(
             name=row.name,

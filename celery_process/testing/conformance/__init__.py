@@ -17,7 +17,7 @@ from celery_process.testing.conformance.neighbours import TestNeighbours
 from celery_process.testing.conformance.notices import TestNotices
 from celery_process.testing.conformance.pages import TestPages, TestPublishing
 from celery_process.testing.conformance.purges import TestPurge
-from celery_process.testing.conformance.reads import TestReads, TestUpkeep
+from celery_process.testing.conformance.reads import TestLastStatus, TestReads, TestUpkeep
 from celery_process.testing.conformance.redrives import TestRedrive
 from celery_process.testing.conformance.release import TestRelease
 from celery_process.testing.conformance.reports import TestOutcomes, TestReports
@@ -39,6 +39,7 @@ __all__ = [
     "TestHistory",
     "TestItemClaims",
     "TestJoining",
+    "TestLastStatus",
     "TestLedger",
     "TestLimits",
     "TestMerging",

@@ -264,12 +264,6 @@ class TestItemClaims:
         claim = drive.claim_one(run, "a")
         assert (claim.settings, claim.settings_version) == ('{"keep":2}', 1)
 
-    def test_last_status_gives_way(self, drive: Driver) -> None:
-        """From its enlisting on an item shows this run, not the last one."""
-        drive.run_through("a")
-        drive.begin()
-        assert drive.work("a").status.state is WorkState.NEW
-
     def test_fencing_tokens_rise_over_runs(self, drive: Driver) -> None:
         """A later run's claims have higher fencing tokens."""
         run = drive.begin("a")

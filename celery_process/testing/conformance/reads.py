@@ -6,9 +6,9 @@ import pytest
 
 from celery_process.exceptions import RunNotFound, WorkNotFound
 from celery_process.model import StoredProcess
-from celery_process.states import WorkList
+from celery_process.states import WorkList, WorkState
 from celery_process.stores.base import END
-from celery_process.testing.conformance.driver import MINUTE, Driver, at_once, new_id
+from celery_process.testing.conformance.driver import LEASE, MINUTE, Driver, at_once, new_id
 
 
 class TestReads:
@@ -147,3 +147,47 @@ class TestUpkeep:
     def test_url(self, drive: Driver) -> None:
         """The address of a store is a URL."""
         assert "://" in drive.store.url
+
+
+class TestLastStatus:
+    """What is seen of an item between the opening of a run and its first claim there (B14)."""
+
+    def test_until_claimed(self, drive: Driver) -> None:
+        """The last status stays, with its errors, until the item is claimed; with it the run in which the item waits."""
+        first = drive.begin("a", "b")
+        for name in "ab":
+            drive.take(first, name).finish(WorkState.INCOMPLETE, errors=3)
+        drive.page(first)  # at the end of the lists, so that the run closes
+        run = drive.begin()
+        for seen in (drive.work("a"), drive.store.works(drive.process, on=WorkList.ACTIVE, after="", limit=9)[0]):
+            assert (seen.status.state, seen.status.total_errors, seen.status.waits_in) == (WorkState.INCOMPLETE, 3, run)
+            assert len(seen.status.errors) == 3
+        drive.take(run, "a")
+        claimed = drive.work("a").status
+        assert (claimed.state, claimed.total_errors, claimed.waits_in) == (WorkState.ACTIVE, 0, "")
+        assert drive.work("b").status.total_errors == 3
+
+    def test_never_run(self, drive: Driver) -> None:
+        """An item that never ran is NEW and waits in the run that enlisted it."""
+        run = drive.begin("a")
+        assert (drive.work("a").status.state, drive.work("a").status.waits_in) == (WorkState.NEW, run)
+
+    def test_given_back(self, drive: Driver) -> None:
+        """Released before it began, an item shows its last status again; freed by the sweep, what its attempt recorded."""
+        drive.run_through("a")
+        run = drive.begin()
+        held = drive.take(run, "a")
+        drive.release(run, "a", token=held.token)
+        assert (drive.work("a").status.state, drive.work("a").status.waits_in) == (WorkState.COMPLETED, run)
+        drive.take(run, "a").report(errors=2)
+        drive.clock.advance(LEASE)
+        drive.sweep(run)
+        freed = drive.work("a").status
+        assert (freed.state, freed.total_errors, freed.attempt, freed.waits_in) == (WorkState.NEW, 2, 1, run)
+
+    def test_registered_anew(self, drive: Driver) -> None:
+        """With other params the item is NEW, whatever its last run was."""
+        drive.run_through("a")
+        drive.register("a", params='{"x":1}')
+        run = drive.begin()
+        assert (drive.work("a").status.state, drive.work("a").status.waits_in) == (WorkState.NEW, run)

@@ -6,4 +6,4 @@ local names = {ARGV[3]}
 if ARGV[2] ~= '' then names = call('ZRANGEBYLEX', LISTS[ARGV[2]], '(' .. ARGV[3], '+', 'LIMIT', 0, ARGV[4]) end
 local run = call('HGET', PROCESS, 'run')
 return {names, many('HMGET', WORKS, names), many('HMGET', STATUSES, names),
-  run and many('HMGET', items_key(run), names) or {}}
+  run and many('HMGET', items_key(run), names) or {}, run and call('HGET', run_key(run), 'id') or ''}
