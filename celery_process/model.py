@@ -189,6 +189,20 @@ class SlotEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class NewestSlot:
+    """The newest entry of a process's ledger, without the process's name.
+
+    `scheduled`: whether the ledger has any slot that came by the schedule (`states.By`); else people alone run it.
+    """
+
+    slot: datetime
+    end: SlotEnd
+    by: str
+    scheduled: bool
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunSpec:
     """What the code says of a run: default settings (JSON) and what it tolerates, kept with the run."""
 

@@ -91,6 +91,17 @@ class SlotEnd(StrEnum):
         return self in (SlotEnd.PAUSED, SlotEnd.DECLINED)
 
 
+class By(StrEnum):
+    """Who brings slots by the schedule, as the ledger writes it down; who runs one by hand gives a name of their own.
+
+    TASK is a message of the scheduling task that does not say that beat sent it: Celery before 5.7, or another timer.
+    """
+
+    BEAT = "beat"
+    TASK = "task"
+    SWEEP = "sweep"
+
+
 class StopReason(StrEnum):
     """Why a run went from ACTIVE to ABORTING."""
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from celery_process.model import (
     ItemClaim,
+    NewestSlot,
     Overrides,
     Page,
     Retention,
@@ -250,6 +251,10 @@ class Reads(ABC):
     @abstractmethod
     def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:
         """Return the ledger's entries for slots before `before` (None: all), newest first."""
+
+    @abstractmethod
+    def newest_slots(self, processes: Collection[str]) -> Mapping[str, NewestSlot]:
+        """Return the newest entry of each ledger that has one: a round trip for a few hundred processes."""
 
     @abstractmethod
     def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:

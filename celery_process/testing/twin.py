@@ -48,6 +48,7 @@ class Twin:
             self.same("process", process),
             self.same("runs", process, before=None, limit=ALL),
             self.same("slots", process, before=None, limit=ALL),
+            self.same("newest_slots", [process]),
             self.same("settings_history", process, limit=ALL),
             *(self.same("works", process, on=on, after="", limit=ALL) for on in lists),
         )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from celery_process import rules
 from celery_process.exceptions import RunNotFound, WorkNotFound
-from celery_process.model import Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
-from celery_process.states import WorkList
+from celery_process.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
+from celery_process.states import By, WorkList
 from celery_process.stores.base import Reads
 from celery_process.stores.memory.definitions import MemoryBase
+from celery_process.stores.memory.rows import Process
 
 
 class MemoryReads(MemoryBase, Reads):
@@ -64,6 +65,11 @@ class MemoryReads(MemoryBase, Reads):
             found = [entry for entry in self._of(process).ledger.values() if before is None or entry.slot < before]
             return tuple(sorted(found, key=lambda entry: entry.slot, reverse=True)[:limit])
 
+    def newest_slots(self, processes: Collection[str]) -> Mapping[str, NewestSlot]:  # noqa: D102
+        with self._lock:
+            rows = {name: self._of(name) for name in processes}
+            return {name: _newest(row) for name, row in rows.items() if row.ledger}
+
     def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
         with self._lock:
             row = self._of(process)
@@ -85,3 +91,9 @@ class MemoryReads(MemoryBase, Reads):
         with self._lock:
             counted = Counter(work.on for work in self._of(process).works.values())
             return {on: counted[on] for on in WorkList}
+
+
+def _newest(row: Process) -> NewestSlot:
+    entry = row.ledger[max(row.ledger)]
+    scheduled = any(one.by in set(By) for one in row.ledger.values())
+    return NewestSlot(entry.slot, entry.end, entry.by, scheduled, row.paused is not None)

@@ -13,6 +13,7 @@ from typing import Any
 
 from celery_process.model import (
     ItemClaim,
+    NewestSlot,
     Overrides,
     Page,
     Retention,
@@ -173,6 +174,9 @@ class RedisStore(Store):
 
     def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:  # noqa: D102
         return reads.slots(self._client, process, before=before, limit=limit)
+
+    def newest_slots(self, processes: Collection[str]) -> Mapping[str, NewestSlot]:  # noqa: D102
+        return reads.newest_slots(self._client, processes)
 
     def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
         return reads.works(self._client, process, on=on, after=after, limit=limit)

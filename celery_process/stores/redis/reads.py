@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from celery_process.exceptions import WorkNotFound
-from celery_process.model import Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
-from celery_process.states import WorkList
+from celery_process.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
+from celery_process.states import By, WorkList
 from celery_process.stores.redis.client import BATCH, Client
 from celery_process.stores.redis.keys import CHUNK, RunKey, chunks, not_found, process_key, slot_at, slot_text
 from celery_process.stores.redis.records import (
@@ -110,6 +110,18 @@ def slots(client: Client, process: str, *, before: datetime | None, limit: int) 
             break
         before = found[-1].slot
     return tuple(found)
+
+
+def newest_slots(client: Client, processes: Collection[str]) -> Mapping[str, NewestSlot]:
+    """Return the newest entry of each ledger that has one."""
+    names = sorted(set(processes))
+    answers = client.call_all("newest_slots", "newest", [(name, tuple(By)) for name in names])
+    return {name: _newest(*answer) for name, answer in zip(names, answers, strict=True) if answer}
+
+
+def _newest(slot: str, record: str, scheduled: int, paused: int) -> NewestSlot:
+    entry = read_entry(slot, record)
+    return NewestSlot(entry.slot, entry.end, entry.by, bool(scheduled), bool(paused))
 
 
 def works(client: Client, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from celery_process.exceptions import ConfigurationError
 from celery_process.model import (
     ItemClaim,
+    NewestSlot,
     Overrides,
     Page,
     Retention,
@@ -34,6 +35,7 @@ from celery_process.stores.sql import (
     definitions,
     history,
     items,
+    ledger,
     pages,
     purge,
     reads,
@@ -214,6 +216,9 @@ class SqlStore(Store):
 
     def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:  # noqa: D102
         return self._ready.peek("slots", reads.slots, process, before=before, limit=limit)
+
+    def newest_slots(self, processes: Collection[str]) -> Mapping[str, NewestSlot]:  # noqa: D102
+        return self._ready.read("newest_slots", ledger.newest, processes)
 
     def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
         return self._ready.read("works", reads.works, process, on=on, after=after, limit=limit)

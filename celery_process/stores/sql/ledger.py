@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -9,8 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process import rules
-from celery_process.model import SlotEntry, SlotRef
-from celery_process.states import SlotEnd
+from celery_process.model import NewestSlot, SlotEntry, SlotRef
+from celery_process.states import By, SlotEnd
+from celery_process.stores.sql.keys import among, chunks
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -24,6 +26,20 @@ def find(tx: Transaction, process: str, slot: datetime) -> SlotEntry | None:
     table = tx.t.slot
     row = tx.first(sa.select(table).where(table.c.process == process, table.c.slot == slot))
     return None if row is None else entry_of(row)
+
+
+def newest(tx: Transaction, processes: Collection[str]) -> dict[str, NewestSlot]:
+    """Return the newest entry of each ledger that has one."""
+    process, slot, any_slot = tx.t.process, tx.t.slot, tx.t.slot.alias()
+    last = sa.select(sa.func.max(any_slot.c.slot)).where(any_slot.c.process == process.c.name).scalar_subquery()
+    scheduled = sa.exists().where(any_slot.c.process == process.c.name, any_slot.c.noted_by.in_(list(By)))
+    entries = process.join(slot, sa.and_(slot.c.process == process.c.name, slot.c.slot == last))
+    found = sa.select(slot, process.c.paused_at, scheduled.label("scheduled")).select_from(entries)
+    return {
+        row.process: NewestSlot(row.slot, row.slot_end, row.noted_by, bool(row.scheduled), row.paused_at is not None)
+        for chunk in chunks(processes)
+        for row in tx.rows(found.where(among(process.c.name, chunk)))
+    }
 
 
 def write(tx: Transaction, process: str, entry: SlotEntry) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.model import SlotEntry
-from celery_process.states import Again, RunAnswer, SlotEnd
+from celery_process.model import NewestSlot, SlotEntry
+from celery_process.states import Again, By, RunAnswer, SlotEnd
 from celery_process.testing.conformance.driver import HOUR, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 
@@ -147,3 +147,26 @@ class TestLedger:
         drive.clock.advance(5 * HOUR)
         at_once(lambda _: drive.claim_run())
         assert [entry.end for entry in self.entries(drive)] == [SlotEnd.RAN, SlotEnd.MISSED, SlotEnd.RAN]
+
+    def test_newest(self, drive: Driver) -> None:
+        """The newest entry of each ledger that has one is read at once, with whether a schedule ever brought a slot."""
+        assert drive.store.newest_slots([drive.process, "other"]) == {}
+        drive.claim_run(by="run_now")
+        by_hand = NewestSlot(drive.slot().slot, SlotEnd.RAN, "run_now", scheduled=False, paused=False)
+        assert drive.store.newest_slots(["other", drive.process]) == {drive.process: by_hand}
+        drive.clock.advance(HOUR)
+        self.skip(drive, SlotEnd.OVERLAPPED, by=By.BEAT)
+        drive.clock.advance(HOUR)
+        self.skip(drive, SlotEnd.OVERLAPPED, by="somebody")
+        drive.pause()
+        newest = NewestSlot(drive.slot().slot, SlotEnd.OVERLAPPED, "somebody", scheduled=True, paused=True)
+        assert drive.store.newest_slots([drive.process]) == {drive.process: newest}
+
+    def test_newest_of_many(self, drive: Driver) -> None:
+        """However many are asked for, each has its own; a name may be asked for twice."""
+        names = [f"{drive.process}-{number}" for number in range(600)]
+        for name in names[::200]:
+            drive.store.skip_slot(name, slot=drive.slot(), end=SlotEnd.DECLINED, by=By.SWEEP)
+        found = drive.store.newest_slots([*names, *names[:1]])
+        assert set(found) == set(names[::200])
+        assert {one.scheduled for one in found.values()} == {True}
