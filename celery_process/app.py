@@ -14,7 +14,7 @@ from celery_process import shared, slots, tasks
 from celery_process.beats.follow import Follower, keeps_rows, rows_of
 from celery_process.beats.rows import Followed
 from celery_process.config import read_config, store_of, use_store
-from celery_process.definition import Handler, define
+from celery_process.definition import Definition, Handler, define
 from celery_process.dispatch import Dispatch
 from celery_process.events import emit
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
@@ -25,6 +25,7 @@ from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.schedule import ProcessSchedule
 from celery_process.shutdown import ShutdownNote, shutting_down
+from celery_process.stored_schedules import REFRESH
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
 from celery_process.tolerance import Tolerance
@@ -230,9 +231,7 @@ class Processes:
             definition = process.definition
             entries[task] = {
                 "task": task,
-                "schedule": ProcessSchedule.of(
-                    process.name, default, minimum=definition.min_schedule_frequency, initial_wait=definition.initial_wait
-                ),
+                "schedule": _schedule_of(definition, default),
                 "options": tasks.publishing(definition),
             }
         return entries
@@ -245,9 +244,7 @@ class Processes:
                 continue
             definition = process.definition
             initial = process.default_frequency() or once(slots.NEVER)
-            schedule = ProcessSchedule.of(
-                process.name, initial, minimum=definition.min_schedule_frequency, initial_wait=definition.initial_wait
-            )
+            schedule = _schedule_of(definition, initial)
             task = tasks.task_names(process.name)["schedule"]
             found.append(Followed(process, task, tasks.publishing(definition), schedule, zone_of(self.app)))
         return found
@@ -283,6 +280,8 @@ class Processes:
             return
         # As a worker does: what beat unpickles from its file knows no app and takes the current one.
         self.app.set_current()
+        # Up to 300 s by default, in which no change of a schedule would be seen.
+        sender.scheduler.max_interval = min(sender.scheduler.max_interval, REFRESH)
         rows = rows_of(sender.scheduler)
         if rows is not None:
             Follower(rows, self._followed()).start()
@@ -325,6 +324,16 @@ class Processes:
         """Check the settings and the store; return warnings. Raises `ConfigurationError` or `StoreUnavailable`."""
         read_config(self.app)
         return self.store.check()
+
+
+def _schedule_of(definition: Definition, default: Frequency) -> ProcessSchedule:
+    return ProcessSchedule.of(
+        definition.name,
+        default,
+        minimum=definition.min_schedule_frequency,
+        initial_wait=definition.initial_wait,
+        jitter=definition.jitter,
+    )
 
 
 def registries() -> tuple[Processes, ...]:

@@ -18,7 +18,7 @@ from kombu.utils.imports import symbol_by_name
 from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
 from celery_process.beats.rows import Followed, Row, Rows
 from celery_process.exceptions import SettingsChanged
-from celery_process.schedule import REFRESH
+from celery_process.stored_schedules import FIRST_READ, REFRESH
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +69,14 @@ class Follower:
     def __init__(self, rows: Rows, followed: Sequence[Followed]) -> None:
         self._rows, self._followed = rows, followed
         self._failing: dict[str, str] = {}
-        self._stopped = threading.Event()
+        self._begun, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="celery_process.beats", daemon=True)
 
     def start(self) -> None:
-        """Do the first round now, so that beat begins with what was agreed; the others in a thread."""
-        self.follow()
-        self._rows.align({one.task: one.schedule for one in self._followed})
+        """Do the rounds in a thread; wait a moment for the first, so that beat begins with what was agreed."""
         self._thread.start()
+        self._begun.wait(FIRST_READ)
+        self._rows.align({one.task: one.schedule for one in self._followed})
 
     def stop(self) -> None:
         """Do no further round; return once the thread has ended."""
@@ -84,10 +84,11 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        rest = REFRESH
+        rest = 0.0
         while not self._stopped.wait(rest):
             began = time.monotonic()
             self.follow()
+            self._begun.set()
             rest = max(REFRESH, _REST * (time.monotonic() - began))
 
     def follow(self) -> None:

@@ -19,9 +19,6 @@ from celery_process.frequency import Frequency, frequency, from_text
 from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Calendar, Interval
 
-_LONGEST_SLEEP = 5.0
-"""Seconds; redbeat sleeps up to 300, and sees no change meanwhile. Both packages with a database look every 5 seconds."""
-
 
 class RedBeatRows(Rows):
     """The entries that a `RedBeatScheduler` works from; they have no time of change."""
@@ -37,8 +34,7 @@ class RedBeatRows(Rows):
         return key
 
     def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules, and no longer sleep than `_LONGEST_SLEEP`."""
-        self._scheduler.max_interval = min(self._scheduler.max_interval, _LONGEST_SLEEP)
+        """Give the scheduler a class of entries that ask these schedules."""
 
         class AlignedEntry(self._scheduler.Entry):  # type: ignore[name-defined]
             def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -99,6 +99,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "shared.py",
         "shutdown.py",
         "signals.py",
+        "stored_schedules.py",
         "tasks.py",
     } | {
         "cli/base.py",
