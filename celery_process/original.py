@@ -8,13 +8,14 @@ integers and of strings: what is neither is its JSON text among the strings. A c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery_process.exceptions import WorkNotFound
 from celery_process.model import ErrorEntry, RunStatus, Stats, WorkInfo, WorkStatus
 from celery_process.process import Process
+from celery_process.readers import Fact, Reader, as_shown
 from celery_process.states import RunState, WorkList, WorkState
 from celery_process.stores.base import Store
 
@@ -28,40 +29,53 @@ _INT64 = range(-(2**63), 2**63)
 _WORDS: Mapping[WorkState, str] = {state: state.value.lower() for state in WorkState} | {WorkState.NEW: "queued"}
 
 
-def document(store: Store, process: Process, *, limit: int | None = LIMIT, after: str = "") -> dict[str, Any]:
-    """Return a process as a `Process` message.
+def document(
+    store: Store,
+    process: Process,
+    *,
+    limit: int | None = LIMIT,
+    after: str = "",
+    most: int | None = None,
+    reader: Reader = Reader.EXPORT,
+    sees: Collection[Fact] = tuple(Fact),
+) -> dict[str, Any]:
+    """Return a process as a `Process` message, as a reader sees it; without the facts that are not in `sees`.
 
-    Each list has at most `limit` items (None: all), in name order, with names after `after`. Where a list was cut, the
-    key "next" has the name to give as `after` for what follows; a document without that key is whole from `after` on.
+    Each list has at most `limit` items (None: all), in name order, with names after `after`; together they have about
+    `most` bytes of JSON. Where a list was cut, the key "next" has the name to give as `after` for what follows; a document
+    without that key is whole from `after` on.
     """
     stored = store.process(process.name)
-    state = process.state_of(stored)
-    found = {on: _items(store, process.name, on, after, limit) for on in WorkList}
+    state = as_shown(process.state_of(stored), reader)
     whole: dict[str, Any] = {
         "processName": process.name,
         "instance": state.run.id.partition("-")[2] if state.run else None,
         "scheduleFrequency": duration(state.schedule_frequency),
-        "settings": params(state.settings),
+        "settings": params(state.settings) if Fact.SETTINGS in sees else None,
         "settingsTime": timestamp(stored.overrides.changed_at),
-        "processStatus": _run(state.run) if state.run else None,
+        "processStatus": _run(state.run, errors=Fact.ERRORS in sees) if state.run else None,
         "aggregateStats": dict(state.aggregate_stats),
     }
-    cut = [items[limit - 1].name for items in found.values() if limit is not None and len(items) > limit]
-    end = min(cut, default=None)
-    active, cleanup, dropped = (
-        [item for item in found[on] if end is None or item.name <= end]
-        for on in (WorkList.ACTIVE, WorkList.CLEANUP, WorkList.DROPPED)
-    )
-    whole["activeWork"] = {item.name: _work(item) for item in active}
-    whole["cleanupWork"] = {item.name: timestamp(item.listed_at) for item in cleanup}
-    whole["droppedWork"] = {item.name: timestamp(item.listed_at) for item in dropped}
-    whole[NEXT] = end
+    if Fact.NAMES in sees:
+        found = {on: as_shown(_items(store, process.name, on, after, limit), reader) for on in WorkList}
+        whole |= _lists(found, limit, after, most)
     return _present(whole)
 
 
-def documents(store: Store, processes: Iterable[Process], *, limit: int | None = LIMIT) -> dict[str, Any]:
-    """Return the answer of `/processes`: all processes by name, each as `document` gives it."""
-    return {"processes": {process.name: document(store, process, limit=limit) for process in processes}}
+def _lists(found: Mapping[WorkList, list[WorkInfo]], limit: int | None, after: str, most: int | None) -> dict[str, Any]:
+    """Return the three lists, all of them up to the same name where one of them is cut."""
+    names = {WorkList.ACTIVE: "activeWork", WorkList.CLEANUP: "cleanupWork", WorkList.DROPPED: "droppedWork"}
+    lists: dict[str, Any] = {name: {} for name in names.values()}
+    cut = [items[limit].name for items in found.values() if limit is not None and len(items) > limit]
+    beyond, size, last = min(cut, default=None), 0, after
+    for item in sorted((item for items in found.values() for item in items), key=lambda item: item.name):
+        message = _work(item) if item.on is WorkList.ACTIVE else timestamp(item.listed_at)
+        size += len(item.name) + len(json.dumps(message)) if most is not None else 0
+        if item.name == beyond or (most is not None and size > most and last != after):
+            return {**lists, NEXT: last}
+        lists[names[item.on]][item.name] = message
+        last = item.name
+    return lists
 
 
 def work_response(store: Store, process: Process, name: str, *, uri: str = "") -> dict[str, Any]:
@@ -135,9 +149,10 @@ def _work(item: WorkInfo) -> dict[str, Any]:
     }
 
 
-def _run(run: RunStatus) -> dict[str, Any]:
+def _run(run: RunStatus, *, errors: bool) -> dict[str, Any]:
     state = RunState.ACTIVE if run.state.is_open else run.state
-    return _status(run, state.value, progress_at=run.progress_at)
+    message = _status(run, state.value, progress_at=run.progress_at)
+    return message if errors else {name: value for name, value in message.items() if name != "errors"}
 
 
 def _status(status: RunStatus | WorkStatus, state: str, *, progress_at: datetime | None) -> dict[str, Any]:

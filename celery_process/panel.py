@@ -1,29 +1,26 @@
 """What the page of a process shows, the same in Flower and in Django's admin: its overview and what leads to it.
 
-A bounded number of reads, however many items there are. Settings come masked. Nothing here knows a view.
+A bounded number of reads, however many items there are. All of it comes as its reader may see it.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from celery_process.exceptions import InvalidValue, WorkNotFound
+from celery_process.exceptions import WorkNotFound
 from celery_process.limits import Limits
 from celery_process.model import ErrorEntry, Overrides, RunStatus, SettingsVersion, SlotEntry, Stats
 from celery_process.overview import Overview, read_overview
 from celery_process.process import Process
+from celery_process.readers import Fact, Reader, as_shown, shown
 from celery_process.states import WorkState
 from celery_process.values import decode
 
 RUNS, SLOTS, VERSIONS = 30, 30, 20
 """How many runs, slots and versions of the settings a page shows."""
-MASK = "********"
-_NOTHING = object()
-_SECRET = re.compile(r"passw|secret|token|credential|(api|private|access)_?key", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting in force, its value masked; `stored`: it is an override, not the code's default."""
+    """A setting in force; `stored`: it is an override, not the code's default."""
 
     name: str
     value: Any
@@ -63,35 +60,38 @@ class Panel:
     shared: bool
 
 
-def read_panel(process: Process, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS) -> Panel:
-    """Read the panel of a process; `earlier` as in `read_overview`."""
+def read_panel(
+    process: Process, reader: Reader, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS
+) -> Panel:
+    """Read the panel of a process as a reader may see it; `earlier` as in `read_overview`."""
     store = process.dispatch.store
     stored = store.process(process.name)
     state = process.state_of(stored)
-    return Panel(
+    panel = Panel(
         overview=read_overview(process, stored=stored, earlier=earlier),
         run=state.run,
-        failing=failing(process, state.run) if state.run is not None else (),
+        failing=failing(process, state.run, reader) if state.run is not None else (),
         runs=store.runs(process.name, before=None, limit=runs),
         slots=store.slots(process.name, before=None, limit=slots),
-        settings=_settings(state.settings, stored.overrides),
+        settings=_settings(shown(dict(state.settings), Fact.SETTINGS, reader), stored.overrides),
         overrides=stored.overrides,
-        settings_history=settings_history(process),
+        settings_history=settings_history(process, reader),
         limits=state.limits,
         aggregate_stats=dict(state.aggregate_stats),
         shared=store.shared,
     )
+    return as_shown(panel, reader)
 
 
-def settings_history(process: Process) -> tuple[SettingsVersion, ...]:
-    """Return the newest versions of the settings, masked."""
-    return tuple(replace(found, settings=masked(found.settings)) for found in process.settings_history(VERSIONS))
+def settings_history(process: Process, reader: Reader) -> tuple[SettingsVersion, ...]:
+    """Return the newest versions of the settings."""
+    return as_shown(process.settings_history(VERSIONS), reader)
 
 
-def failing(process: Process, run: RunStatus) -> tuple[Failing, ...]:
+def failing(process: Process, run: RunStatus, reader: Reader) -> tuple[Failing, ...]:
     """Return the items that the run keeps errors of, as many as those are."""
     errors: dict[str | None, list[ErrorEntry]] = {}
-    for entry in run.errors:
+    for entry in as_shown(run.errors, reader):
         errors.setdefault(entry.work, []).append(entry)
     return tuple(_failing(process, name, tuple(entries)) for name, entries in errors.items())
 
@@ -108,38 +108,4 @@ def _failing(process: Process, name: str | None, errors: tuple[ErrorEntry, ...])
 
 def _settings(settings: Mapping[str, Any], overrides: Overrides) -> tuple[Setting, ...]:
     stored = decode(overrides.settings)
-    return tuple(Setting(name, masked(value, name), name in stored) for name, value in sorted(settings.items()))
-
-
-def masked(value: Any, name: str = "") -> Any:
-    """Return a setting as it may be shown: what is named like a secret is hidden, at any depth."""
-    if _SECRET.search(name):
-        return MASK
-    if isinstance(value, dict):
-        return {key: masked(item, str(key)) for key, item in value.items()}
-    return [masked(item) for item in value] if isinstance(value, list) else value
-
-
-def unmasked(value: Any, known: Any, *, argument: str) -> Any:
-    """Return what was edited as `masked` showed it, each mask replaced by what `known` has in its place.
-
-    Raises `InvalidValue` for a mask in a place where nothing is known.
-    """
-    if value == MASK:
-        if known is _NOTHING:
-            raise InvalidValue(
-                f"{argument} has {MASK}, which stands for a value that is kept, where none is; write the value itself.",
-                argument=argument,
-                value=value,
-            )
-        return known
-    if isinstance(value, dict):
-        of = known if isinstance(known, dict) else {}
-        return {key: unmasked(item, of.get(key, _NOTHING), argument=argument) for key, item in value.items()}
-    if isinstance(value, list):
-        listed = known if isinstance(known, list) else []
-        return [
-            unmasked(item, listed[index] if index < len(listed) else _NOTHING, argument=argument)
-            for index, item in enumerate(value)
-        ]
-    return value
+    return tuple(Setting(name, value, name in stored) for name, value in sorted(settings.items()))

@@ -30,6 +30,7 @@ def _sibling(name: str) -> ModuleType:
 
 servers = _sibling("servers")
 redis_servers = _sibling("redis_servers")
+planted = _sibling("planted")
 
 
 LONGEST = ("simulation", "conformance", "interleavings")
@@ -149,3 +150,9 @@ def start_sentinel() -> Iterator[Callable[[str], int]]:
 def rabbitmq_url() -> Iterator[str]:
     """Give the URL of a RabbitMQ virtual host; with queue names of its own a test shares even the default one."""
     yield from _offered(servers.rabbitmq())
+
+
+@pytest.fixture
+def planting() -> ModuleType:
+    """Give what plants a secret in every fact of a process, and what looks for it in what a reader shows."""
+    return planted

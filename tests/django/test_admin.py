@@ -8,8 +8,8 @@ import re
 import pytest
 
 from celery_process import Processes
+from celery_process.masking import MASK
 from celery_process.model import RunSpec, SlotRef
-from celery_process.panel import MASK
 from celery_process.states import Again
 
 from .desk import HOSTILE, Site

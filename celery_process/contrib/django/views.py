@@ -1,13 +1,16 @@
 """`/processes` and `/processes/<name>`: what there is to see, as JSON in the original's shape; nothing can be changed (B39).
 
-Who may look is a user with the permission `celery_process.view_process`. `/processes/health` tells everybody whether all is
-well, for those who restart what is not, and only such a user what is wrong.
+Who may look is a user with the permission `celery_process.view_process`; settings, errors and items need the permissions
+that the admin asks for: what a user may not see is left out, and the permissions for it are listed as "withheld".
+`/processes/health` tells everybody whether all is well, for those who restart what is not, and only such a user what is
+wrong.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.core.cache import cache
@@ -16,17 +19,25 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from celery_process.app import registries
+from celery_process.contrib.django.shelves import processes as all_processes
+from celery_process.contrib.django.shelves import shelves
 from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError
 from celery_process.health import document as judged
 from celery_process.health import examine
-from celery_process.original import document, documents
+from celery_process.original import document
+from celery_process.process import Process
+from celery_process.readers import TABLE, Reader, may_see
 
 PERMISSION = "celery_process.view_process"
+May = Callable[[str], bool]
+"""Whether the user may view what a model stands for."""
 HEALTH_KEPT = 5
 """Seconds for which what was found is kept in Django's cache: whoever asks, the workers are asked no more often."""
-WORKS, MOST_WORKS = 100, 10_000
+WORKS, MOST_WORKS = 100, 1_000
 """Items of each list that an answer has, as it stands and at most; `?works=` asks for another number, `?after=` goes on."""
+MOST_BYTES = 2_000_000
+"""About so much JSON of items has an answer, of all processes together; where it is used up, "next" tells where to go on."""
 
 
 def _guarded(view: Callable[..., JsonResponse]) -> Any:
@@ -39,13 +50,13 @@ def _guarded(view: Callable[..., JsonResponse]) -> Any:
         user = getattr(request, "user", None)
         if user is None or not user.is_authenticated:
             return _error(401, "Log in first.")
-        if not user.has_perm(PERMISSION):
+        if not _may(user, "process"):
             return _error(403, f"You lack the permission {PERMISSION}; ask an administrator for it.")
         text = request.GET.get("works", str(WORKS))
         if not text.isdecimal() or int(text) > MOST_WORKS:
             return _error(400, f"works is a number from 0 to {MOST_WORKS}, not {text!r:.40}.")
         try:
-            return view(request, *args, limit=int(text), **kwargs)
+            return view(request, *args, limit=int(text), may=partial(_may, user), **kwargs)
         except ProcessError as error:
             return _error(http_status(error), str(error))
 
@@ -53,22 +64,43 @@ def _guarded(view: Callable[..., JsonResponse]) -> Any:
 
 
 @_guarded
-def processes(_: HttpRequest, *, limit: int) -> JsonResponse:
+def processes(_: HttpRequest, *, limit: int, may: May) -> JsonResponse:
     """Answer all processes of all apps of this project, by name."""
     found: dict[str, Any] = {}
-    for registry in registries():
-        found |= documents(registry.store, registry, limit=limit)["processes"]
-    return JsonResponse({"processes": found})
+    left = MOST_BYTES
+    for shelf in shelves():
+        for process in shelf.processes:
+            answer = _read(process, may, limit=limit, most=max(left, 0))
+            left -= len(json.dumps(answer))
+            found[process.name] = answer
+    return _answer({"processes": dict(sorted(found.items()))}, may)
 
 
 @_guarded
-def process(request: HttpRequest, name: str, *, limit: int) -> JsonResponse:
+def process(request: HttpRequest, name: str, *, limit: int, may: May) -> JsonResponse:
     """Answer one process."""
-    for registry in registries():
-        if name in registry:
-            after = request.GET.get("after", "")
-            return JsonResponse({"process": document(registry.store, registry[name], limit=limit, after=after)})
-    return _error(404, f"This project has no process {name!r:.80}; /processes lists those that it has.")
+    found = all_processes().get(name)
+    if found is None:
+        return _error(404, f"This project has no process {name!r:.80}; /processes lists those that it has.")
+    after = request.GET.get("after", "")
+    return _answer({"process": _read(found, may, limit=limit, most=MOST_BYTES, after=after)}, may)
+
+
+def _read(process: Process, may: May, *, limit: int, most: int, after: str = "") -> dict[str, Any]:
+    sees = {fact for fact in TABLE[Reader.JSON] if may_see(Reader.JSON, fact, may)}
+    store = process.dispatch.store
+    return document(store, process, limit=limit, after=after, most=most, reader=Reader.JSON, sees=sees)
+
+
+def _answer(found: dict[str, Any], may: May) -> JsonResponse:
+    """Answer what was found, and the permissions that the user lacks for the rest."""
+    lacking = sorted({f"celery_process.view_{cell.noun}" for cell in TABLE[Reader.JSON].values() if not may(cell.noun)})
+    return JsonResponse({**found, "withheld": lacking} if lacking else found)
+
+
+def _may(user: Any, noun: str) -> bool:
+    """Whether a user may view what a model stands for; who may change it may view it, as everywhere in Django."""
+    return any(user.has_perm(f"celery_process.{verb}_{noun}") for verb in ("view", "change"))
 
 
 @require_safe

@@ -20,6 +20,7 @@ from celery_process.model import SettingsVersion
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
 from celery_process.process import Process
+from celery_process.readers import Reader, as_shown
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -82,10 +83,13 @@ class Board:
     def _read_all(self) -> Document:
         overviews = [read_overview(process, earlier=self._overviews.get(process.name)) for process in self.processes]
         self._overviews.update((overview.process, overview) for overview in overviews)
-        return {"processes": [_summary(overview) for overview in overviews], "shared": self.processes.store.shared}
+        return {
+            "processes": [_summary(overview) for overview in as_shown(overviews, Reader.FLOWER_PAGE)],
+            "shared": self.processes.store.shared,
+        }
 
     def _read_one(self, process: Process) -> Document:
-        panel = read_panel(process, earlier=self._overviews.get(process.name))
+        panel = read_panel(process, Reader.FLOWER_PAGE, earlier=self._overviews.get(process.name))
         self._overviews[process.name] = panel.overview
         overrides = panel.overrides
         return {

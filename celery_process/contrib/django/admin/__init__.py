@@ -12,6 +12,7 @@ from django.urls import URLPattern, path
 
 from celery_process.contrib.django.admin.acting import ActionPages
 from celery_process.contrib.django.admin.editing import SettingsPages
+from celery_process.contrib.django.admin.history import HistoryPages
 from celery_process.contrib.django.admin.items import ItemPages
 from celery_process.contrib.django.admin.overview import OverviewPages
 from celery_process.contrib.django.admin.runs import RunPages
@@ -19,7 +20,7 @@ from celery_process.contrib.django.models import Process
 
 
 @admin.register(Process)
-class ProcessAdmin(OverviewPages, ItemPages, RunPages, SettingsPages, ActionPages):
+class ProcessAdmin(OverviewPages, ItemPages, RunPages, SettingsPages, HistoryPages, ActionPages):
     """All pages of processes, by their URLs."""
 
     def get_urls(self) -> list[URLPattern]:

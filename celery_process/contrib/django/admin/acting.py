@@ -10,6 +10,8 @@ from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.verbs import VERBS, Given, Verb
 from celery_process.exceptions import InvalidValue, ProcessError
 from celery_process.process import Process
+from celery_process.readers import Fact, Reader
+from celery_process.readers import shown as as_read
 from celery_process.values import MAX_TEXT
 
 
@@ -51,10 +53,10 @@ class ActionPages(Base):
         try:
             told = verb.act(process, given)
         except ProcessError as error:
-            messages.error(request, str(error))
+            messages.error(request, as_read(str(error), Fact.NOTES, Reader.ADMIN))
             return
         if not told:
             messages.info(request, verb.nothing)
             return
         self.done(request, process, name, told)
-        messages.success(request, f"{told}.")
+        messages.success(request, as_read(f"{told}.", Fact.NOTES, Reader.ADMIN))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
@@ -20,11 +19,12 @@ from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from celery_process.app import Processes, registries
 from celery_process.contrib.django import models
+from celery_process.contrib.django.shelves import processes
 from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError, ProcessNotFound
 from celery_process.process import Process
+from celery_process.readers import Fact, Reader, shown
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Base(admin.ModelAdmin):
 
     def done(self, request: HttpRequest, process: Process, action: str, message: str) -> None:
         """Write down who did what: in the admin's log, and in the logger of this module."""
-        self.log_change(request, row(process.name), message)
+        self.log_change(request, row(process.name), shown(message, Fact.NOTES, Reader.ADMIN))
         extra = {"action": f"admin_{action}", "process_name": process.name, "by": by(request)}
         logger.info("%s of %s by %s", action, process.name, by(request), extra=extra)
 
@@ -149,32 +149,3 @@ def by(request: HttpRequest) -> str:
 def row(name: str) -> models.Process:
     """Return what stands for a process in the admin's log: its key there is its name."""
     return models.Process(pk=name, name=name)
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """The processes of an app, without those whose names an app before it has."""
-
-    app: str
-    registry: Processes
-    processes: tuple[Process, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """Their names."""
-        return [process.name for process in self.processes]
-
-
-def shelves() -> list[Shelf]:
-    """Return the apps of the project that have processes."""
-    found: list[Shelf] = []
-    for registry in registries():
-        taken = {name for shelf in found for name in shelf.names}
-        own = tuple(process for process in registry if process.name not in taken)
-        found.append(Shelf(registry.app.main or "an app without a name", registry, own))
-    return found
-
-
-def processes() -> dict[str, Process]:
-    """Return the processes of all apps by name."""
-    return {process.name: process for shelf in shelves() for process in shelf.processes}

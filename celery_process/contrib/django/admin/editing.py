@@ -14,8 +14,11 @@ from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, refused
 from celery_process.exceptions import ProcessError, SettingsChanged
 from celery_process.frequency import read, shown, spelled
-from celery_process.panel import MASK, masked, settings_history, unmasked
+from celery_process.masking import MASK, unmasked
+from celery_process.panel import settings_history
 from celery_process.process import Process
+from celery_process.readers import Fact, Reader
+from celery_process.readers import shown as as_read
 from celery_process.values import decode, encode
 
 
@@ -46,7 +49,7 @@ class SettingsPages(Base):
         state, overrides = process.state(), process.dispatch.store.overrides(process.name)
         known = decode(overrides.settings)
         initial = {
-            "settings": json.dumps(masked(known), indent=2, ensure_ascii=False),
+            "settings": json.dumps(_visible(known), indent=2, ensure_ascii=False),
             "schedule": spelled(state.schedule_frequency),
             "expected_version": overrides.version,
         }
@@ -70,11 +73,11 @@ class SettingsPages(Base):
             process,
             title=f"Settings of {process.name}",
             form=form if may else None,
-            in_force=masked(dict(state.settings)),
-            defaults=masked(process.default_settings),
+            in_force=_visible(dict(state.settings)),
+            defaults=_visible(dict(process.default_settings)),
             stored=known,
             overrides=overrides,
-            versions=settings_history(process),
+            versions=settings_history(process, Reader.ADMIN),
             schedule=shown(state.schedule_frequency),
         )
 
@@ -100,6 +103,10 @@ class SettingsPages(Base):
         told += [f"schedule {schedule}"] if schedule else []
         self.done(request, process, "settings", "; ".join(told))
         return "; ".join(told)
+
+
+def _visible(settings: dict[str, Any]) -> Any:
+    return as_read(settings, Fact.SETTINGS, Reader.ADMIN)
 
 
 def _written(settings: dict[str, Any]) -> dict[str, str]:

@@ -14,8 +14,9 @@ from celery_process.contrib.django.admin.fields import JsonObjectField, NamesFie
 from celery_process.contrib.django.admin.listing import LOOKS, listing
 from celery_process.contrib.django.admin.overview import safely
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
-from celery_process.panel import MASK, masked, unmasked
+from celery_process.masking import MASK, unmasked
 from celery_process.process import Process
+from celery_process.readers import Reader, as_shown
 from celery_process.states import WorkList, WorkState
 
 
@@ -66,10 +67,8 @@ class ItemPages(Base):
     @guarded("work")
     def item_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show the item that `?name=` names."""
-        info = process.work(request.GET.get("name", ""))
-        return self.page(
-            request, "item", process, title=info.name, subtitle=None, info=info, params=masked(dict(info.params))
-        )
+        info = as_shown(process.work(request.GET.get("name", "")), Reader.ADMIN)
+        return self.page(request, "item", process, title=info.name, subtitle=None, info=info, params=dict(info.params))
 
     @guarded("work", act=True)
     def register_view(self, request: HttpRequest, process: Process) -> HttpResponse:
@@ -86,7 +85,7 @@ class ItemPages(Base):
         return self.page(request, "register", process, title=f"Register work items of {process.name}", form=form)
 
     def _initial(self, process: Process, name: str) -> dict[str, Any]:
-        params = {} if not name else masked(dict(process.work(name).params))
+        params = {} if not name else dict(as_shown(process.work(name), Reader.ADMIN).params)
         return {"names": name, "params": json.dumps(params, indent=2, ensure_ascii=False)}
 
     def _register(self, process: Process, names: tuple[str, ...], params: dict[str, Any]) -> tuple[str, ...]:

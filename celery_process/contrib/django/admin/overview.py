@@ -9,11 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
-from celery_process.contrib.django.admin.base import Base, guarded, shelves
+from celery_process.contrib.django.admin.base import Base, guarded
+from celery_process.contrib.django.shelves import shelves
 from celery_process.exceptions import ProcessError
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
 from celery_process.process import Process
+from celery_process.readers import Reader, as_shown
 
 safely = method_decorator(require_safe)
 RECENT = 10
@@ -70,7 +72,7 @@ class OverviewPages(Base):
             try:
                 shared = shared and shelf.registry.store.shared
                 for process in shelf.processes:
-                    overviews.append(read_overview(process, earlier=self._seen.get(process.name)))
+                    overviews.append(as_shown(read_overview(process, earlier=self._seen.get(process.name)), Reader.ADMIN))
             except ProcessError as error:
                 troubles.append(f"{shelf.app}: {error}")
         self._seen.update((overview.process, overview) for overview in overviews)
@@ -84,7 +86,7 @@ class OverviewPages(Base):
         }
 
     def _panel(self, process: Process) -> dict[str, Any]:
-        panel = read_panel(process, earlier=self._seen.get(process.name), runs=RECENT, slots=RECENT)
+        panel = read_panel(process, Reader.ADMIN, earlier=self._seen.get(process.name), runs=RECENT, slots=RECENT)
         self._seen[process.name] = panel.overview
         shown = {field.name: getattr(panel, field.name) for field in fields(panel)}
         return {**shown, "live": self.url("live", process)}

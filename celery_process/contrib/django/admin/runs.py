@@ -9,6 +9,7 @@ from celery_process.contrib.django.admin.overview import safely
 from celery_process.exceptions import InvalidValue
 from celery_process.panel import failing
 from celery_process.process import Process
+from celery_process.readers import Reader, as_shown
 from celery_process.values import from_us, to_us
 
 PAGE = 50
@@ -41,9 +42,14 @@ class RunPages(Base):
     @guarded("run")
     def run_view(self, request: HttpRequest, process: Process, run: str) -> HttpResponse:
         """Show a run: its numbers and its errors, with the items that had them."""
-        found = process.dispatch.store.run(process.name, run)
+        found = as_shown(process.dispatch.store.run(process.name, run), Reader.ADMIN)
         return self.page(
-            request, "run", process, title=f"Run {found.id} of {process.name}", run=found, failing=failing(process, found)
+            request,
+            "run",
+            process,
+            title=f"Run {found.id} of {process.name}",
+            run=found,
+            failing=failing(process, found, Reader.ADMIN),
         )
 
     @safely

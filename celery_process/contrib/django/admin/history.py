@@ -1,0 +1,38 @@
+"""The history of a process: who did what from its pages, without what the one who looks may not see."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from celery_process.contrib.django.admin.base import Base
+from celery_process.readers import Fact, Reader, may_see
+
+_ITEMS = re.compile(r"^((?:Registered|Unregistered) \d+ items?):.*", re.DOTALL)
+_SETTINGS = re.compile(r"^(Stored settings version \d+);.*", re.DOTALL)
+DETAILS = {Fact.NAMES: _ITEMS, Fact.SETTINGS: _SETTINGS}
+"""What of a message is a fact: all after the words that say what was done."""
+
+
+class HistoryPages(Base):
+    """The page of the admin's log."""
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the log of a process."""
+        answer = super().history_view(request, object_id, extra_context)
+        hidden = [
+            pattern
+            for fact, pattern in DETAILS.items()
+            if not may_see(Reader.ADMIN, fact, lambda noun: self.may(request, noun))
+        ]
+        actions = getattr(answer, "context_data", {}).get("action_list")
+        if hidden and actions is not None:
+            actions.object_list = list(actions.object_list)
+            for entry in actions.object_list:
+                for pattern in hidden:
+                    entry.change_message = pattern.sub(r"\1", entry.change_message)
+        return answer
