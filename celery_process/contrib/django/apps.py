@@ -16,6 +16,7 @@ class CeleryProcessConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect nothing, write nothing: registries adopt what is defined here when they are made."""
-        from celery_process.contrib.django import checks  # noqa: F401, PLC0415 - registers itself
+        from celery_process.contrib.django import checks, databases  # noqa: F401, PLC0415 - `checks` registers itself
 
+        databases.remember()
         autodiscover_modules("processes")

@@ -11,11 +11,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.utils import ConnectionDoesNotExist
 
+from celery_process.contrib.django.databases import SharedDatabase, is_for_tests, name_of, sharing
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.exceptions import CannotJoin, ConfigurationError
 from celery_process.stores.sql import SqlStore
-from celery_process.stores.sql.engine import Given, Result, Step
-from celery_process.stores.sql.transaction import Transaction
+from celery_process.stores.sql.address import parse
+from celery_process.stores.sql.engine import Database, Given, Result, Step
+from celery_process.stores.sql.tables import Tables
+from celery_process.stores.sql.transaction import Clock, Transaction
 
 TABLE_PREFIX = "cp_"
 """The tables are Django models, so their names are fixed."""
@@ -28,7 +31,7 @@ DJANGOS_OWN = frozenset(
 class DjangoStore(SqlStore):
     """The URL names an alias of `DATABASES`; `using=` takes that alias and joins `transaction.atomic()` on it."""
 
-    def __init__(self, url: str, *, table_prefix: str = TABLE_PREFIX, **options: Any) -> None:
+    def __init__(self, url: str, *, table_prefix: str = TABLE_PREFIX, clock: Clock | None = None, **_: Any) -> None:
         if table_prefix != TABLE_PREFIX:
             raise ConfigurationError(
                 f"process_table_prefix is {table_prefix!r:.40}, and the tables of {url:.40} are Django models named "
@@ -37,14 +40,45 @@ class DjangoStore(SqlStore):
                 value=table_prefix,
             )
         self.alias = alias_of(url)
-        super().__init__(own_url(self.alias), **options)
         self.url = f"django://{self.alias}"
+        self._clock = clock
+        self._leads_to: tuple[str, int | None] | None = None
+        self._follow()
+
+    def _follow(self) -> None:
+        """Go where the alias leads now: a test puts a database of its own in the project's place, and takes it away."""
+        leads_to = name_of(self.alias), sharing()
+        if leads_to == self._leads_to:
+            return
+        if self._leads_to is not None:
+            self.close()
+        tables = Tables(TABLE_PREFIX)
+        if leads_to[1] is None:
+            # Nobody can drop the database of a test over a connection that idles in it.
+            keep = not is_for_tests(self.alias)
+            self._use(Database(parse(own_url(self.alias)), tables, clock=self._clock, synchronous="FULL", keep_idle=keep))
+        else:
+            self._use(SharedDatabase(self.alias, tables, clock=self._clock, thread=leads_to[1]))
+        self._leads_to = leads_to
+
+    def _use(self, database: Database) -> None:
+        super()._use(database)
         self._schema.command = f"python manage.py migrate celery_process --database {self.alias}"
         self._schema.creates = False
 
+    @property
+    def _ready(self) -> Database:
+        self._follow()
+        return super()._ready
+
+    def check(self) -> tuple[str, ...]:
+        """Make a round trip and refuse tables of another version."""
+        self._follow()
+        return super().check()
+
     def migrate(self) -> tuple[str, ...]:
         """Return nothing where the tables fit; raises `SchemaMismatch`, which names Django's own command, elsewhere."""
-        self._schema.check()
+        self.check()
         return ()
 
     def _define(
@@ -103,8 +137,9 @@ def own_url(alias: str) -> str:
     if connections[alias].vendor == "sqlite":
         if ":memory:" in name or "mode=memory" in name:
             raise ConfigurationError(
-                f"django://{alias} is an SQLite database in memory, which no other connection can see; give it a file "
-                f"(in tests: DATABASES[{alias!r}]['TEST'] = {{'NAME': 'test.sqlite3'}}).",
+                f"django://{alias} is an SQLite database in memory, which no other connection can see. In a test share "
+                "Django's connection (celery_process.contrib.django.testing), or give it a file: "
+                f"DATABASES[{alias!r}]['TEST'] = {{'NAME': 'test.sqlite3'}}.",
                 setting="process_backend",
                 value=f"django://{alias}",
             )

@@ -80,8 +80,10 @@ class SqlStore(Store):
             )
         address = parse(url)
         self.url = address.shown
-        self._db = Database(address, Tables(check_prefix(table_prefix)), clock=clock, synchronous=synchronous)
-        self._schema = Schema(self._db)
+        self._use(Database(address, Tables(check_prefix(table_prefix)), clock=clock, synchronous=synchronous))
+
+    def _use(self, database: Database) -> None:
+        self._db, self._schema = database, Schema(database)
 
     def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
         return self._define("register", using, definitions.register, process, works)

@@ -17,6 +17,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
 
 from celery_process.stores.sql.address import Address, family_of
 from celery_process.stores.sql.retry import retried
@@ -54,10 +55,16 @@ class Mode(Enum):
 
 
 class Database:
-    """Where transactions come from. Nothing connects before the first one."""
+    """Where transactions come from. Nothing connects before the first one.
 
-    def __init__(self, address: Address, tables: Tables, *, clock: Clock | None, synchronous: str) -> None:
+    `keep_idle`: whether connections stay open for the next transaction.
+    """
+
+    def __init__(
+        self, address: Address, tables: Tables, *, clock: Clock | None, synchronous: str, keep_idle: bool = True
+    ) -> None:
         self.address, self.tables = address, tables
+        self._pool: dict[str, Any] = {} if keep_idle else {"poolclass": NullPool}
         self.is_sqlite = address.dialect == "sqlite"
         self.clock = utc_now if clock is None and self.is_sqlite else clock
         self._synchronous = SYNCHRONOUS[synchronous]
@@ -112,8 +119,10 @@ class Database:
             if "connect_timeout" not in self.address.url.query:
                 options["connect_timeout"] = CONNECT_TIMEOUT
             level = Mode.WRITE.level
-            return sa.create_engine(self.address.url, hide_parameters=True, isolation_level=level, connect_args=options)
-        engine = sa.create_engine(self.address.url, hide_parameters=True)
+            return sa.create_engine(
+                self.address.url, hide_parameters=True, isolation_level=level, connect_args=options, **self._pool
+            )
+        engine = sa.create_engine(self.address.url, hide_parameters=True, **self._pool)
         event.listen(engine, "connect", self._prepare)
         event.listen(engine, "begin", _begin)
         return engine
