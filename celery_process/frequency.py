@@ -11,7 +11,8 @@ import json
 import math
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any
 
 import tzlocal
@@ -19,9 +20,10 @@ from celery import Celery
 from celery.schedules import BaseSchedule, crontab, schedule, solar
 
 from celery_process import slots
-from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue
 from celery_process.slots import Calendar, Interval, Occurrences, Once, Solar
 from celery_process.values import check_instant
+from celery_process.zones import SYSTEM, name_of, zone_named
 
 LONGEST = timedelta(days=36_525)
 _FIELDS = {
@@ -32,6 +34,8 @@ _FIELDS = {
     "month_of_year": range(1, 13),
 }
 """A crontab's fields and all that each may hold; Celery gives the parsed sets as attributes of these names."""
+_KNOWN = ("celery", "django_celery_beat", "sqlalchemy_celery_beat", "celery_process")
+"""The packages whose schedules are known to mean what their fields say."""
 _SPELLED = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 """The fields in the order in which people write them."""
 
@@ -49,19 +53,42 @@ class Frequency:
         return schedule(self.value) if isinstance(self.value, timedelta) else self.value
 
 
-def zone_of(app: Celery) -> str:
-    """Return the name of the time zone that the app's crontabs are meant in."""
-    if app.conf.timezone:
-        return str(app.conf.timezone)
-    return "UTC" if app.conf.enable_utc else str(tzlocal.get_localzone_name())
+def zone_of(app: Celery) -> tzinfo:
+    """Return the time zone that the app's crontabs are meant in: whatever Celery takes as `timezone`, or the system's."""
+    given = app.conf.timezone
+    if isinstance(given, tzinfo):
+        return given
+    if given:
+        try:
+            return zone_named(str(given))
+        except InvalidValue as error:
+            raise ConfigurationError(f"timezone: {error}", setting="timezone", value=given) from error
+    if app.conf.enable_utc:
+        return UTC
+    try:
+        return tzlocal.get_localzone()
+    except Exception:  # noqa: BLE001 - it knows no POSIX texts, such as TZ="EST5EDT,M3.2.0,M11.1.0", and says so in several ways
+        return SYSTEM
 
 
-def frequency(value: object, *, minimum: timedelta, zone: str = "UTC", own_zone: str | None = None) -> Frequency:
+def decides_itself(value: object) -> bool:
+    """Whether a schedule is of a class of the user's, whose methods beat asks and the slots cannot."""
+    return isinstance(value, BaseSchedule) and type(value).__module__.partition(".")[0] not in _KNOWN
+
+
+def frequency(value: object, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
     """Return the frequency that a schedule argument means; an interval is at least `minimum` (B2).
 
-    A crontab is meant in `zone`, which is the app's; with `own_zone`, in that one, which its text then names.
+    A crontab is meant in the zone of its `nowfun`, or in `zone`, which is the app's; its text names any other than that.
     Raises `InvalidType` for what is not a schedule and `InvalidValue` for one that is not above 0 or too long.
     """
+    if decides_itself(value):
+        raise InvalidType(
+            f"schedule is a {type(value).__qualname__}, a class of its own, which the slots would not ask; give seconds, a "
+            "timedelta, or Celery's schedule, crontab or solar, or schedule=None with a beat entry for <name>.schedule.",
+            argument="schedule",
+            value=value,
+        )
     if isinstance(value, crontab):
         if not any(day <= monthrange(2000, month)[1] for month in value.month_of_year for day in value.day_of_month):
             raise InvalidValue(
@@ -69,7 +96,7 @@ def frequency(value: object, *, minimum: timedelta, zone: str = "UTC", own_zone:
                 argument="schedule",
                 value=value,
             )
-        return _crontab(value, zone, own_zone if own_zone != zone else None)
+        return _crontab(value, zone, _zone_of_crontab(value) or zone)
     if isinstance(value, solar):
         event, latitude, longitude = value.event, float(value.lat), float(value.lon)
         text = json.dumps({"solar": {"event": event, "lat": latitude, "lon": longitude}})
@@ -104,13 +131,15 @@ def seconds(value: object, *, argument: str, above_zero: bool = False) -> timede
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
 
 
-def from_text(text: str, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
+def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
     """Return the frequency that `Frequency.text` wrote down."""
     document = json.loads(text)
     if "crontab" in document:
         fields = dict(document["crontab"])
         own_zone = fields.pop("zone", None)
-        return _crontab(crontab(**fields), zone, own_zone)
+        plain = crontab(**fields)
+        # In the value too, which may come back as an argument.
+        return frequency(plain if own_zone is None else in_zone(plain, zone_named(own_zone)), minimum=minimum, zone=zone)
     if "solar" in document:
         return frequency(solar(**document["solar"]), minimum=minimum)
     if "clocked" in document:
@@ -118,27 +147,75 @@ def from_text(text: str, *, minimum: timedelta, zone: str = "UTC") -> Frequency:
     return frequency(document["interval"], minimum=minimum, zone=zone)
 
 
-def _crontab(value: Any, zone: str, own_zone: str | None = None) -> Frequency:
+def in_zone(value: Any, zone: tzinfo) -> crontab:
+    """Return a crontab that is meant in a zone of its own."""
+    return crontab(*_given(value).values(), nowfun=partial(datetime.now, zone))
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """Return the fields of a crontab as they were given: what it pickles as, in the order of `_FIELDS`."""
+    return dict(zip(_FIELDS, value.__reduce__()[1], strict=False))
+
+
+def _zone_of_crontab(value: Any) -> tzinfo | None:
+    """Return the zone in which a crontab's own `nowfun` tells the time, as those with a time zone do; None without one."""
+    if value.nowfun is None:
+        return None
+    zone = getattr(value.nowfun(), "tzinfo", None)
+    if not isinstance(zone, tzinfo):
+        raise InvalidValue(
+            "The nowfun of schedule returns a time without a time zone; return datetime.now(zone), or leave nowfun out.",
+            argument="schedule",
+            value=value,
+        )
+    return zone
+
+
+def _crontab(value: Any, zone: tzinfo, own: tzinfo) -> Frequency:
     parsed = {name: frozenset(getattr(value, name)) for name in _FIELDS}
+    fields = _written(value)
     rule = Calendar(
         minutes=parsed["minute"],
         hours=parsed["hour"],
         days=parsed["day_of_month"],
         months=parsed["month_of_year"],
         weekdays=parsed["day_of_week"],
-        zone=own_zone or zone,
+        zone=own,
+        every_minute=fields["minute"].startswith("*"),
+        every_hour=fields["hour"].startswith("*"),
     )
-    fields = {name: _spec(parsed[name], full) for name, full in _FIELDS.items()}
-    text = json.dumps({"crontab": fields if own_zone is None else {**fields, "zone": own_zone}})
-    return Frequency(value, rule, text)
+    if own is not zone and (name_of(own) is None or name_of(own) != name_of(zone)):
+        fields["zone"] = _name(own, value)
+    return Frequency(value, rule, json.dumps({"crontab": fields}))
 
 
-def _spec(chosen: frozenset[int], full: range) -> str:
+def _name(zone: tzinfo, value: object) -> str:
+    name = name_of(zone)
+    if name is None:
+        raise InvalidValue(
+            f"The time zone of schedule, {zone!r:.80}, has no name to store it by; give a zoneinfo.ZoneInfo.",
+            argument="schedule",
+            value=value,
+        )
+    return name
+
+
+def _written(value: Any) -> dict[str, str]:
+    """Return the fields of a crontab as texts, the same for each way to write them but for one: whether there is a star.
+
+    `*/30` and `0,30` name the same minutes, and are not the same where the clocks change.
+    """
+    given = _given(value)
+    return {name: _spec(frozenset(getattr(value, name)), full, given[name]) for name, full in _FIELDS.items()}
+
+
+def _spec(chosen: frozenset[int], full: range, given: object) -> str:
     if chosen == set(full):
         return "*"
-    for step in range(2, len(full)):
-        if chosen == set(full[::step]) and len(chosen) > 1:
-            return f"*/{step}"
+    if isinstance(given, str) and given.startswith("*"):
+        for step in range(2, len(full)):
+            if chosen == set(full[::step]) and len(chosen) > 1:
+                return f"*/{step}"
     return ",".join(str(number) for number in sorted(chosen))
 
 
@@ -165,14 +242,16 @@ def read(text: str) -> float | crontab:
 def spelled(value: object) -> str:
     """Return a schedule as `read` takes it; an empty text for one that a person cannot write so."""
     if isinstance(value, crontab):
-        return " ".join(_spec(frozenset(getattr(value, name)), _FIELDS[name]) for name in _SPELLED)
+        fields = _written(value)
+        return "" if value.nowfun is not None else " ".join(fields[name] for name in _SPELLED)
     return f"{value.total_seconds():.15g}" if isinstance(value, timedelta) else ""
 
 
 def shown(value: object) -> str:
     """Return a schedule as people read it: `1:00:00`, or a crontab's five fields in their usual order."""
     if isinstance(value, crontab):
-        return f"crontab {spelled(value)}"
+        fields, zone = _written(value), _zone_of_crontab(value)
+        return " ".join(("crontab", *(fields[name] for name in _SPELLED), *(() if zone is None else (str(zone),))))
     if isinstance(value, solar):
         return f"solar {value.event} at {value.lat}, {value.lon}"
     return "on demand" if value is None else str(value)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, overload
 
 from celery_process import definition as definitions
 from celery_process.definition import Definition, Handler, check_callable
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
-from celery_process.frequency import Frequency, frequency, from_text
+from celery_process.frequency import Frequency, decides_itself, frequency, from_text
 from celery_process.limits import NO_RATE, Limits, check_rate, check_window
 from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
 from celery_process.rules import effective
@@ -33,7 +33,7 @@ class Process:
         definition: Definition,
         *,
         connect: Callable[[Process], Dispatch],
-        zone: Callable[[], str],
+        zone: Callable[[], tzinfo],
         owned_by: Callable[[Process], tuple[str, Any] | None],
         rescheduled: Callable[[Process], None],
     ) -> None:
@@ -207,10 +207,13 @@ class Process:
         return None if current is None else current.value
 
     def default_frequency(self) -> Frequency | None:
-        """Return the schedule that the code gives: an own entry of `beat_schedule`, else the argument `schedule`."""
+        """Return the schedule that the code gives: an own entry of `beat_schedule`, else the argument `schedule`.
+
+        None where the triggers decide: without a schedule, and where the entry has one that only beat can ask.
+        """
         owner = self._owned_by(self)
         value = self.definition.schedule if owner is None else owner[1]
-        if value is None:
+        if value is None or (owner is not None and decides_itself(value)):
             return None
         return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._zone())
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import time as clock_time
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
+from celery_process import zones
 from celery_process.exceptions import InvalidValue
 from celery_process.values import from_us, to_us
 
@@ -43,8 +44,9 @@ class Interval:
 class Calendar:
     """Minutes of a calendar in a time zone, as a crontab names them; `weekdays` count from Sunday = 0.
 
-    A local time that does not exist on a day (clocks go forward) has no slot that day; one that comes twice (clocks go
-    back) has its first.
+    Where the clocks change it does as cron does. A time that comes twice has two slots if the rule repeats, with a star in
+    its minutes or hours, else its first. A time that is skipped has its slot at the end of the gap; with a star in the
+    hours it has none, since the next one comes by itself. A day that a zone leaves out has no slot.
     """
 
     minutes: frozenset[int]
@@ -52,52 +54,71 @@ class Calendar:
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    zone: str = "UTC"
+    zone: tzinfo = UTC
+    every_minute: bool = False
+    every_hour: bool = False
 
     def latest(self, instant: datetime) -> datetime:
         """Return the last occurrence at or before `instant`."""
-        zone = _zone(self.zone)
-        local = instant.astimezone(zone)
-        for day in self._days(local.date(), -1):
-            for occurrence in reversed(self._times(day, zone)):
-                if occurrence <= instant:
-                    return occurrence
-        raise self._never()
+        clock, found = zones.shown(instant, self.zone), None
+        for time in self._times(_shifted(clock, self._turned_back(instant)), -1):
+            found = max((at for at in (found, *self._instants(time)) if at is not None and at <= instant), default=None)
+            if found is not None and time <= clock:
+                break
+        return self._known(found)
 
     def following(self, instant: datetime) -> datetime:
         """Return the first occurrence after `instant`."""
-        zone = _zone(self.zone)
-        local = instant.astimezone(zone)
-        for day in self._days(local.date(), 1):
-            for occurrence in self._times(day, zone):
-                if occurrence > instant:
-                    return occurrence
-        raise self._never()
+        clock, found = zones.shown(instant, self.zone), None
+        for time in self._times(_shifted(clock, -self._turned_back(instant)), 1):
+            found = min((at for at in (found, *self._instants(time)) if at is not None and at > instant), default=None)
+            if found is not None and time > clock:
+                break
+        return self._known(found)
+
+    def _turned_back(self, instant: datetime) -> timedelta:
+        """Return by how much the clock is turned back near `instant`: so much of it is shown twice."""
+        before, after = zones.around(instant, self.zone)
+        return max(before - after, timedelta(0))
+
+    def _times(self, start: datetime, step: int) -> Iterator[datetime]:
+        """Return the times of the rule on the clock, from the hour of `start` on, or back."""
+        hours, minutes = sorted(self.hours)[::step], sorted(self.minutes)[::step]
+        for day in self._days(start.date(), step):
+            for hour in hours:
+                if day != start.date() or (hour - start.hour) * step >= 0:
+                    for minute in minutes:
+                        yield datetime.combine(day, clock_time(hour, minute))
 
     def _days(self, start: date, step: int) -> Iterator[date]:
-        # One day on the other side first: around a change of the clocks an instant's local date can be off by one.
-        for offset in range(-1, _MAX_DAYS):
+        for offset in range(_MAX_DAYS):
             try:
                 day = start + timedelta(days=offset * step)
             except OverflowError:
-                if offset < 0:  # there is no other side on the last day of all
-                    continue
                 return
             if day.month in self.months and day.day in self.days and day.isoweekday() % 7 in self.weekdays:
                 yield day
 
-    def _times(self, day: date, zone: tzinfo) -> list[datetime]:
-        found = []
-        for hour in sorted(self.hours):
-            for minute in sorted(self.minutes):
-                local = datetime.combine(day, time(hour, minute), tzinfo=zone)
-                instant = local.astimezone(UTC)
-                if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
-                    found.append(instant)
-        return sorted(found)
+    def _instants(self, time: datetime) -> tuple[datetime, ...]:
+        found = zones.instants(time, self.zone)
+        if found:
+            return found if self.every_minute or self.every_hour else found[:1]
+        end = None if self.every_hour else zones.end_of_gap(time, self.zone)
+        return () if end is None else (end,)
 
-    def _never(self) -> InvalidValue:
-        return InvalidValue(f"{self} names no day that comes; correct its days and months.", argument="schedule", value=self)
+    def _known(self, found: datetime | None) -> datetime:
+        if found is None:
+            raise InvalidValue(
+                f"{self} names no day that comes; correct its days and months.", argument="schedule", value=self
+            )
+        return found
+
+
+def _shifted(time: datetime, by: timedelta) -> datetime:
+    try:
+        return time + by
+    except OverflowError:
+        return time
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +185,7 @@ def _sun(event: str, latitude: float, longitude: float, day: date) -> tuple[date
     place = ephem.Observer()
     place.lat, place.lon, place.elevation, place.pressure = str(latitude), str(longitude), 0, 0
     place.horizon = _HORIZONS.get(twilight, "0" if kind == "solar" else "-0:34")
-    sun, start = ephem.Sun(), datetime.combine(day, time(0))
+    sun, start = ephem.Sun(), datetime.combine(day, clock_time(0))
     events: list[datetime] = []
     while True:
         try:
@@ -180,10 +201,6 @@ def _sun(event: str, latitude: float, longitude: float, day: date) -> tuple[date
             return tuple(events)
         events.append(instant.replace(microsecond=0, tzinfo=UTC))
         start = instant + timedelta(minutes=1)
-
-
-def _zone(name: str) -> tzinfo:
-    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def period(occurrences: Occurrences, instant: datetime) -> timedelta:

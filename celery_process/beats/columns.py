@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from celery_process.beats.merge import Agreed
@@ -12,6 +12,7 @@ from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
 from celery_process.frequency import Frequency, frequency, from_text
 from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Interval, Solar
+from celery_process.zones import iana_name, zone_named
 
 SENT = ("last_run_at", "total_run_count")
 """What a row says of the tasks that were sent."""
@@ -44,7 +45,7 @@ def solar_of(event: str, latitude: Any, longitude: Any) -> Frequency:
     return from_text(json.dumps({"solar": place}), minimum=timedelta(0))
 
 
-def columns_of(schedule: Frequency, zone: str, one: Callable[..., Any]) -> tuple[str, Any]:
+def columns_of(schedule: Frequency, zone: tzinfo, one: Callable[..., Any]) -> tuple[str, Any]:
     """Return the kind of a schedule and its row, which `one(kind, **fields)` finds or makes."""
     if isinstance(schedule.occurrences, Interval):
         every, unit = interval_of(schedule.occurrences.period)
@@ -53,7 +54,8 @@ def columns_of(schedule: Frequency, zone: str, one: Callable[..., Any]) -> tuple
     kind = next(iter(document))
     if kind == "crontab":
         fields = dict(document["crontab"])
-        fields["timezone"] = fields.pop("zone", zone)
+        named = fields.pop("zone", None)
+        fields["timezone"] = iana_name(zone if named is None else zone_named(named))
         return kind, one(kind, **fields)
     if kind == "solar":
         place = document["solar"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -22,7 +22,8 @@ from django_celery_beat.models import (
 from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
 from celery_process.beats.rows import Followed, Row
-from celery_process.frequency import Frequency, frequency, once
+from celery_process.frequency import Frequency, frequency, in_zone, once
+from celery_process.zones import zone_named
 
 _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
 
@@ -97,7 +98,9 @@ class DjangoRows(columns.ColumnRows):
 def _frequency(found: Any, followed: Followed) -> Frequency:
     minimum, zone = followed.process.definition.min_schedule_frequency, followed.zone
     if found.crontab is not None:
-        return frequency(found.crontab.schedule, minimum=minimum, zone=zone, own_zone=str(found.crontab.timezone))
+        return frequency(
+            in_zone(found.crontab.schedule, zone_named(str(found.crontab.timezone))), minimum=minimum, zone=zone
+        )
     if found.solar is not None:
         return columns.solar_of(found.solar.event, found.solar.latitude, found.solar.longitude)
     if found.clocked is not None:
@@ -105,7 +108,7 @@ def _frequency(found: Any, followed: Followed) -> Frequency:
     return frequency(timedelta(**{found.interval.period: found.interval.every}), minimum=minimum)
 
 
-def _columns(schedule: Frequency, zone: str) -> dict[str, Any]:
+def _columns(schedule: Frequency, zone: tzinfo) -> dict[str, Any]:
     """Return the columns that say a schedule: one of the four kinds, the others empty."""
     kind, model = columns.columns_of(schedule, zone, _one)
     found: dict[str, Any] = {**dict.fromkeys(_KINDS), kind: model}

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from celery_process.beats.merge import Agreed
@@ -38,7 +38,7 @@ class Followed:
     task: str
     options: Mapping[str, Any]
     schedule: ProcessSchedule
-    zone: str
+    zone: tzinfo
 
 
 class Rows(ABC):

@@ -23,7 +23,8 @@ from sqlalchemy_celery_beat.models import (
 from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
 from celery_process.beats.rows import Followed, Row
-from celery_process.frequency import Frequency, frequency, once
+from celery_process.frequency import Frequency, frequency, in_zone, once
+from celery_process.zones import zone_named
 
 _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
 _ENUMS = {"period": Period, "event": SolarEvent}
@@ -127,7 +128,7 @@ def _aware(instant: datetime | None) -> datetime | None:
 def _frequency(model: Any, followed: Followed) -> Frequency:
     minimum, zone = followed.process.definition.min_schedule_frequency, followed.zone
     if isinstance(model, CrontabSchedule):
-        return frequency(model.schedule, minimum=minimum, zone=zone, own_zone=str(model.timezone))
+        return frequency(in_zone(model.schedule, zone_named(str(model.timezone))), minimum=minimum, zone=zone)
     if isinstance(model, SolarSchedule):
         return columns.solar_of(SolarEvent(model.event).value, model.latitude, model.longitude)
     if isinstance(model, ClockedSchedule):

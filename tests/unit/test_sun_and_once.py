@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from celery.schedules import crontab, solar
 
-from celery_process.frequency import frequency, from_text, once, shown
+from celery_process.frequency import frequency, from_text, in_zone, once, shown
 from celery_process.slots import period
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -59,10 +60,10 @@ def test_one_instant_has_one_slot():
 
 def test_a_crontab_keeps_its_own_zone():
     """Seven in Berlin is six in UTC in winter."""
-    own = frequency(crontab(hour=7, minute=0), minimum=MINUTE, zone="UTC", own_zone="Europe/Berlin")
+    own = frequency(in_zone(crontab(hour=7, minute=0), ZoneInfo("Europe/Berlin")), minimum=MINUTE)
     assert own.occurrences.following(NOON) == NOON + timedelta(hours=18)
     assert json.loads(own.text)["crontab"]["zone"] == "Europe/Berlin"
-    same = frequency(crontab(hour=7, minute=0), minimum=MINUTE, zone="UTC", own_zone="UTC")
+    same = frequency(in_zone(crontab(hour=7, minute=0), ZoneInfo("UTC")), minimum=MINUTE)
     assert same.text == frequency(crontab(hour=7, minute=0), minimum=MINUTE).text
 
 
@@ -71,7 +72,7 @@ def test_a_crontab_keeps_its_own_zone():
     [
         once(NOON),
         frequency(solar("sunset", 52.5, 13.4), minimum=MINUTE),
-        frequency(crontab(hour=7), minimum=MINUTE, own_zone="Europe/Berlin"),
+        frequency(in_zone(crontab(hour=7), ZoneInfo("Europe/Berlin")), minimum=MINUTE),
     ],
 )
 def test_texts_are_read_back(given):
