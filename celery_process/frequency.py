@@ -12,7 +12,6 @@ import math
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import partial
 from typing import Any
 
 import tzlocal
@@ -23,7 +22,7 @@ from celery_process import slots
 from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue
 from celery_process.slots import Calendar, Interval, Occurrences, Once, Solar
 from celery_process.values import check_instant
-from celery_process.zones import SYSTEM, name_of, zone_named
+from celery_process.zones import SYSTEM, ClockIn, name_of, zone_named
 
 LONGEST = timedelta(days=36_525)
 _FIELDS = {
@@ -149,7 +148,7 @@ def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency
 
 def in_zone(value: Any, zone: tzinfo) -> crontab:
     """Return a crontab that is meant in a zone of its own."""
-    return crontab(*_given(value).values(), nowfun=partial(datetime.now, zone))
+    return crontab(*_given(value).values(), nowfun=ClockIn(zone))
 
 
 def _given(value: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the way back, `datetime.replace(tzinfo=zone)`, is not.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -42,6 +43,17 @@ class SystemZone(tzinfo):
 
 
 SYSTEM = SystemZone()
+
+
+@dataclass(frozen=True)
+class ClockIn:
+    """A clock that tells the time in a zone, equal to any other of that zone: the `nowfun` of a crontab."""
+
+    zone: tzinfo
+
+    def __call__(self) -> datetime:
+        """Return the present time."""
+        return datetime.now(self.zone)
 
 
 def zone_named(name: str) -> tzinfo:
