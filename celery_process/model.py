@@ -60,8 +60,21 @@ class ItemCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitBroken:
+    """The limit whose breach aborted a run: the errors of one item, `work`, or of the run as a whole (None)."""
+
+    work: str | None
+    errors: int
+    tolerated: int
+
+    def __str__(self) -> str:
+        of = "the run" if self.work is None else f"the item {self.work!r}"
+        return f"{of} had {self.errors:,} errors and may have {self.tolerated:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class RunStatus:
-    """One run. `stats` of an open run include its items that ended so far."""
+    """One run. `stats` of an open run include its items that ended so far; `limit_broken` is why it was aborted."""
 
     process: str
     id: str
@@ -79,6 +92,12 @@ class RunStatus:
     total_errors: int
     errors: tuple[ErrorEntry, ...]
     last_error_at: datetime | None = None
+    limit_broken: LimitBroken | None = None
+
+    @property
+    def cause(self) -> str:
+        """Why the run ended early, or ends so: its reason and, where it was aborted, the limit that was broken."""
+        return self.reason if self.limit_broken is None else f"{self.reason}: {self.limit_broken}"
 
 
 @dataclass(frozen=True, slots=True)

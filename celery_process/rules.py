@@ -13,6 +13,7 @@ from celery_process.exceptions import RunOpen
 from celery_process.model import (
     REASON_LOST,
     ErrorEntry,
+    LimitBroken,
     Overrides,
     RunSpec,
     RunStatus,
@@ -23,7 +24,7 @@ from celery_process.model import (
 )
 from celery_process.reports import Totals
 from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
-from celery_process.tolerance import Tolerance
+from celery_process.tolerance import Tolerance, exceeded
 from celery_process.values import Number, add_stats, decode, encode
 
 Cursor = tuple[WorkList, str]
@@ -264,6 +265,16 @@ def published_again(now: datetime, dispatched_at: datetime, dispatches: int, aft
     """Whether an item that nobody claimed is published again: with doubling intervals, up to an hour."""
     wait = min(after * 2.0 ** min(max(dispatches - 1, 0), 20), max(MAX_BACKOFF, after))
     return now - dispatched_at >= wait
+
+
+def limit_broken(work: str, errors: int, work_limit: int | None, *, total: int, run_limit: int | None) -> LimitBroken | None:
+    """Return the limit that an error of an item breaks: the item's own, else that of the run, else None.
+
+    `errors` are those of the item over all its attempts, `total` those of the run, this one among them.
+    """
+    if work_limit is not None and exceeded(errors, work_limit):
+        return LimitBroken(work, errors, work_limit)
+    return LimitBroken(None, total, run_limit) if run_limit is not None and exceeded(total, run_limit) else None
 
 
 def lost_text(attempts: int) -> str:

@@ -63,7 +63,7 @@ def errors(processes: Processes, name: str, *, run_id: str | None, json_: bool) 
         said(f"{process.name} never ran")
         return
     kept = f", the first {len(run.errors)}" if run.total_errors > len(run.errors) else ""
-    said(f"run {run.id} {state_of(run.state, run.reason)} of {when(run.started_at)}: {run.total_errors} errors{kept}")
+    said(f"run {run.id} {state_of(run.state, run.cause)} of {when(run.started_at)}: {run.total_errors} errors{kept}")
     if run.errors:
         print_table(
             ("AT", "WORK", "ERROR"), ((f"{error.at:%H:%M:%S}", error.work or "-", error.text) for error in run.errors)

@@ -103,7 +103,7 @@ def _show(process: Process, *, json_: bool) -> None:
     if run is None:
         fact("run", "never ran")
         return
-    fact("run", f"{run.id} {state_of(run.state, run.reason)}, slot {when(run.slot)}, generation {run.generation}")
+    fact("run", f"{run.id} {state_of(run.state, run.cause)}, slot {when(run.slot)}, generation {run.generation}")
     fact("", f"started {when(run.started_at)}, finished {when(run.finished_at)}")
     fact("", f"{progress(run)} items ended, {run.total_errors} errors")
     fact("stats", numbers(run.stats))
@@ -157,4 +157,4 @@ def slots(processes: Processes, name: str, *, limit: int, json_: bool) -> None:
 
 
 def _note(run: RunStatus) -> str:
-    return ", ".join(filter(None, (run.reason, f"generation {run.generation}" if run.generation else "")))
+    return ", ".join(filter(None, (run.cause, f"generation {run.generation}" if run.generation else "")))

@@ -109,6 +109,7 @@ class TestMigrate:
             f"{database[1]}*: version 1, create the tables",
             f"{database[1]}*: version 2, keep the history of the settings",
             f"{database[1]}*: version 3, keep the limits of a process, and its pace",
+            f"{database[1]}*: version 4, keep the limit whose breach aborted a run",
         )
         assert store.migrate() == ()
         assert store.check() == ()
@@ -208,7 +209,7 @@ class TestUpgrade:
         with engine.begin() as conn:
             conn.execute(sa.insert(sa.table(table.name, *columns)).values({**fresh, **rest}))
         engine.dispose()
-        assert store.migrate() == (f"{database[1]}*: version 3, keep the limits of a process, and its pace",)
+        assert store.migrate()[0] == f"{database[1]}*: version 3, keep the limits of a process, and its pace"
         stored = store.process("p")
         assert (stored.epoch, stored.aggregate_stats, stored.limits) == (3, {"runs": 3}, None)
         store.update_limits("p", max_in_flight=7, rate_limit=None, by="ada")

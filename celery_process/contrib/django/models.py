@@ -193,6 +193,7 @@ class Run(models.Model):
     total_errors = models.BigIntegerField()
     errors = models.TextField()
     last_error_at = _instant()
+    limit_broken = models.TextField(null=True)  # noqa: DJ001 - NULL is what the store writes
     items_purged = models.BooleanField()
 
     class Meta:

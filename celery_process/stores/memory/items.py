@@ -25,7 +25,6 @@ from celery_process.stores.base import Items
 from celery_process.stores.memory import rows
 from celery_process.stores.memory.definitions import MemoryBase
 from celery_process.stores.memory.runs import close_run, settle_page
-from celery_process.tolerance import exceeded
 from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 
 
@@ -220,9 +219,11 @@ class MemoryItems(MemoryBase, Items):
             self._check_tolerance(run, item)
 
     def _check_tolerance(self, run: rows.Run, item: rows.Item) -> None:
-        beyond = exceeded(item.error_count, run.spec.work_limit) or exceeded(run.total_errors, run.error_limit)
-        if beyond and run.state is RunState.ACTIVE:
-            run.state, run.reason = RunState.ABORTING, StopReason.ABORTED.value
+        broken = rules.limit_broken(
+            item.name, item.error_count, run.spec.work_limit, total=run.total_errors, run_limit=run.error_limit
+        )
+        if broken is not None and run.state is RunState.ACTIVE:
+            run.state, run.reason, run.limit_broken = RunState.ABORTING, StopReason.ABORTED.value, broken
 
     def _drop(self, row: rows.Process, item: rows.Item) -> None:
         work = row.works.get(item.name)

@@ -11,6 +11,7 @@ from celery_process.limits import Limits, Pace
 from celery_process.model import (
     ErrorEntry,
     ItemCounts,
+    LimitBroken,
     Overrides,
     Pause,
     RunSpec,
@@ -122,6 +123,7 @@ class Run:
     redrives: tuple[int, ...] = ()
     state: RunState = RunState.ACTIVE
     reason: str = ""
+    limit_broken: LimitBroken | None = None
     cursor: rules.Cursor | None = (WorkList.ACTIVE, "")
     pages_made: int = 0
     pages: dict[int, Page] = field(default_factory=dict)
@@ -182,6 +184,7 @@ class Run:
             total_errors=self.total_errors,
             errors=self.errors,
             last_error_at=self.last_error_at,
+            limit_broken=self.limit_broken,
         )
 
 

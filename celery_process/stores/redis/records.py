@@ -15,7 +15,18 @@ from typing import Any
 from celery_process import rules
 from celery_process.exceptions import InvalidValue
 from celery_process.limits import Limits
-from celery_process.model import ErrorEntry, ItemCounts, Overrides, Pause, RunStatus, SlotEntry, Stats, WorkInfo, WorkStatus
+from celery_process.model import (
+    ErrorEntry,
+    ItemCounts,
+    LimitBroken,
+    Overrides,
+    Pause,
+    RunStatus,
+    SlotEntry,
+    Stats,
+    WorkInfo,
+    WorkStatus,
+)
 from celery_process.reports import Totals
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.redis.keys import slot_at
@@ -137,7 +148,15 @@ def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
         total_errors=int(fields["total_errors"]),
         errors=decode_errors(fields["errors"]),
         last_error_at=instant(fields["last_error"]),
+        limit_broken=_read_limit_broken(fields.get("broken")),
     )
+
+
+def _read_limit_broken(record: str | None) -> LimitBroken | None:
+    if record is None:
+        return None
+    errors, tolerated, work = record.split("\n", 2)
+    return LimitBroken(work or None, int(errors), int(tolerated))
 
 
 def read_work(name: str, work: str, status: str | None, item: str | None, run: str) -> WorkInfo:

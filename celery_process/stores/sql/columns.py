@@ -17,7 +17,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 
 from celery_process.limits import Limits, Pace
-from celery_process.model import ErrorEntry
+from celery_process.model import ErrorEntry, LimitBroken
 from celery_process.reports import Totals
 from celery_process.values import MAX_NAME, from_us, to_us
 
@@ -174,6 +174,18 @@ def unpack_pace(packed: list[Any]) -> Pace:
     return Pace(from_us(at), items, awaited)
 
 
+def pack_limit_broken(broken: LimitBroken) -> list[Any]:
+    """Return a broken limit as JSON can hold it."""
+    return [broken.work, broken.errors, broken.tolerated]
+
+
+def unpack_limit_broken(packed: list[Any]) -> LimitBroken:
+    """Return what `pack_limit_broken` was given."""
+    work, errors, tolerated = packed
+    return LimitBroken(work, errors, tolerated)
+
+
+LIMIT_BROKEN = Packed(pack_limit_broken, unpack_limit_broken)
 LIMITS = Packed(pack_limits, unpack_limits)
 PACE = Packed(pack_pace, unpack_pace)
 STATS = Packed(dict, dict)

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from celery_process import rules
 from celery_process.model import ErrorEntry
 from celery_process.states import RunState, StopReason
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.pages import locked_run
 from celery_process.stores.sql.stopping import abort
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.tolerance import exceeded
 from celery_process.values import MAX_RUN_ERRORS
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What one report, or one loss, adds to its run; `of_item` is how many errors its item has had by now."""
+    """What one report, or one loss, adds to its run; `of_item` is how many errors its item, `work`, has had by now."""
 
+    work: str
     count: int
     texts: tuple[ErrorEntry, ...]
     of_item: int
@@ -43,15 +44,15 @@ def charge(tx: Transaction, key: RunKey, faults: Sequence[Fault]) -> Charged:
     row = locked_run(tx, key)
     if row is None:
         return Charged()
-    total, texts, fatal = row.total_errors, row.errors, None
+    total, texts, fatal, broken = row.total_errors, row.errors, None, None
     for place, fault in enumerate(faults):
         total += fault.count
         texts = (texts + fault.texts)[:MAX_RUN_ERRORS]
-        beyond = exceeded(fault.of_item, row.work_limit) or exceeded(total, row.error_limit)
-        if fault.count and beyond and fatal is None and row.state is RunState.ACTIVE:
-            fatal = place
-    if fatal is not None:
-        abort(tx, row, StopReason.ABORTED)
+        if fault.count and broken is None and row.state is RunState.ACTIVE:
+            broken = rules.limit_broken(fault.work, fault.of_item, row.work_limit, total=total, run_limit=row.error_limit)
+            fatal = None if broken is None else place
+    if broken is not None:
+        abort(tx, row, StopReason.ABORTED, broken)
     counted = any(fault.count for fault in faults)
     last = {"last_error_at": tx.now} if counted else {}
     tx.change(sa.update(run).where(run.c.id == row.id).values(total_errors=total, errors=texts, **last))

@@ -57,7 +57,7 @@ class Held:
             self.state, self.outcome = ItemState.DONE, given.outcome
             self.finished_at = rules.finish_time(given.outcome, tx.now)
         if of_work or of_run or work_texts or run_texts:
-            return Fault(of_work + of_run, work_texts + run_texts, self.error_count)
+            return Fault(given.name, of_work + of_run, work_texts + run_texts, self.error_count)
         return None
 
 

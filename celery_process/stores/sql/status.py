@@ -41,6 +41,7 @@ def status_of(tx: Transaction, run: Row[Any]) -> RunStatus:
         total_errors=run.total_errors,
         errors=run.errors,
         last_error_at=run.last_error_at,
+        limit_broken=run.limit_broken,
     )
 
 

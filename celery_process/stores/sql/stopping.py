@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.model import RunStatus
+from celery_process.model import LimitBroken, RunStatus
 from celery_process.reports import Settled
 from celery_process.states import ItemState, RunState, StopReason
 from celery_process.stores.sql.engine import Database
@@ -43,10 +43,11 @@ def _stop(tx: Transaction, key: RunKey, reason: StopReason) -> tuple[str | None,
     return (reason if row.state is RunState.ACTIVE else row.reason), close_if_due(tx, key)
 
 
-def abort(tx: Transaction, run: Row[Any], reason: StopReason) -> None:
+def abort(tx: Transaction, run: Row[Any], reason: StopReason, broken: LimitBroken | None = None) -> None:
     """Make a locked run, which is ACTIVE, ABORTING; its cursor stays, and tells a redrive how far it came."""
     table = tx.t.run
-    tx.change(sa.update(table).where(table.c.id == run.id).values(state=RunState.ABORTING, reason=reason.value))
+    stopped = {"state": RunState.ABORTING, "reason": reason.value, "limit_broken": broken}
+    tx.change(sa.update(table).where(table.c.id == run.id).values(stopped))
 
 
 def cancel(tx: Transaction, pages: Collection[int], states: Collection[ItemState], after: str = "") -> None:

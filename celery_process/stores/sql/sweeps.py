@@ -117,7 +117,7 @@ def _expire(tx: Transaction, key: RunKey, max_attempts: int) -> Expired:
             entry = ErrorEntry(rules.lost_text(row.attempt), now, row.name)
             values = _lost(row, entry)
             lost.append(row.name)
-            faults.append(Fault(1, (entry,), row.error_count + 1))
+            faults.append(Fault(row.name, 1, (entry,), row.error_count + 1))
         tx.change(sa.update(item).where(item.c.id == row.id).values(**values, **FREED))
     last = charge(tx, key, faults).fatal if faults else None
     return Expired(len(rows), tuple(lost), None if last is None else lost[last])

@@ -21,6 +21,7 @@ from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkSt
 from celery_process.stores.sql.columns import (
     EPOCHS,
     ERRORS,
+    LIMIT_BROKEN,
     LIMITS,
     MYSQL,
     PACE,
@@ -176,6 +177,7 @@ class Tables:
             sa.Column("total_errors", sa.BigInteger, nullable=False, default=0),
             sa.Column("errors", ERRORS, nullable=False, default=()),
             sa.Column("last_error_at", Instant),
+            sa.Column("limit_broken", LIMIT_BROKEN),
             sa.Column("items_purged", sa.Boolean, nullable=False, default=False),
             key=("process", "epoch"),
         )

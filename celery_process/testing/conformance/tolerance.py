@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.model import RunSpec
+from celery_process.model import LimitBroken, RunSpec
 from celery_process.states import Progress, RunState, StopReason, WorkState
 from celery_process.testing.conformance.driver import LEASE, Driver, at_once
 from celery_process.testing.invariants import check_invariants
@@ -30,6 +30,42 @@ class TestTolerance:
         progress = [held[0].answer(errors=10), held[1].answer(errors=10), held[2].answer(errors=5)]
         assert {answer.progress for answer in progress} == {Progress.UPDATED}
         assert held[2].answer(errors=1).progress is Progress.ABORTED
+
+    def test_limit_of_an_item(self, drive: Driver) -> None:
+        """A run that an item's own errors abort keeps which item it was, and its limit, until it is purged."""
+        run = drive.begin('b"é', "c")
+        drive.take(run, "c").report(errors=3)
+        assert drive.status(run).limit_broken is None
+        drive.take(run, 'b"é').finish(WorkState.ABORTED, errors=11)
+        drive.stop(run, StopReason.ABORTED)
+        drive.clock.advance(LEASE)
+        drive.sweep(run)
+        ended = drive.status(run)
+        assert (ended.state, ended.limit_broken) == (RunState.ABORTED, LimitBroken('b"é', 11, 10))
+        assert ended.cause == "aborted: the item 'b\"é' had 11 errors and may have 10"
+
+    def test_limit_of_a_run(self, drive: Driver) -> None:
+        """A run that its errors as a whole abort keeps how many they were; later errors change nothing of it."""
+        run = drive.begin("a", "b", "c")
+        held = [drive.take(run, name) for name in "abc"]
+        for one in held:
+            one.report(errors=9)
+        held[0].report(run_errors=5)
+        assert drive.status(run).limit_broken == LimitBroken(None, 27, 25)
+
+    def test_limit_broken_by_a_loss(self, drive: Driver) -> None:
+        """An item whose last attempt was lost may be what breaks a limit."""
+        run = drive.begin("a", spec=RunSpec(work_limit=0))
+        drive.take(run, "a")
+        drive.clock.advance(LEASE)
+        drive.sweep(run, max_attempts=1)
+        assert drive.status(run).limit_broken == LimitBroken("a", 1, 0)
+
+    def test_stopped_by_hand(self, drive: Driver) -> None:
+        """A run that is cancelled broke no limit."""
+        run = drive.begin("a")
+        drive.stop(run)
+        assert (drive.status(run).limit_broken, drive.status(run).cause) == (None, "cancelled")
 
     def test_errors_of_the_run_itself(self, drive: Driver) -> None:
         """Errors of the run itself count toward its tolerance, not toward the item's."""

@@ -125,6 +125,13 @@
       typeof overview.schedule_frequency === "number" ? `every ${duration(overview.schedule_frequency)}` : overview.schedule;
   }
 
+  function cause(run) {
+    const broken = run.limit_broken;
+    if (!broken) return run.reason;
+    const of = broken.work === null ? "the run" : `the item ${JSON.stringify(broken.work)}`;
+    return `${run.reason}: ${of} had ${count(broken.errors)} errors and may have ${count(broken.tolerated)}`;
+  }
+
   function facts(overview, run) {
     const found = [
       ["Items per second", rate(overview.rate)],
@@ -136,7 +143,7 @@
     if (run) {
       found.push(["Started", instant(run.started_at, overview.at)]);
       for (const [state, number] of Object.entries(run.counts)) if (number) found.push([state, count(number)]);
-      if (run.reason) found.push(["Reason", run.reason]);
+      if (run.reason) found.push(["Reason", cause(run)]);
     }
     at("cp-facts").replaceChildren(...found.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value))));
   }

@@ -21,7 +21,7 @@ for _, name in ipairs(names) do
       item[STATS], item[RUN_STATS] = '', ''
       keep_entry(item, entry)
       keep_in_run(entry)
-      charge(item, 1, 0, now)
+      charge(name, item, 1, 0, now)
       lost[#lost + 1] = name
     else
       item[STATE] = 'p'

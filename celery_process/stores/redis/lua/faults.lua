@@ -25,23 +25,26 @@ local function keep_in_run(entry)
   end
 end
 
-local function charge(item, of_work, of_run, now)
+local function charge(name, item, of_work, of_run, now)
   item[COUNT] = whole(tonumber(item[COUNT]) + of_work)
   run.total = run.total + of_work + of_run
   if of_work > 0 then item[ERROR_AT] = whole(now) end
   if of_work + of_run == 0 then return end
   run.last, run.changed = whole(now), true
-  local beyond = (run.work_limit and tonumber(item[COUNT]) > run.work_limit)
-    or (run.error_limit and run.total > run.error_limit)
-  if beyond and run.state == 'ACTIVE' then
-    run.state, run.reason = 'ABORTING', 'aborted'
+  if run.state ~= 'ACTIVE' then return end
+  if run.work_limit and tonumber(item[COUNT]) > run.work_limit then
+    run.broken = join({item[COUNT], whole(run.work_limit), name})
+  elseif run.error_limit and run.total > run.error_limit then
+    run.broken = join({whole(run.total), whole(run.error_limit), ''})
   end
+  if run.broken then run.state, run.reason = 'ABORTING', 'aborted' end
 end
 
 local function save_run()
   if not run.changed then return end
   call('HSET', run_key(epoch), 'state', run.state, 'reason', run.reason, 'total_errors', whole(run.total),
     'errors', run.errors, 'kept', whole(run.kept), 'last_error', run.last)
+  if run.broken then call('HSET', run_key(epoch), 'broken', run.broken) end
 end
 
 local function aborted_here() return run.was == 'ACTIVE' and run.state == 'ABORTING' and 1 or 0 end

@@ -36,7 +36,7 @@ local function adds(item, report)
     or report.texts > tonumber(item[TEXTS]) or report.run_texts > tonumber(item[RUN_TEXTS])
 end
 
-local function count(item, report, from)
+local function count(name, item, report, from)
   local of_work = math.max(report.errors - tonumber(item[ERRORS]), 0)
   local of_run = math.max(report.run_errors - tonumber(item[RUN_ERRORS]), 0)
   for text = tonumber(item[TEXTS]), report.texts - 1 do
@@ -49,7 +49,7 @@ local function count(item, report, from)
   end
   item[TEXTS], item[ERRORS] = whole(report.texts), whole(report.errors)
   item[RUN_TEXTS], item[RUN_ERRORS] = whole(report.run_texts), whole(report.run_errors)
-  charge(item, of_work, of_run, now)
+  charge(name, item, of_work, of_run, now)
 end
 
 local merged = false
@@ -63,14 +63,14 @@ local function answer(item, report, work)
 end
 
 -- What comes of a report for items with this record and this registration, and whether that is so for all alike.
-local function reported(record, work, report, from)
+local function reported(name, record, work, report, from)
   local item = item_of(record)
   work = work and split(work)
   if item[TOKEN] ~= token or (item[STATE] ~= 'c' and item[STATE] ~= 'd') then return {said = 'Conflict'}, true end
   if item[STATE] == 'd' then return {said = 'Completed', repeated = item[PAGE]}, true end
   if report.sequence <= tonumber(item[SEQUENCE]) then return {said = answer(item, report, work)}, true end
   local own = adds(item, report)
-  count(item, report, from)
+  count(name, item, report, from)
   item[SEQUENCE], item[LEASE] = whole(report.sequence), whole(now + lease)
   local is = {}
   if report.outcome == '' then
@@ -101,7 +101,7 @@ for place, report in ipairs(reports) do
     local is, for_all = known[alike], false
     if not is then
       local was = run.state
-      is, for_all = reported(record, work, report, texts_at[place])
+      is, for_all = reported(name, record, work, report, texts_at[place])
       if run.state ~= was then known = {} end
       if for_all then known[alike] = is end
     end

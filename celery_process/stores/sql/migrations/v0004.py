@@ -1,0 +1,13 @@
+"""Version 4: the limit whose breach aborted a run. Frozen."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from celery_process.stores.sql.migrations import kinds
+
+
+def upgrade(conn: Connection, prefix: str) -> None:
+    """Add the column; no run of before has a value."""
+    kinds.add_column(conn, f"{prefix}run", sa.Column("limit_broken", kinds.TEXT))
