@@ -5,7 +5,7 @@
     │   ├── UnknownSetting                     a `process_*` key that does not exist
     │   ├── MissingBackend                     no `process_backend`
     │   ├── MissingDriver (ImportError)        the store's URL needs a package that is not installed
-    │   └── SchemaMismatch                     the store's tables are older or newer than the code
+    │   └── SchemaMismatch (also a StoreError) the store's tables are older or newer than the code
     ├── InvalidValue (ValueError)              a value of the right type that cannot be used
     ├── InvalidType (TypeError)                a value of the wrong type
     ├── DuplicateProcess (ValueError)          a second process of the same name in one app
@@ -14,7 +14,11 @@
     ├── WrongState (RuntimeError)              the call does not fit the state that the process is in
     │   ├── RunOpen, ProcessPaused, RunPurged, ScheduleOwned, AlreadyUsed, SettingsChanged
     ├── CannotJoin (TypeError)                 `using=` on a store that cannot join that transaction
-    ├── StoreUnavailable (ConnectionError)     the store is out of reach, after retries
+    ├── StoreError                             the store did not do it, and nothing was written
+    │   ├── StoreUnavailable (ConnectionError) an outage: out of reach or overloaded, after retries
+    │   ├── AccessDenied (PermissionError)     the account may not
+    │   ├── RefusedValue (ValueError)          the database cannot hold a value
+    │   └── CorruptData                        what is stored is not what the library wrote
     ├── WorkFailed (RuntimeError)              items of a Celery task did not complete: what monitors show of it
     └── RunInterrupted                         raised inside a handler, to stop it
         ├── RunAborted                         the run ended early: tolerance, cancelled, superseded
@@ -68,7 +72,27 @@ class MissingDriver(ConfigurationError, ImportError):
     """The store's URL needs a package. Facts: `url` (without password), `package`, `command`."""
 
 
-class SchemaMismatch(ConfigurationError):
+class StoreError(ProcessError):
+    """The store did not carry an operation out. Facts: `operation`."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The store did not answer, after retries. Facts: `operation`."""
+
+
+class AccessDenied(StoreError, PermissionError):
+    """The store knows the account not, or does not let it do this. Facts: `operation`."""
+
+
+class RefusedValue(StoreError, ValueError):
+    """The database cannot hold a value. Facts: `operation`."""
+
+
+class CorruptData(StoreError):
+    """What is stored is not what the library wrote. Facts: `operation`."""
+
+
+class SchemaMismatch(ConfigurationError, StoreError):
     """The tables do not fit the code. Facts: `found`, `wanted` (schema versions), `command`."""
 
 
@@ -130,10 +154,6 @@ class SettingsChanged(WrongState):
 
 class CannotJoin(ProcessError, TypeError):
     """The store cannot join the transaction given as `using=`. Facts: `using`."""
-
-
-class StoreUnavailable(ProcessError, ConnectionError):
-    """The store did not answer, after retries. Facts: `operation`."""
 
 
 class WorkFailed(ProcessError, RuntimeError):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from celery_process.exceptions import ConfigurationError
 from celery_process.states import WorkList
 from celery_process.stores import open_store
-from celery_process.stores.sql import SqlStore, mysql, retry
+from celery_process.stores.sql import SqlStore, mysql
 from celery_process.stores.sql.tables import Tables
 from celery_process.values import MAX_PARAMS
 
@@ -129,13 +129,3 @@ class TestStatements:
         work = Tables("cp_").work
         values = {"on_list": "cleanup", "listed_at": sa.case((work.c.on_list == "x", work.c.listed_at), else_=None)}
         assert [column.name for column, _ in mysql._in_order(work, values)] == ["listed_at", "on_list"]
-
-    @pytest.mark.parametrize("number", [1020, 1205, 1213, 1040, 2006, 2013])
-    def test_what_passes(self, number: int) -> None:
-        """Deadlocks, lock waits, changed rows and lost connections are tried again."""
-        assert retry.passes(sa.exc.OperationalError("s", {}, Exception(number, "text")))
-
-    @pytest.mark.parametrize("number", [1045, 1064, 1146])
-    def test_what_does_not(self, number: int) -> None:
-        """A wrong password, statement or table is not."""
-        assert not retry.passes(sa.exc.OperationalError("s", {}, Exception(number, "text")))

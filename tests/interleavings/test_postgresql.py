@@ -9,7 +9,8 @@ from itertools import combinations_with_replacement
 
 import pytest
 
-from celery_process.stores.sql import SqlStore, retry
+from celery_process.stores import retry
+from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 
 from .baton import SqlBaton

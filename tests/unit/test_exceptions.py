@@ -11,6 +11,7 @@ from celery_process.exceptions import ProcessError
 
 ERRORS = [error for _, error in inspect.getmembers(exceptions, inspect.isclass) if issubclass(error, ProcessError)]
 BUILTINS = {
+    "AccessDenied": PermissionError,
     "AlreadyUsed": RuntimeError,
     "CannotJoin": TypeError,
     "ConfigurationError": ValueError,
@@ -22,6 +23,7 @@ BUILTINS = {
     "NotFound": LookupError,
     "ProcessNotFound": LookupError,
     "ProcessPaused": RuntimeError,
+    "RefusedValue": ValueError,
     "RunNotFound": LookupError,
     "RunOpen": RuntimeError,
     "RunPurged": RuntimeError,

@@ -63,7 +63,7 @@ class DjangoStore(SqlStore):
 
     def _use(self, database: Database) -> None:
         super()._use(database)
-        self._schema.command = f"python manage.py migrate celery_process --database {self.alias}"
+        self._db.command = f"python manage.py migrate celery_process --database {self.alias}"
         self._schema.creates = False
 
     @property

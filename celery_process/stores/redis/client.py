@@ -17,8 +17,9 @@ from redis.sentinel import Sentinel
 
 from celery_process.stores.redis.address import Address, Kind
 from celery_process.stores.redis.keys import process_key, schedules_key
-from celery_process.stores.redis.retry import FAILURES, retried
+from celery_process.stores.redis.retry import DRIVER, FAILURES, is_lost
 from celery_process.stores.redis.scripts import Script, Text, script
+from celery_process.stores.retry import ANSWER_TIMEOUT, CONNECT_TIMEOUT, retried
 from celery_process.values import to_us
 
 Clock = Callable[[], datetime]
@@ -30,8 +31,8 @@ FLAGS_SINCE = (7, 0)
 """The first Redis that reads the line `#!lua` of a script."""
 
 _DEFAULTS: dict[str, Any] = {
-    "socket_timeout": 10.0,
-    "socket_connect_timeout": 5.0,
+    "socket_timeout": ANSWER_TIMEOUT,
+    "socket_connect_timeout": CONNECT_TIMEOUT,
     "socket_keepalive": True,
     "health_check_interval": 30,
 }
@@ -86,7 +87,17 @@ class Client:
 
     def tried(self, operation: str, once: Callable[[Any], Result]) -> Result:
         """Return what `once` does with the connection, tried again where that helps."""
-        return retried(lambda: once(self._connection()), operation=operation, url=self.address.shown)
+
+        def attempt() -> Result:
+            server = self._connection()
+            try:
+                return once(server)
+            except FAILURES as error:
+                if is_lost(error):
+                    self._drop(server)
+                raise
+
+        return retried(attempt, DRIVER, operation=operation, url=self.address.shown)
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens them again."""
@@ -95,6 +106,15 @@ class Client:
             self._redis = None
         if client is not None and own:
             client.close()
+
+    def _drop(self, server: Any) -> None:
+        """Have the next try make a connection: those that are idle may be lost as well, or lead to the same wrong server."""
+        if self.address.kind is not Kind.CLUSTER:
+            server.connection_pool.disconnect(inuse_connections=False)
+            return
+        with self._lock:
+            if self._redis is server:
+                self._redis = None
 
     def _time(self) -> str:
         return str(to_us(self.clock())) if self.clock is not None else ""

@@ -1,73 +1,65 @@
-"""Which failures pass by themselves, and how often a call is tried.
-
-A repeat is safe since every operation can be repeated: ids come from the caller and totals are absolute.
-"""
+"""What the failures of Redis mean."""
 
 from __future__ import annotations
 
-import random
 import re
-import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from redis import exceptions
 
-from celery_process.exceptions import StoreUnavailable
-
-TRIES = 5
-FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
-"""Seconds; each wait is a random part of a span that doubles ("full jitter"), so that racers do not meet again."""
+from celery_process.stores.retry import Driver, Failure
 
 FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
-_PASSING = (
-    exceptions.ConnectionError,
-    exceptions.TimeoutError,
-    exceptions.ClusterDownError,
-    exceptions.TryAgainError,
-    exceptions.ReadOnlyError,
-    exceptions.RedisClusterException,
-    OSError,
-)
-_REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
-_PASSING_CODES = frozenset({"BUSY", "LOADING", "MASTERDOWN", "UNBLOCKED"})
-_CODE = re.compile(r"[A-Z]{2,20}\b")
-
-Result = TypeVar("Result")
+_LOST = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.RedisClusterException, OSError)
+_WRONG_SERVER = ("READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN")
+"""From a replica that was the primary, from a server that reads its file, from one that lost its primary or cluster."""
+_MEANINGS = {
+    **dict.fromkeys((*_WRONG_SERVER, "BUSY", "UNBLOCKED", "TRYAGAIN", "NOREPLICAS"), Failure.PASSES),
+    **dict.fromkeys(("OOM", "MISCONF"), Failure.OUTAGE),
+    **dict.fromkeys(("NOPERM", "NOAUTH", "WRONGPASS"), Failure.DENIED),
+    "WRONGTYPE": Failure.CORRUPT,
+}
+# The driver takes the word off the text of the errors that it has a class for.
+_WORDS = {
+    "ReadOnlyError": "READONLY",
+    "BusyLoadingError": "LOADING",
+    "MasterDownError": "MASTERDOWN",
+    "ClusterDownError": "CLUSTERDOWN",
+    "TryAgainError": "TRYAGAIN",
+    "OutOfMemoryError": "OOM",
+    "NoPermissionError": "NOPERM",
+    "AuthenticationError": "NOAUTH",
+    "AuthenticationWrongNumberOfArgsError": "NOAUTH",
+    "AuthorizationError": "NOPERM",
+}
+_WORD = re.compile(r"[A-Z]{2,20}\b")
+_INNER = re.compile(r": -([A-Z]{2,20})\b")  # Redis 6.2 wraps what a command said into an error of its script
 
 
 def code_of(error: BaseException) -> str:
     """Return the word that a server's error begins with, or an empty text."""
-    found = _CODE.match(str(error)) if isinstance(error, exceptions.ResponseError) else None
-    return found.group() if found else ""
+    word = _WORDS.get(type(error).__name__)
+    if word or not isinstance(error, exceptions.ResponseError):
+        return word or ""
+    text = str(error)
+    found, inner = _WORD.match(text), _INNER.search(text)
+    return inner[1] if inner else found[0] if found else ""
 
 
-def passes(error: Exception) -> bool:
-    """Whether a failure may be gone at the next try."""
-    if isinstance(error, _REFUSED):
-        return False
-    return isinstance(error, _PASSING) or code_of(error) in _PASSING_CODES
+def is_lost(error: BaseException) -> bool:
+    """Whether a connection was lost, or leads to a server that is not the one to ask: as may the others of the client."""
+    return isinstance(error, _LOST) or code_of(error) in _WRONG_SERVER
 
 
-def retried(once: Callable[[], Result], *, operation: str, url: str) -> Result:
-    """Return what `once` returns, after at most `TRIES` tries; then raise `StoreUnavailable`."""
-    attempt = 1
-    while True:
-        try:
-            return once()
-        except FAILURES as error:
-            if attempt == TRIES or not passes(error):
-                raise _unavailable(error, attempt, operation=operation, url=url) from error
-        time.sleep(random.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))))  # noqa: S311 - guards nothing
-        attempt += 1
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, exceptions.DataError):
+        return Failure.VALUE
+    return _MEANINGS.get(code_of(error), Failure.PASSES if isinstance(error, _LOST) else Failure.UNKNOWN)
 
 
-def _unavailable(error: Exception, tries: int, *, operation: str, url: str) -> StoreUnavailable:
-    # Only the kind and code: the text of an error can quote keys and values.
-    code = code_of(error)
-    kind = type(error).__name__ + (f" {code}" if code else "")
-    return StoreUnavailable(
-        f"The store {url} did not answer {operation!r} ({kind}, {tries} of {TRIES} tries); see the error before this one, "
-        "and check that the server is up, reachable and not overloaded.",
-        operation=operation,
-    )
+def _code(error: Exception) -> str:
+    word = code_of(error)
+    return type(error).__name__ + (f" {word}" if word else "")
+
+
+DRIVER = Driver(FAILURES, _failure, _code)
+"""How the errors of Redis are read."""

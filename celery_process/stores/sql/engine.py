@@ -16,11 +16,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from sqlalchemy.pool import NullPool
 
+from celery_process.exceptions import SchemaMismatch
+from celery_process.stores.retry import retried
 from celery_process.stores.sql.address import Address, family_of
-from celery_process.stores.sql.retry import retried
+from celery_process.stores.sql.retry import driver_of, is_wrong_server
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction, utc_now
 
@@ -36,22 +38,24 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "mysql": {"charset": "utf8mb4", "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"},
 }
 """What every connection is made with. Without the strict mode MySQL cuts off what is too long, and says nothing."""
+LEVELS = {"postgresql": "AUTOCOMMIT", "mysql": "READ COMMITTED"}
+"""The level of every connection; the statement that begins a transaction says more."""
 SYNCHRONOUS = {"FULL": "PRAGMA synchronous = FULL", "NORMAL": "PRAGMA synchronous = NORMAL"}
 
 _BEGIN = "celery_process_begin"
 
 
 class Mode(Enum):
-    """How a transaction begins: SQLite's statement, and the isolation level elsewhere."""
+    """How a transaction begins, by the statement that is sent first. The drivers begin none by themselves, but MySQL's."""
 
-    WRITE = ("BEGIN IMMEDIATE", "READ COMMITTED")
-    READ = ("BEGIN", "REPEATABLE READ")
+    WRITE = ("BEGIN IMMEDIATE", "BEGIN ISOLATION LEVEL READ COMMITTED", "")
+    READ = ("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     """Several statements that see one moment."""
-    PEEK = ("", "AUTOCOMMIT")
+    PEEK = ("", "", "")
     """One statement, which needs no transaction around it."""
 
-    def __init__(self, sqlite_begin: str, level: str) -> None:
-        self.sqlite_begin, self.level = sqlite_begin, level
+    def __init__(self, sqlite: str, postgresql: str, mysql: str) -> None:
+        self.begin = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql}
 
 
 class Database:
@@ -65,9 +69,13 @@ class Database:
     ) -> None:
         self.address, self.tables = address, tables
         self._pool: dict[str, Any] = {} if keep_idle else {"poolclass": NullPool}
-        self.is_sqlite = address.dialect == "sqlite"
+        self.family = family_of(address.dialect)
+        self.is_sqlite = self.family == "sqlite"
         self.clock = utc_now if clock is None and self.is_sqlite else clock
         self._synchronous = SYNCHRONOUS[synchronous]
+        self._driver = driver_of(self.family, self._mismatch)
+        self.command = ""
+        """What makes or mends the tables."""
         # By process id: a connection must not be used, nor closed, on both sides of a fork.
         self._engines: dict[int, Engine] = {}
 
@@ -77,6 +85,15 @@ class Database:
         pid = os.getpid()
         engine = self._engines.get(pid)
         return self._engines.setdefault(pid, self._make()) if engine is None else engine
+
+    def _mismatch(self, kind: str) -> SchemaMismatch:
+        return SchemaMismatch(
+            f"A table or a column of {self.address.shown} is missing ({kind}); restore it from a copy, or make all tables "
+            f"anew by: {self.command}",
+            found=None,
+            wanted=None,
+            command=self.command,
+        )
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -101,31 +118,32 @@ class Database:
             with self._begun(mode) as conn:
                 return step(Transaction(conn, self.tables, self.clock))
 
-        return retried(once, operation=operation, url=self.address.shown)
+        return retried(once, self._driver, operation=operation, url=self.address.shown)
 
     @contextlib.contextmanager
     def _begun(self, mode: Mode) -> Iterator[Connection]:
         with self.engine.connect() as conn:
-            if self.is_sqlite:
-                conn.execution_options(**{_BEGIN: mode.sqlite_begin})
-            elif mode is not Mode.WRITE:
-                conn.execution_options(isolation_level=mode.level)
+            conn.execution_options(**{_BEGIN: mode.begin[self.family]})
             with conn.begin():
                 yield conn
 
     def _make(self) -> Engine:
-        if not self.is_sqlite:
-            options = dict(OPTIONS[family_of(self.address.dialect)])
-            if "connect_timeout" not in self.address.url.query:
-                options["connect_timeout"] = CONNECT_TIMEOUT
-            level = Mode.WRITE.level
-            return sa.create_engine(
-                self.address.url, hide_parameters=True, isolation_level=level, connect_args=options, **self._pool
-            )
-        engine = sa.create_engine(self.address.url, hide_parameters=True, **self._pool)
-        event.listen(engine, "connect", self._prepare)
+        options = dict(OPTIONS.get(self.family, {}))
+        if not self.is_sqlite and "connect_timeout" not in self.address.url.query:
+            options["connect_timeout"] = CONNECT_TIMEOUT
+        # A level that SQLAlchemy sets later goes past what turns an error of the driver into one of its own.
+        level = {} if self.is_sqlite else {"isolation_level": LEVELS[self.family]}
+        engine = sa.create_engine(self.address.url, hide_parameters=True, connect_args=options, **level, **self._pool)
+        if self.is_sqlite:
+            event.listen(engine, "connect", self._prepare)
         event.listen(engine, "begin", _begin)
+        event.listen(engine, "handle_error", self._judge)
         return engine
+
+    def _judge(self, context: ExceptionContext) -> None:
+        """Have all connections given up where the server is the wrong one, as where one was lost."""
+        if is_wrong_server(self.family, context.original_exception):
+            context.is_disconnect = True
 
     def _prepare(self, connection: sqlite3.Connection, _: Any) -> None:
         connection.isolation_level = None  # else the driver begins transactions of its own, all of them DEFERRED
@@ -137,6 +155,6 @@ class Database:
 
 
 def _begin(conn: Connection) -> None:
-    statement = conn.get_execution_options().get(_BEGIN, Mode.WRITE.sqlite_begin)
+    statement = conn.get_execution_options().get(_BEGIN)
     if statement:
         conn.exec_driver_sql(statement)

@@ -48,8 +48,7 @@ class Schema:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._checked = 0
-        self.command = COMMAND
-        """What brings the tables up to `VERSION`."""
+        database.command = COMMAND
         self.creates = database.is_sqlite
         """Whether missing tables are made at first use."""
 
@@ -94,8 +93,8 @@ class Schema:
         else:
             state = f"are of version {found}, older than the {VERSION} of this code" if found else "do not exist yet"
             text = f"{state}; run"
-        message = f"The tables of {self._db.address.shown} {text}: {self.command}"
-        return SchemaMismatch(message, found=found, wanted=VERSION, command=self.command)
+        message = f"The tables of {self._db.address.shown} {text}: {self._db.command}"
+        return SchemaMismatch(message, found=found, wanted=VERSION, command=self._db.command)
 
 
 def _warnings(tx: Transaction) -> tuple[str, ...]:
