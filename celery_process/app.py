@@ -24,7 +24,7 @@ from celery_process.model import Overrides
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.schedule import ProcessSchedule
-from celery_process.shutdown import ShutdownNote, shutting_down
+from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
 from celery_process.stored_schedules import REFRESH
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
@@ -196,6 +196,7 @@ class Processes:
             ),
             emit=lambda event, **payload: emit(self.app, process, event, payload),
             inline=bool(self.app.conf.task_always_eager),
+            ends_worker=ends_worker,
         )
 
     def _current(self, process: Process) -> Frequency | None:

@@ -179,12 +179,6 @@ def _one_of(value: object, argument: str, known: tuple[str, ...]) -> str:
     return value
 
 
-def check_callable(value: object, *, argument: str) -> None:
-    """Refuse what cannot be a handler."""
-    if not callable(value):
-        raise InvalidType(f"{argument} is a function, not {value!r:.80}; decorate one.", argument=argument, value=value)
-
-
 def _flag(value: object, argument: str) -> bool:
     if not isinstance(value, bool):
         raise InvalidType(f"{argument} is True or False, not {value!r:.80}.", argument=argument, value=value)

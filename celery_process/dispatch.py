@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from celery_process import slots
+from celery_process.callables import not_run
 from celery_process.config import Config
 from celery_process.definition import Definition
 from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreUnavailable
@@ -51,9 +52,18 @@ class Emit(Protocol):
     def __call__(self, event: Event, **payload: Any) -> None: ...  # noqa: D102
 
 
+def never(error: BaseException) -> bool:  # noqa: ARG001
+    """Take every exception out of the user's code for an error of it."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The dispatching of one process. `inline`: `send` works the items before it returns, as in eager mode."""
+    """The dispatching of one process.
+
+    `inline`: `send` works the items before it returns, as in eager mode. `ends_worker`: whether an exception out of the
+    user's code is no error of it but ends the worker that runs it.
+    """
 
     definition: Definition
     store: Store
@@ -63,11 +73,19 @@ class Dispatch:
     come_back: ComeBack
     emit: Emit
     inline: bool = False
+    ends_worker: Callable[[BaseException], bool] = never
 
     @property
     def name(self) -> str:
         """The process's name."""
         return self.definition.name
+
+    def lets_through(self, error: BaseException) -> bool:
+        """Whether an exception out of the user's code goes on: to the worker that it ends, or to an eager caller's Ctrl-C.
+
+        In a worker a KeyboardInterrupt is the handler's own: Celery takes SIGINT itself, and its pool children ignore it.
+        """
+        return self.ends_worker(error) or (self.inline and isinstance(error, KeyboardInterrupt))
 
     def slot_of(self, now: datetime, current: Frequency | None) -> SlotRef:
         """Return the slot of an instant, with its jitter and the occurrence before it."""
@@ -153,11 +171,18 @@ class Dispatch:
     def _wait(self) -> bool:
         if self.definition.wait is None:
             return True
+        error: BaseException | None
         try:
-            return bool(self.definition.wait())
-        except Exception:
-            logger.exception("wait() of %s failed; the trigger is declined.", self.name, extra=self._extra("wait_failed"))
-            return False
+            answer = self.definition.wait()
+            error, holds = not_run(answer, argument="wait"), bool(answer)
+        except BaseException as raised:
+            if self.lets_through(raised):
+                raise
+            error, holds = raised, False
+        if error is not None:
+            extra = self._extra("wait_failed")
+            logger.error("wait() of %s failed; the trigger is declined.", self.name, exc_info=error, extra=extra)
+        return holds and error is None
 
     def _claim(self, slot: SlotRef, again: Again, by: str) -> RunClaim:
         claim = self.store.claim_run(self.name, uuid=_run_uuid(), slot=slot, spec=self.definition.spec(), again=again, by=by)

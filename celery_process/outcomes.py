@@ -40,7 +40,7 @@ def outcome_of(process: str, worked: Sequence[Ended]) -> str:
     """
     failed = [item for item in worked if item.outcome is not WorkState.COMPLETED]
     if failed:
-        if len(worked) == 1 and failed[0].error is not None:
+        if len(worked) == 1 and isinstance(failed[0].error, Exception):
             # Recorded already; raised so that the task has its traceback in the worker's log.
             raise failed[0].error
         shown = "; ".join(_sentence(item) for item in failed[:FAILURES_SHOWN])

@@ -8,7 +8,8 @@ from datetime import datetime, tzinfo
 from typing import Any, overload
 
 from celery_process import definition as definitions
-from celery_process.definition import Definition, Handler, check_callable
+from celery_process.callables import check_callable
+from celery_process.definition import Definition, Handler
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.frequency import Frequency, decides_itself, frequency, from_text

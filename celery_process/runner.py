@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from celery_process import rules
 from celery_process.batch import Batch, Outcome
+from celery_process.callables import not_run
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.heartbeat import Leases
@@ -85,14 +86,14 @@ class Runner:
     def run(self, run_id: str, names: Sequence[str]) -> list[Ended]:
         """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
 
-        Return all that were worked on, then those that were refused.
+        A name that is there twice is worked on once. Return all that were worked on, then those that were refused.
         """
         definition, store = self.dispatch.definition, self.dispatch.store
         token = uuid.uuid4().hex
         claims = store.claim(
             definition.name,
             run_id,
-            list(names),
+            list(dict.fromkeys(names)),
             token=token,
             lease=definition.lease,
             max_attempts=self.dispatch.config.max_attempts,
@@ -171,33 +172,43 @@ class Runner:
 
     def _run_one(self, work: Work) -> tuple[WorkState, BaseException | None]:
         """Call the handler; return how it left the item, and what it raised."""
-        definition, error = self.dispatch.definition, None
+        definition = self.dispatch.definition
+        error: BaseException | None = None
         outcome = WorkState.COMPLETED
         cleaning = work.on is WorkList.CLEANUP
         try:
-            (definition.cleanup if cleaning else definition.handler)(work)
+            returned = (definition.cleanup if cleaning else definition.handler)(work)
         except RunAborted:
             outcome = WorkState.ABORTED
         except OwnershipLost:
             pass  # told when it ends, whether the handler let it through or not
-        except Exception as raised:  # noqa: BLE001 - the handler is the user's
+        except BaseException as raised:
+            if self.dispatch.lets_through(raised):
+                raise
             error = raised
             outcome = self._outcome_of(work, raised, cleaning=cleaning)
+        else:
+            error = not_run(returned, argument="cleanup" if cleaning else "handler")
+            if error is not None:
+                outcome = self._failed(work, error)
         if work.aborted_here:
             outcome = WorkState.ABORTED
         elif cleaning and outcome is WorkState.COMPLETED and not work.clean:
             outcome = WorkState.INCOMPLETE
         return outcome, error
 
-    def _outcome_of(self, work: Work, raised: Exception, *, cleaning: bool) -> WorkState:
+    def _outcome_of(self, work: Work, raised: BaseException, *, cleaning: bool) -> WorkState:
         definition = self.dispatch.definition
         if cleaning and isinstance(raised, definition.gone):
             return WorkState.COMPLETED
         if isinstance(raised, definition.tolerance.ignore):
             return WorkState.INCOMPLETE
+        return self._failed(work, raised)
+
+    def _failed(self, work: Work, raised: BaseException) -> WorkState:
         try:
             action = work.add_error(raised)
-        except Exception as again:
+        except BaseException as again:
             if again is not raised:  # `Tolerance.fail` raises what it was given
                 raise
             action = ErrorAction.CONTINUE

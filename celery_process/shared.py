@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 from celery import Celery, current_app
 
+from celery_process.callables import check_callable
 from celery_process.definition import Handler, define
 from celery_process.exceptions import ConfigurationError, InvalidValue, ProcessNotFound
 from celery_process.process import Process
@@ -84,6 +85,7 @@ class SharedProcess:
         """Decorate the handler for cleanup, as `Process.cleanup`."""
 
         def decorate(function: Handler) -> Handler:
+            check_callable(function, argument="cleanup")
             self._decorate(lambda process: process.cleanup(**options)(function))
             return function
 
@@ -91,6 +93,7 @@ class SharedProcess:
 
     def wait(self, condition: Callable[[], object]) -> Callable[[], object]:
         """Decorate the condition asked at each trigger, as `Process.wait`."""
+        check_callable(condition, argument="wait")
         self._decorate(lambda process: process.wait(condition))
         return condition
 

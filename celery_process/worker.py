@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from celery_process.callables import check_callable
 from celery_process.exceptions import InvalidType
 from celery_process.work import Work
 
@@ -25,7 +26,10 @@ class Worker:
 
 
 def handlers_of(target: Any) -> dict[str, Callable[..., object]]:
-    """Return the handlers of a function, a class with the methods of `Worker`, or an instance of one."""
+    """Return the handlers of a function, a class with the methods of `Worker`, or an instance of one.
+
+    Raises `InvalidType` for a class that cannot be made without arguments, and for what `check_callable` refuses.
+    """
     if isinstance(target, type):
         try:
             target = target()
@@ -43,9 +47,12 @@ def handlers_of(target: Any) -> dict[str, Callable[..., object]]:
                 argument="handler",
                 value=target,
             )
-        return {"handler": target}
+        active = target
     found = {"handler": active}
-    for key, method in (("cleanup", "cleanup_work"), ("wait", "wait")):
-        if hasattr(target, method):
-            found[key] = getattr(target, method)
+    if active is not target:
+        for key, method in (("cleanup", "cleanup_work"), ("wait", "wait")):
+            if hasattr(target, method):
+                found[key] = getattr(target, method)
+    for key, function in found.items():
+        check_callable(function, argument=key)
     return found

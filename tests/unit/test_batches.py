@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 from celery import Celery
+from celery.exceptions import WorkerShutdown
 
 from celery_process import Processes, RunState, Tolerance, WorkState
-from celery_process.states import WorkList
+from celery_process.states import Again, WorkList
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 
@@ -147,10 +148,10 @@ def test_a_worker_that_ends_in_an_item_gives_back_the_rest():
     def handler(work):
         started.append(work.name)
         if work.name == "item-03" and work.attempt == 1:
-            raise SystemExit
+            raise WorkerShutdown(0)
 
     process = define(processes, handler)
-    with pytest.raises(SystemExit):
+    with pytest.raises(WorkerShutdown):
         process.run_now()
     assert started == NAMES[:4]
     counts = process.state().run.counts
@@ -159,3 +160,24 @@ def test_a_worker_that_ends_in_an_item_gives_back_the_rest():
     processes.sweep(force=True)
     assert started == NAMES[:10]
     assert process.state().run.counts.claimed == 1
+
+
+def test_a_name_that_is_twice_in_a_message_is_worked_once(processes):
+    """Somebody's own message may name an item twice; it is claimed, worked and reported once."""
+    seen = []
+    process = define(processes, lambda work: seen.append(work.name))
+    store, dispatch = processes.store, process.dispatch
+    claim = store.claim_run(
+        "batched",
+        uuid="u",
+        slot=dispatch.slot_of(store.now(), None),
+        spec=process.definition.spec(),
+        again=Again.ALWAYS,
+        by="",
+    )
+    store.open_page("batched", claim.run.id, token="t", size=25, window=1000)
+    names = [NAMES[0], NAMES[1], NAMES[0], NAMES[1], NAMES[0]]
+    task = processes.app.tasks["batched.work"]
+    result = task.apply(kwargs={"process": "batched", "run": claim.run.id, "works": names})
+    assert (result.state, result.result) == ("SUCCESS", "2 COMPLETED")
+    assert seen == NAMES[:2]

@@ -19,6 +19,8 @@ NAMES = {
     "celery.current_app": "which of several apps a shared process is used for",
     "celery.bootsteps": "the steps that publish the sweep from each worker, and that hear of its shutdown",
     "celery.exceptions.Ignore": "ends a task that did nothing, whose event says so",
+    "celery.exceptions.WorkerShutdown": "ends a worker, wherever it is raised; no error of a handler",
+    "celery.exceptions.WorkerTerminate": "ends a worker at once, wherever it is raised; no error of a handler",
     "celery.schedules.crontab": "a schedule that a process may have",
     "celery.schedules.schedule": "a schedule that a process may have, and the base of the one that follows the store",
     "celery.schedules.solar": "a schedule that a process may have",

@@ -111,7 +111,9 @@ class Witness:
             self.step("handler", key)
             try:
                 result = handler(work)
-            except Exception as error:
+            except Killed:
+                raise
+            except BaseException as error:
                 done.ended, done.how = self.baton.now, type(error).__name__
                 raise
             done.ended, done.how = self.baton.now, "returned"

@@ -20,7 +20,7 @@ from celery_process.states import StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
 from celery_process.testing.invariants import ensure
-from celery_process.testing.simulation.baton import Baton, Host
+from celery_process.testing.simulation.baton import Baton, Host, Killed
 from celery_process.testing.simulation.broker import Broker
 from celery_process.testing.simulation.checks import check_end
 from celery_process.testing.simulation.faults import Faults, Network
@@ -73,6 +73,7 @@ class World:
             send=self.send,
             come_back=self.come_back,
             emit=self.witness.emitted,
+            ends_worker=lambda error: isinstance(error, Killed | KeyboardInterrupt),
         )
 
     def clock(self) -> datetime:
