@@ -225,12 +225,15 @@ class Dispatch:
             self.publish(run_id, page.on, page.names)
             token = ""
 
-    def publish(self, run_id: str, on: WorkList, names: tuple[str, ...], *, single: bool = False) -> None:
-        """Send items and note that they were sent; what could not be sent stays unpublished, for the sweep."""
+    def publish(self, run_id: str, on: WorkList, names: tuple[str, ...], *, single: bool = False) -> bool:
+        """Send items and note that they were sent; return whether they were.
+
+        What could not be sent stays unpublished, for the sweep.
+        """
         if self.inline:
             self.store.mark_published(self.name, run_id, names)
             self.send(on, names, run_id, single=single)
-            return
+            return True
         try:
             self.send(on, names, run_id, single=single)
         except Exception:
@@ -240,8 +243,9 @@ class Dispatch:
                 self.name,
                 extra=self._extra("publish_failed", run_id),
             )
-            return
+            return False
         self.store.mark_published(self.name, run_id, names)
+        return True
 
     def stop(self, run_id: str, reason: StopReason) -> None:
         """Stop an open run; see `Runs.stop_run`."""

@@ -308,6 +308,8 @@ class Swept:
     """What the repair of one open run did: items to publish by list, names given up as lost, the run if it closed."""
 
     publish: tuple[tuple[WorkList, tuple[str, ...]], ...] = ()
+    single: frozenset[str] = frozenset()
+    """Those of the names to publish that were worked on before: each goes alone, for it may be what killed its worker."""
     expired: int = 0
     lost: tuple[str, ...] = ()
     stopping: bool = False

@@ -17,6 +17,7 @@ from celery_process.limits import NO_RATE, Limits, check_rate, check_window
 from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
 from celery_process.rules import effective
 from celery_process.states import StopReason, WorkList
+from celery_process.sweep import go_on
 from celery_process.tolerance import exception_classes
 from celery_process.values import check_count, check_instant, check_text, check_work_name, decode, encode
 
@@ -176,7 +177,8 @@ class Process:
         if window is None and rate is None and not reset:
             raise InvalidValue("Nothing to store; give max_in_flight, rate_limit, or reset=True.", argument="rate_limit")
         self.dispatch.store.update_limits(self.name, max_in_flight=window, rate_limit=rate, reset=reset, by=by)
-        self._go_on()
+        if (run_id := self._open_run()) is not None:
+            self.dispatch.advance(run_id)
 
     def update_flow_control(self, initial_wait: Any, min_schedule_frequency: Any, progress_frequency: Any) -> None:
         """Set the original's flow control: the schedule becomes the minimum, progress is as given (B3).
@@ -251,11 +253,11 @@ class Process:
 
     def cancel_run(self) -> RunStatus | None:
         """Stop the open run, if there is one: it ends INCOMPLETE once the items in flight have ended. Return it."""
-        found = self.dispatch.store.process(self.name).run
-        if found is None or not found.state.is_open:
+        run_id = self._open_run()
+        if run_id is None:
             return None
-        self.dispatch.stop(found.id, StopReason.CANCELLED)
-        return self.dispatch.store.run(self.name, found.id)
+        self.dispatch.stop(run_id, StopReason.CANCELLED)
+        return self.dispatch.store.run(self.name, run_id)
 
     def pause(self, note: str = "", *, by: str = "") -> None:
         """Let no slot, page or claim begin until `resume()`; items in flight finish."""
@@ -263,14 +265,14 @@ class Process:
         self.dispatch.store.pause(self.name, note=note, by=by)
 
     def resume(self) -> None:
-        """End the pause; an open run goes on with the next sweep at the latest."""
+        """End the pause; an open run goes on at once: what met the pause is published, and pages are opened."""
         self.dispatch.store.resume(self.name)
-        self._go_on()
+        if (run_id := self._open_run()) is not None:
+            go_on(self.dispatch, run_id)
 
-    def _go_on(self) -> None:
+    def _open_run(self) -> str | None:
         found = self.dispatch.store.process(self.name).run
-        if found is not None and found.state.is_open:
-            self.dispatch.advance(found.id)
+        return found.id if found is not None and found.state.is_open else None
 
     # -- reading
 

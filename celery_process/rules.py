@@ -32,6 +32,8 @@ Cursor = tuple[WorkList, str]
 CLOCK_FAULT = timedelta(hours=1)
 """A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
 MAX_BACKOFF = timedelta(hours=1)
+EVEN_WAITS = 6
+"""Times that an unclaimed item is published again after the same wait, while others of its run are claimed in between."""
 
 
 def run_id(epoch: int, uuid: str) -> str:
@@ -261,10 +263,27 @@ def spec_limit(spec: RunSpec, listed: int) -> int | None:
     return Tolerance(per_run=spec.run_limit, percent=spec.percent).run_limit(listed)
 
 
-def published_again(now: datetime, dispatched_at: datetime, dispatches: int, after: timedelta) -> bool:
-    """Whether an item that nobody claimed is published again: with doubling intervals, up to an hour."""
-    wait = min(after * 2.0 ** min(max(dispatches - 1, 0), 20), max(MAX_BACKOFF, after))
-    return now - dispatched_at >= wait
+def redispatch_wait(dispatches: int, after: timedelta, *, moved: bool) -> timedelta:
+    """Return how long an item waits for a claim before it is published again in a run that stands still.
+
+    `dispatches`: how often it was published since it was last claimed, given back or taken from a holder. The waits double
+    from the first on, up to an hour. Where the run `moved`, as others of it were claimed since, somebody works: then they
+    double from the seventh on. Not from a later one, for where a queue moves more slowly than `after`, what waits in it is
+    not lost, and each repeat is one more message.
+    """
+    doublings = dispatches - (EVEN_WAITS if moved else 1)
+    return min(after * 2.0 ** min(max(doublings, 0), 20), max(MAX_BACKOFF, after))
+
+
+def redispatch_waits(after: timedelta, *, moved: bool) -> tuple[timedelta, ...]:
+    """Return `redispatch_wait` for 0, 1, 2, … dispatches, as far as it grows; the last one holds for all that follow."""
+    waits = [redispatch_wait(count, after, moved=moved) for count in range(EVEN_WAITS + 21)]
+    return tuple(waits[: waits.index(waits[-1]) + 1])
+
+
+def published_again(now: datetime, dispatched_at: datetime, dispatches: int, after: timedelta, seen: datetime) -> bool:
+    """Whether an item that nobody claimed is published again, given when its run was `seen` to move."""
+    return now - dispatched_at >= redispatch_wait(dispatches, after, moved=seen > dispatched_at)
 
 
 def limit_broken(work: str, errors: int, work_limit: int | None, *, total: int, run_limit: int | None) -> LimitBroken | None:

@@ -11,13 +11,15 @@ from datetime import timedelta
 
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import RunNotFound
-from celery_process.model import SweepTarget
+from celery_process.model import SweepTarget, Swept
 from celery_process.states import Event, StopReason
 
 logger = logging.getLogger(__name__)
 
 BATCH = 500
 """Rows that one step of a sweep touches at most."""
+PUBLISHED = 20_000
+"""Items of a run that one sweep publishes at most; those that are left stay unpublished, and the next one goes on."""
 PURGE_STEPS = 20
 """Steps of purging in one sweep; the next one goes on."""
 
@@ -55,22 +57,36 @@ def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
 
 
 def _repair_run(dispatch: Dispatch, run_id: str) -> None:
+    swept = _sweep_run(dispatch, run_id, grace=dispatch.config.sweep_interval)
+    if swept.expired or swept.publish:
+        again = sum(len(names) for _, names in swept.publish)
+        extra = {"action": "swept", "process_name": dispatch.name, "run_id": run_id}
+        logger.warning(
+            "Sweep of %s: %d leases ran out, %d items to publish.", dispatch.name, swept.expired, again, extra=extra
+        )
+        dispatch.emit(Event.RUN_REPAIRED, run_id=run_id, expired=swept.expired, published=again)
+    _follow(dispatch, run_id, swept)
+
+
+def go_on(dispatch: Dispatch, run_id: str) -> None:
+    """Publish what became unpublished under a pause that has ended, and open pages, without waiting for a sweep."""
+    _follow(dispatch, run_id, _sweep_run(dispatch, run_id, grace=timedelta(0)))
+
+
+def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
     config = dispatch.config
-    swept = dispatch.store.sweep_run(
+    return dispatch.store.sweep_run(
         dispatch.name,
         run_id,
         redispatch_after=config.redispatch_after,
-        grace=config.sweep_interval,
+        grace=grace,
         max_attempts=config.max_attempts,
-        limit=BATCH,
+        limit=PUBLISHED,
     )
-    extra = {"action": "swept", "process_name": dispatch.name, "run_id": run_id}
-    if swept.expired or swept.publish:
-        again = sum(len(names) for _, names in swept.publish)
-        logger.warning(
-            "Sweep of %s: %d leases ran out, %d items published.", dispatch.name, swept.expired, again, extra=extra
-        )
-        dispatch.emit(Event.RUN_REPAIRED, run_id=run_id, expired=swept.expired, published=again)
+
+
+def _follow(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
+    """Do what the repair of a run made due."""
     for name in swept.lost:
         dispatch.emit(Event.WORK_LOST, work=name, run_id=run_id)
     if swept.run is not None:
@@ -78,7 +94,15 @@ def _repair_run(dispatch: Dispatch, run_id: str) -> None:
         return
     if swept.stopping:
         dispatch.stop(run_id, StopReason.ABORTED)
-    for on, names in swept.publish:
-        # One by one: an item that kills its worker must not take the rest of a batch along.
-        dispatch.publish(run_id, on, names, single=True)
+    _publish(dispatch, run_id, swept)
     dispatch.advance(run_id)
+
+
+def _publish(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
+    """Send items in batches, but those that may have killed their worker one by one: they must not take others along."""
+    for on, names in swept.publish:
+        for single in (False, True):
+            chosen = [name for name in names if (name in swept.single) is single]
+            for start in range(0, len(chosen), BATCH):
+                if not dispatch.publish(run_id, on, tuple(chosen[start : start + BATCH]), single=single):
+                    return  # a broker that is away is asked once a sweep

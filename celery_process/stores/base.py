@@ -210,7 +210,9 @@ class Items(ABC):
     ) -> Swept:
         """Repair an open run: expired leases, pages that nobody closed, items that nobody published or claimed.
 
-        Items unpublished for longer than `grace` are returned to publish, at most about `limit` of them.
+        Items unpublished for longer than `grace` are returned to publish, at most about `limit` of them. A run without a
+        claim for `redispatch_after` stands still: all items of it that `rules.published_again` names become unpublished
+        at once, so that what this call does not return the next one does, though workers claim meanwhile.
         """
 
 

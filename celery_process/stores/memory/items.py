@@ -141,7 +141,7 @@ class MemoryItems(MemoryBase, Items):
             item.move(ItemState.CLAIMED)
             item.token, item.sequence, item.attempt = token, 0, item.attempt + 1
             item.version, item.totals, item.started_at = work.version, Totals(), now
-            item.lease_until = now + lease
+            item.lease_until, item.dispatches = now + lease, 0
         return ItemClaim(
             name=name,
             answer=answer,
@@ -285,14 +285,13 @@ class MemoryItems(MemoryBase, Items):
                 settle_page(row, found, number, now)
             close_run(row, found, now)
             stopping = was_active and found.state is RunState.ABORTING
-            publish = (
-                [] if row.paused or found.state is not RunState.ACTIVE else self._to_publish(found, redispatch_after, grace)
-            )
-            chosen = publish[:limit]
+            unpublished = row.paused is None and found.state is RunState.ACTIVE
+            chosen = self._to_publish(found, redispatch_after, grace)[:limit] if unpublished else []
             return Swept(
                 publish=tuple(
                     (on, names) for on in WorkList if (names := tuple(item.name for item in chosen if item.on is on))
                 ),
+                single=frozenset(item.name for item in chosen if item.attempt),
                 expired=expired,
                 lost=tuple(lost),
                 stopping=stopping,
@@ -312,15 +311,13 @@ class MemoryItems(MemoryBase, Items):
         self._check_tolerance(run, item)
 
     def _to_publish(self, run: rows.Run, redispatch_after: timedelta, grace: timedelta) -> list[rows.Item]:
-        now, found = self.now(), []
-        pending = [item for item in run.open_items() if item.state is ItemState.PENDING]
-        seen = [item.started_at for item in run.items.values() if item.started_at is not None]
-        quiet = now - max([run.progress_at or run.started_at, *seen]) >= redispatch_after
-        for item in pending:
-            if item.dispatched_at is None:
-                fresh = item.attempt == 0 and now - run.pages[item.page].opened_at < grace
-                if not fresh:
-                    found.append(item)
-            elif quiet and rules.published_again(now, item.dispatched_at, item.dispatches, redispatch_after):
-                found.append(item)
-        return found
+        now, pending = self.now(), [item for item in run.open_items() if item.state is ItemState.PENDING]
+        started = [item.started_at for item in run.items.values() if item.started_at is not None]
+        seen = max([run.progress_at or run.started_at, *started])
+        if now - seen >= redispatch_after:
+            for item in pending:
+                sent = item.dispatched_at
+                if sent and rules.published_again(now, sent, item.dispatches, redispatch_after, seen):
+                    item.dispatched_at = None
+        old = {number for number, page in run.pages.items() if now - page.opened_at >= grace}
+        return [item for item in pending if item.dispatched_at is None and (item.attempt or item.page in old)]

@@ -77,8 +77,8 @@ class Item:
         return self.state is ItemState.CLAIMED and self.lease_until is not None and self.lease_until <= now
 
     def free(self) -> None:
-        """Take the item from its holder: unpublished, with no token that could write."""
-        self.token, self.lease_until, self.dispatched_at = "", None, None
+        """Take the item from its holder: unpublished as if it had never been, with no token that could write."""
+        self.token, self.lease_until, self.dispatched_at, self.dispatches = "", None, None, 0
 
     def status(self) -> WorkStatus:
         """Return what people see of the item."""

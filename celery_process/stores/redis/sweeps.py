@@ -17,8 +17,7 @@ from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.pages import settle, settle_all
-from celery_process.stores.redis.records import LISTS, instant
-from celery_process.values import from_us
+from celery_process.stores.redis.publishing import to_publish
 
 _MARK = 987654321
 # The number of attempts is known to the script alone.
@@ -54,32 +53,13 @@ def sweep_run(
     stopping = any(step[1] for step in repaired.values())
     due = [page for page, step in repaired.items() if step[2]]
     closed = settle_all(client, "sweep_run", key, due).run or settle(client, "sweep_run", key).run
-    chosen = _to_publish(client, key, pages, redispatch_after, grace)[:limit]
-    publish = ((on, tuple(name for listed, name in chosen if listed is on)) for on in WorkList)
+    chosen = to_publish(client, key, pages, redispatch_after=redispatch_after, grace=grace, limit=limit)
+    publish = ((on, tuple(name for listed, name, _ in chosen if listed is on)) for on in WorkList)
     return Swept(
         publish=tuple((on, names) for on, names in publish if names),
+        single=frozenset(name for _, name, attempt in chosen if attempt),
         expired=sum(step[0] for step in repaired.values()),
         lost=tuple(name for step in repaired.values() for name in step[3]),
         stopping=stopping and closed is None,
         run=closed,
     )
-
-
-def _to_publish(
-    client: Client, key: RunKey, pages: Sequence[str], redispatch_after: timedelta, grace: timedelta
-) -> list[tuple[WorkList, str]]:
-    steps = [(key.process, (key.epoch, key.id, page)) for page in pages]
-    looks = [look for look in client.call_all("sweep_run", "unclaimed", steps) if look]
-    if not looks:
-        return []
-    now = from_us(max(int(look[0]) for look in looks))
-    quiet = now - from_us(max(int(look[1]) for look in looks)) >= redispatch_after
-    chosen: list[tuple[WorkList, str]] = []
-    for _, _, on, opened, pending in looks:
-        fresh = now - from_us(int(opened)) < grace
-        for name, attempt, sent, sends in pending:
-            at = instant(sent)
-            again = at is not None and quiet and rules.published_again(now, at, int(sends), redispatch_after)
-            if again or (at is None and (int(attempt) > 0 or not fresh)):
-                chosen.append((LISTS[on], name))
-    return chosen

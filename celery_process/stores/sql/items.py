@@ -174,6 +174,7 @@ def _taken(tx: Transaction, new: Any) -> sa.Update:
         attempt=new.was_attempt + 1,
         params_version=new.new_version,
         totals=Totals(),
+        dispatches=0,
         started_at=sa.bindparam("at", type_=item.c.started_at.type),
         lease_until=sa.bindparam("until", type_=item.c.lease_until.type),
     )

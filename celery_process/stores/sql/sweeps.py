@@ -21,6 +21,7 @@ from celery_process.stores.sql.errors import Fault, charge
 from celery_process.stores.sql.folds import settle
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
+from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
@@ -86,10 +87,11 @@ def sweep_run(
         db.write("sweep_run", cancel, pages, {ItemState.PENDING}, cut)
     settled = settle(db, "sweep_run", key, pages)
     closed = settled.run or db.write("sweep_run", _close, key)
-    chosen = db.read("sweep_run", _to_publish, key, redispatch_after, grace)[:limit]
+    chosen = to_publish(db, key, redispatch_after=redispatch_after, grace=grace, limit=limit)
     publish = ((on, tuple(row.name for row in chosen if row.on_list is on)) for on in WorkList)
     return Swept(
         publish=tuple((on, names) for on, names in publish if names),
+        single=frozenset(row.name for row in chosen if row.attempt),
         expired=expired.count,
         lost=expired.lost,
         stopping=expired.last is not None and closed is None,
@@ -131,30 +133,3 @@ def _lost(row: Row[Any], entry: ErrorEntry) -> dict[str, Any]:
         "error_count": row.error_count + 1,
         "totals": replace(row.totals, stats={}, run_stats={}),
     }
-
-
-def _to_publish(tx: Transaction, key: RunKey, redispatch_after: timedelta, grace: timedelta) -> list[Row[Any]]:
-    item, page, run, process = tx.t.item, tx.t.page, tx.t.run, tx.t.process
-    of_run = sa.select(run.c.progress_at, run.c.state, process.c.paused_at, tx.clock.label("now"))
-    row = tx.first(of_run.select_from(run.join(process, process.c.name == run.c.process)).where(key.row(run)))
-    if row is None or row.state is not RunState.ACTIVE or row.paused_at is not None:
-        return []
-    pages = page.join(item, item.c.page_id == page.c.id)
-    # Claims of closed pages came before the fold that is the run's progress.
-    open_page = (key.rows(page), page.c.is_open.is_(True))
-    last_claim = tx.value(sa.select(sa.func.max(item.c.started_at)).select_from(pages).where(*open_page))
-    quiet = row.now - max(row.progress_at, last_claim or row.progress_at) >= redispatch_after
-    pending = (
-        sa.select(item.c.name, item.c.on_list, item.c.attempt, item.c.dispatched_at, item.c.dispatches, page.c.opened_at)
-        .select_from(pages)
-        .where(*open_page, one_of(item.c.state, (ItemState.PENDING,)))
-        .order_by(item.c.page_id, item.c.name)
-    )
-
-    def due(found: Row[Any]) -> bool:
-        if found.dispatched_at is None:
-            return bool(found.attempt > 0 or row.now - found.opened_at >= grace)
-        again = rules.published_again(row.now, found.dispatched_at, found.dispatches, redispatch_after)
-        return bool(quiet and again)
-
-    return [found for found in tx.rows(pending) if due(found)]

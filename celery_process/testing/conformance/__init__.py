@@ -21,6 +21,7 @@ from celery_process.testing.conformance.reads import TestLastStatus, TestReads, 
 from celery_process.testing.conformance.redrives import TestRedrive
 from celery_process.testing.conformance.release import TestRelease
 from celery_process.testing.conformance.reports import TestOutcomes, TestReports
+from celery_process.testing.conformance.republishing import TestRepublishing
 from celery_process.testing.conformance.restores import TestRestore
 from celery_process.testing.conformance.runs import TestClaimingRuns, TestClosing, TestGenerations
 from celery_process.testing.conformance.stops import TestPausing, TestStopping
@@ -58,6 +59,7 @@ __all__ = [
     "TestRegistering",
     "TestRelease",
     "TestReports",
+    "TestRepublishing",
     "TestRestore",
     "TestStopping",
     "TestSweep",

@@ -40,7 +40,7 @@ local function claimed(record, work)
     if not mine then
       item[STATE], item[TOKEN], item[SEQUENCE] = 'c', token, '0'
       item[ATTEMPT], item[VERSION] = whole(tonumber(item[ATTEMPT]) + 1), work[3]
-      item[STARTED], item[LEASE] = whole(now), whole(now + lease)
+      item[STARTED], item[LEASE], item[SENDS] = whole(now), whole(now + lease), '0'
       item[TEXTS], item[ERRORS], item[RUN_TEXTS], item[RUN_ERRORS], item[STATS], item[RUN_STATS] = '0', '0', '0', '0', '', ''
       is.record = record_of(item)
     end

@@ -57,7 +57,7 @@ local function change(name, record)
 end
 
 local function free(item)
-  item[TOKEN], item[LEASE], item[SENT] = '', '', ''
+  item[TOKEN], item[LEASE], item[SENT], item[SENDS] = '', '', '', '0'
 end
 
 local function left_of(page)
