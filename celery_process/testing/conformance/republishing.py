@@ -122,5 +122,7 @@ class TestRepublishing:
         drive.claim(run, "a", "b", token=new_id())
         assert found(drive, run) == ()
         drive.store.resume(drive.process)
-        limits = {"redispatch_after": MINUTE, "grace": timedelta(0), "max_attempts": 3, "limit": 1_000}
-        assert drive.store.sweep_run(drive.process, run, **limits).publish == ((WorkList.ACTIVE, ("a", "b")),)
+        swept = drive.store.sweep_run(
+            drive.process, run, redispatch_after=MINUTE, grace=timedelta(0), max_attempts=3, limit=1_000
+        )
+        assert swept.publish == ((WorkList.ACTIVE, ("a", "b")),)
