@@ -247,6 +247,11 @@ class Dispatch:
         self.store.mark_published(self.name, run_id, names)
         return True
 
+    def open_run(self) -> str | None:
+        """Return the id of the open run, if there is one."""
+        found = self.store.process(self.name).run
+        return found.id if found is not None and found.state.is_open else None
+
     def stop(self, run_id: str, reason: StopReason) -> None:
         """Stop an open run; see `Runs.stop_run`."""
         run = self.store.stop_run(self.name, run_id, reason)

@@ -177,7 +177,7 @@ class Process:
         if window is None and rate is None and not reset:
             raise InvalidValue("Nothing to store; give max_in_flight, rate_limit, or reset=True.", argument="rate_limit")
         self.dispatch.store.update_limits(self.name, max_in_flight=window, rate_limit=rate, reset=reset, by=by)
-        if (run_id := self._open_run()) is not None:
+        if (run_id := self.dispatch.open_run()) is not None:
             self.dispatch.advance(run_id)
 
     def update_flow_control(self, initial_wait: Any, min_schedule_frequency: Any, progress_frequency: Any) -> None:
@@ -253,7 +253,7 @@ class Process:
 
     def cancel_run(self) -> RunStatus | None:
         """Stop the open run, if there is one: it ends INCOMPLETE once the items in flight have ended. Return it."""
-        run_id = self._open_run()
+        run_id = self.dispatch.open_run()
         if run_id is None:
             return None
         self.dispatch.stop(run_id, StopReason.CANCELLED)
@@ -267,12 +267,8 @@ class Process:
     def resume(self) -> None:
         """End the pause; an open run goes on at once: what met the pause is published, and pages are opened."""
         self.dispatch.store.resume(self.name)
-        if (run_id := self._open_run()) is not None:
+        if (run_id := self.dispatch.open_run()) is not None:
             go_on(self.dispatch, run_id)
-
-    def _open_run(self) -> str | None:
-        found = self.dispatch.store.process(self.name).run
-        return found.id if found is not None and found.state.is_open else None
 
     # -- reading
 
