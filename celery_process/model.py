@@ -235,14 +235,16 @@ class RunSpec:
 class SlotRef:
     """A slot to claim or to end. `due_at` is the slot plus its jitter.
 
-    `previous` is the occurrence before it under the rule that `schedule` writes down; slots between the last one in the
-    ledger and `previous` were missed. A rule that changed since says nothing about the past, so nothing is missed then.
+    With `after`, the slots later than that, up to `slot`, are ended together. `previous` is the occurrence before the
+    first of them under the rule that `schedule` writes down; slots between the last one in the ledger and `previous` were
+    missed. A rule that changed since says nothing about the past, so nothing is missed then.
     """
 
     slot: datetime
     due_at: datetime
     previous: datetime | None = None
     schedule: str = ""
+    after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,14 @@ def missed_before(slot: SlotRef, last: datetime | None, *, same_rule: bool) -> d
     return last if last < slot.previous else None
 
 
+def ended_after(slot: SlotRef, last: datetime | None) -> datetime | None:
+    """Return the start (exclusive) of the range that a skip ends: none of it that the ledger has, whose `last` is before.
+
+    None where one slot is ended.
+    """
+    return slot.after if slot.after is None or last is None else max(slot.after, last)
+
+
 def room(*, size: int, window: int, open_items: int) -> int:
     """Return how many names a new page may have: all or nothing, so that pages stay few (0: the window is full).
 

@@ -76,13 +76,14 @@ class WorkList(StrEnum):
 
 
 class SlotEnd(StrEnum):
-    """How a slot ended; every slot has one in the ledger."""
+    """How a slot ended; every slot has one in the ledger. LATE: its trigger came, when a later slot had begun already."""
 
     RAN = "ran"
     OVERLAPPED = "overlapped"
     PAUSED = "paused"
     DECLINED = "declined"
     TOO_LATE = "too late"
+    LATE = "late"
     MISSED = "missed"
 
     @property

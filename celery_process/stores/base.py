@@ -133,7 +133,10 @@ class Runs(ABC):
 
     @abstractmethod
     def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:
-        """Write down why a slot did not run, unless the ledger has it; return whether it was written."""
+        """Write down why a slot did not run, unless the ledger has it; return whether it was written.
+
+        With `slot.after` the entry stands for the slots later than that as well, but for those that the ledger has.
+        """
 
     @abstractmethod
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:

@@ -118,13 +118,14 @@ class MemoryRuns(MemoryBase, Runs):
         row.ledger[slot.slot] = SlotEntry(slot.slot, SlotEnd.RAN, now, by, run.id)
         return run
 
-    def _account(self, row: Process, slot: SlotRef) -> None:
-        """Enter the slots that nobody took since the last one in the ledger, as one entry."""
+    def _account(self, row: Process, slot: SlotRef) -> datetime | None:
+        """Enter the slots that nobody took since the last one in the ledger, as one entry; return that last one."""
         last = max((at for at in row.ledger if at < slot.slot), default=None)
         after = rules.missed_before(slot, last, same_rule=row.rule == slot.schedule)
         if after is not None and slot.previous is not None:
             row.ledger[slot.previous] = SlotEntry(slot.previous, SlotEnd.MISSED, self.now(), "", after=after)
         row.rule = slot.schedule or row.rule
+        return last
 
     def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:  # noqa: D102
         with self._lock:
@@ -159,8 +160,8 @@ class MemoryRuns(MemoryBase, Runs):
             row = self._of(process)
             if slot.slot in row.ledger:
                 return False
-            self._account(row, slot)
-            row.ledger[slot.slot] = SlotEntry(slot.slot, end, self.now(), by)
+            after = rules.ended_after(slot, self._account(row, slot))
+            row.ledger[slot.slot] = SlotEntry(slot.slot, end, self.now(), by, after=after)
             return True
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102

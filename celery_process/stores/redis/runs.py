@@ -160,7 +160,9 @@ def skip_slot(client: Client, process: str, *, slot: SlotRef, end: SlotEnd, by: 
         plan = Plan.of(process, client.call("skip_slot", "plan", process, "", text, "", ""))
         if plan.entry is not None:
             return False
-        arguments = (plan.version, text, *plan.missed(slot), slot.schedule, end, by)
+        after = rules.ended_after(slot, plan.earlier)
+        start = "" if after is None else slot_text(after)
+        arguments = (plan.version, text, *plan.missed(slot), slot.schedule, end, by, start)
         if client.call("skip_slot", "skip", process, *arguments) == "written":
             return True
     raise _overtaken(client, "skip_slot", process)

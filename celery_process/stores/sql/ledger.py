@@ -57,10 +57,13 @@ def write(tx: Transaction, process: str, entry: SlotEntry) -> None:
     tx.put(tx.t.slot, [row], lambda new: {column: new[column] for column in replaced})
 
 
-def account(tx: Transaction, process: Row[Any], slot: SlotRef) -> None:
-    """Enter the slots that nobody took since the last one in the ledger, as one entry, and note the rule they follow."""
+def account(tx: Transaction, process: Row[Any], slot: SlotRef) -> datetime | None:
+    """Enter the slots that nobody took since the last one in the ledger, as one entry, and note the rule they follow.
+
+    Return that last one.
+    """
     table = tx.t.slot
-    last = tx.value(
+    last: datetime | None = tx.value(
         sa.select(table.c.slot)
         .where(table.c.process == process.name, table.c.slot < slot.slot)
         .order_by(table.c.slot.desc())
@@ -72,3 +75,4 @@ def account(tx: Transaction, process: Row[Any], slot: SlotRef) -> None:
     if slot.schedule and slot.schedule != process.schedule_rule:
         rows = tx.t.process
         tx.change(sa.update(rows).where(rows.c.name == process.name).values(schedule_rule=slot.schedule))
+    return last

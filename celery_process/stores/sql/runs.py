@@ -88,8 +88,8 @@ def skip_slot(tx: Transaction, process: str, *, slot: SlotRef, end: SlotEnd, by:
     row = locked_process(tx, process)
     if ledger.find(tx, process, slot.slot) is not None:
         return False
-    ledger.account(tx, row, slot)
-    ledger.write(tx, process, SlotEntry(slot.slot, end, tx.now, by))
+    after = rules.ended_after(slot, ledger.account(tx, row, slot))
+    ledger.write(tx, process, SlotEntry(slot.slot, end, tx.now, by, after=after))
     return True
 
 

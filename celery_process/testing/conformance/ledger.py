@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
-from celery_process.model import NewestSlot, SlotEntry
+from celery_process.model import NewestSlot, SlotEntry, SlotRef
 from celery_process.states import Again, By, RunAnswer, SlotEnd
 from celery_process.testing.conformance.driver import HOUR, Driver, at_once
 from celery_process.testing.invariants import check_invariants
@@ -86,6 +88,38 @@ class TestLedger:
         drive.clock.advance(5 * HOUR)
         self.skip(drive, SlotEnd.PAUSED)
         assert [entry.end for entry in self.entries(drive)] == [SlotEnd.PAUSED, SlotEnd.MISSED, SlotEnd.RAN]
+
+    def skip_late(self, drive: Driver, first: datetime, last: datetime) -> bool:
+        """End the slots from `first` to `last` as late."""
+        slot = SlotRef(last, last, previous=first - HOUR, schedule="3600", after=first - HOUR)
+        return drive.store.skip_slot(drive.process, slot=slot, end=SlotEnd.LATE, by="beat")
+
+    def test_late(self, drive: Driver) -> None:
+        """Slots whose triggers came late are one entry; those before them that had no trigger were missed."""
+        drive.run_through()
+        ran = drive.slot().slot
+        drive.clock.advance(5 * HOUR)
+        assert self.skip_late(drive, ran + 3 * HOUR, ran + 4 * HOUR)
+        assert not self.skip_late(drive, ran + 4 * HOUR, ran + 4 * HOUR)
+        drive.claim_run()
+        found = [(entry.slot - ran, entry.end, entry.after and entry.after - ran) for entry in self.entries(drive)]
+        assert found == [
+            (5 * HOUR, SlotEnd.RAN, None),
+            (4 * HOUR, SlotEnd.LATE, 2 * HOUR),
+            (2 * HOUR, SlotEnd.MISSED, 0 * HOUR),
+            (0 * HOUR, SlotEnd.RAN, None),
+        ]
+
+    def test_late_and_ran(self, drive: Driver) -> None:
+        """A trigger that comes once more, late, leaves what ran as it is and ends the slots after it alone."""
+        drive.run_through()
+        ran = drive.slot().slot
+        drive.clock.advance(3 * HOUR)
+        assert self.skip_late(drive, ran, ran + 2 * HOUR)
+        newest, oldest = self.entries(drive)
+        assert (newest.end, newest.slot, newest.after) == (SlotEnd.LATE, ran + 2 * HOUR, ran)
+        assert oldest.end is SlotEnd.RAN
+        assert drive.claim_run(slot=SlotRef(newest.slot, newest.slot)).answer is RunAnswer.LOST
 
     def test_nothing_missed(self, drive: Driver) -> None:
         """Slot after slot nothing is missed."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from celery_process.model import RunStatus
-from celery_process.states import RunState, SlotEnd, WorkList, WorkState
+from celery_process.states import RunState, WorkList, WorkState
 from celery_process.testing.invariants import ensure, same_stats
 from celery_process.testing.simulation.witness import Finish, Witness
 from celery_process.values import Number, add_stats
@@ -86,7 +86,7 @@ def _check_lists(witness: Witness) -> None:
 def _check_slots(witness: Witness, period: timedelta) -> None:
     entries = witness.store.slots(witness.process, before=None, limit=10_000)
     for newer, older in pairwise(entries):
-        start = newer.after if newer.end is SlotEnd.MISSED and newer.after is not None else newer.slot - period
+        start = newer.slot - period if newer.after is None else newer.after
         # What landed late, of a slot before all others: nothing was missed since, the ledger had not begun.
         before_all = witness.entered.get(older.slot, 0.0) > witness.entered.get(newer.slot, math.inf)
         ensure(

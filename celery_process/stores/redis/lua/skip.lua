@@ -1,7 +1,7 @@
 #!lua
 -- include: basics ledger
 -- Write down why a slot did not run, if the process is as it was read. ARGV: time, version, slot, end of a missed range,
--- its start, rule, end, by.
+-- its start, rule, end, by, start of the range that is ended (empty: one slot).
 local version = call('HGET', PROCESS, 'v') or ''
 if version ~= ARGV[2] then return 'late' end
 hashes(LEDGER)
@@ -10,5 +10,5 @@ local next_version = whole(tonumber(version ~= '' and version or 0) + 1)
 local now = whole(clock())
 call('HSET', PROCESS, 'v', next_version)
 account(now, ARGV[4], ARGV[5], ARGV[6])
-enter(ARGV[3], join({ARGV[7], now, '', '', ARGV[8]}))
+enter(ARGV[3], join({ARGV[7], now, '', ARGV[9], ARGV[8]}))
 return 'written'
