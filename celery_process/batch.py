@@ -31,7 +31,10 @@ HOLD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a handler left an item, what it raised, and the report that says so."""
+    """How a handler left an item, what it raised, and the report that says so.
+
+    It stands only where `work.over` says so: the store took it, or the item is lost.
+    """
 
     work: Work
     outcome: WorkState

@@ -19,6 +19,7 @@
     │   ├── AccessDenied (PermissionError)     the account may not
     │   ├── RefusedValue (ValueError)          the database cannot hold a value
     │   └── CorruptData                        what is stored is not what the library wrote
+    ├── WorkElsewhere (RuntimeError)           a `Work` in another operating-system process than the one that claimed it
     ├── WorkFailed (RuntimeError)              items of a Celery task did not complete: what monitors show of it
     └── RunInterrupted                         raised inside a handler, to stop it
         ├── RunAborted                         the run ended early: tolerance, cancelled, superseded
@@ -154,6 +155,10 @@ class SettingsChanged(WrongState):
 
 class CannotJoin(ProcessError, TypeError):
     """The store cannot join the transaction given as `using=`. Facts: `using`."""
+
+
+class WorkElsewhere(ProcessError, RuntimeError):
+    """A `Work` was used in another operating-system process than the one that claimed it. Facts: `work`, `pid`."""
 
 
 class WorkFailed(ProcessError, RuntimeError):

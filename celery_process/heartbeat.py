@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Protocol
 
 from celery_process.batch import Batch
 from celery_process.exceptions import StoreUnavailable
+from celery_process.forks import renew_in_children
 
 logger = logging.getLogger(__name__)
 
@@ -34,18 +34,20 @@ class Heartbeat:
     """Lets batches beat. The thread starts with the first one and ends when it is idle."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Begin with no batch and no thread: a forked child has those of its parent."""
         self._condition = threading.Condition()
         self._held: set[Batch] = set()
         self._thread: threading.Thread | None = None
         self._wakes_at = math.inf
-        self._pid = 0
 
     @contextmanager
     def holding(self, batch: Batch) -> Iterator[None]:
         """Let `batch` beat inside the block."""
         with self._condition:
-            if self._pid != os.getpid():  # a forked child has the set of its parent and no thread
-                self._pid, self._held, self._thread = os.getpid(), set(), None
             self._held.add(batch)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="celery-process-heartbeat", daemon=True)

@@ -60,6 +60,6 @@ def outcome_of(process: str, worked: Sequence[Ended]) -> str:
 
 def _sentence(item: Ended) -> str:
     if item.outcome is None:
-        return f"{item.name!r} was lost to another worker"
+        return f"{item.name!r} {item.text or 'was lost to another worker'}"
     errors = f" after {item.errors} errors, the last one: {item.text}" if item.errors > 1 else f": {item.text}"
     return f"{item.name!r} ended {item.outcome.value}{errors if item.errors else ''}"

@@ -6,6 +6,8 @@ What an item's end means is decided here; what it does to the run, by the store.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import time
 import uuid
 import zlib
@@ -19,6 +21,7 @@ from typing import Any, Protocol
 from celery_process import rules
 from celery_process.batch import Batch, Outcome
 from celery_process.callables import not_run
+from celery_process.definition import Handler
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
 from celery_process.heartbeat import Leases
@@ -177,7 +180,7 @@ class Runner:
         outcome = WorkState.COMPLETED
         cleaning = work.on is WorkList.CLEANUP
         try:
-            returned = (definition.cleanup if cleaning else definition.handler)(work)
+            returned = _called(definition.cleanup if cleaning else definition.handler, work)
         except RunAborted:
             outcome = WorkState.ABORTED
         except OwnershipLost:
@@ -234,6 +237,8 @@ class Runner:
         work = done.work
         if work.lost:
             return self._lost(work, done.error)
+        if not work.over:
+            return self._not_stored(work, done.error)
         self.dispatch.emit(
             Event.WORK_FINISHED,
             work=work.name,
@@ -253,6 +258,11 @@ class Runner:
         )
         self.dispatch.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
         return Ended(work.name, None, error)
+
+    def _not_stored(self, work: Work, error: BaseException | None) -> Ended:
+        text = "ended, and the store did not take its outcome; it runs again after its lease"
+        logger.error("Item %s %s.", work.name, text, extra=self._extra("outcome_not_stored", work.run.id, work.name))
+        return Ended(work.name, None, error, text=text)
 
     def _follow(self, run_id: str, told: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
         """Do what reports made due, once their items ended: cancel, tell the end of the run, open the next page.
@@ -293,3 +303,26 @@ class Runner:
 
     def _extra(self, action: str, run_id: str, work: str = "") -> dict[str, Any]:
         return {"action": action, "process_name": self.dispatch.name, "run_id": run_id, "work_name": work}
+
+
+def _called(handler: Handler, work: Work) -> object:
+    """Call the user's function; where that forked and comes back in the child as well, end the child."""
+    try:
+        return handler(work)
+    finally:
+        if work.elsewhere:
+            _end_child(work)
+
+
+def _end_child(work: Work) -> None:
+    # A copy of this worker, with its broker's sockets and the claims of its batch: whatever it did next would be doubled.
+    error = sys.exc_info()[1]
+    code = error.code if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        extra = {"action": "forked_child_ended", "process_name": "", "run_id": work.run.id, "work_name": work.name}
+        text = "A process that the handler of %s forked came back from it, and is ended here; end it in the handler."
+        logger.critical(text, work.name, exc_info=error, extra=extra)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -6,6 +6,7 @@ sent twice or overtaken counts once. Two threads report: the handler's and the h
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery_process.exceptions import InvalidType, InvalidValue, OwnershipLost, RunAborted, StoreUnavailable
+from celery_process.exceptions import (
+    InvalidType,
+    InvalidValue,
+    OwnershipLost,
+    RunAborted,
+    StoreUnavailable,
+    WorkElsewhere,
+)
 from celery_process.model import ErrorEntry, ItemClaim
 from celery_process.reports import ItemAnswer, ItemReport, Totals
 from celery_process.states import ClaimAnswer, ErrorAction, Progress, WorkList, WorkState
@@ -64,6 +72,9 @@ class Work:
 
     `params` are the settings overlaid by the item's own (W27), `own_params` and `settings` the two apart, `attempt` counts
     from 1 in each run. `Work("name", {...})` makes one for a unit test of a handler, without a store.
+
+    A work belongs to the operating-system process that claimed it: in one that a handler starts, its params can be read,
+    and each of its verbs raises `WorkElsewhere`.
     """
 
     def __init__(
@@ -118,6 +129,7 @@ class Work:
         every: timedelta,
         monotonic: Callable[[], float],
     ) -> None:
+        self._pid = os.getpid()
         self.name = claim.name
         self.attempt = claim.attempt
         self.on: WorkList = claim.on
@@ -142,16 +154,40 @@ class Work:
         self.settings = decode(settings)
         self.params = {**self.settings, **self.own_params}
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether this is another operating-system process than the one that claimed the item."""
+        return os.getpid() != self._pid
+
+    def _stay(self) -> None:
+        # Before the lock, which another thread of the parent may have held when this process was forked.
+        if self.elsewhere:
+            raise WorkElsewhere(
+                f"The item {self.name!r} belongs to the process {self._pid} that claimed it, and this is {os.getpid()}; "
+                "return results to the handler, and let it count, record errors and tell its progress.",
+                work=self.name,
+                pid=self._pid,
+            )
+
+    def __getstate__(self) -> Any:
+        raise WorkElsewhere(
+            f"The item {self.name!r} cannot be sent to another process; pass its name and params, and return results.",
+            work=self.name,
+            pid=self._pid,
+        )
+
     def add_stats(self, name: str, count: Number = 1) -> None:
         """Add `count` to a stat of the item; the run keeps the sum of all items as `work.<name>` (B30).
 
         Raises `InvalidValue` for reserved names and numbers that are not finite.
         """
+        self._stay()
         with self._lock:
             count = check_stat(name, count, self._stats)
             self._stats[name] = self._stats.get(name, 0) + count
 
     def _add_run_stats(self, name: str, count: Number) -> None:
+        self._stay()
         with self._lock:
             count = check_stat(name, count, self._run_stats)
             self._run_stats[name] = self._run_stats.get(name, 0) + count
@@ -166,6 +202,7 @@ class Work:
         return self._record(error, of_run=False)
 
     def _record(self, error: BaseException | str, *, of_run: bool) -> ErrorAction:
+        self._stay()
         if not isinstance(error, BaseException | str):
             raise InvalidType(
                 f"An error is an exception or a str, not {type(error).__name__}; pass the exception or its text.",
@@ -214,6 +251,7 @@ class Work:
         `UPDATED`, or `MERGED` when settings or params changed: `params` are fresh then. Where the run ends early it
         raises `RunAborted`, where another worker holds the item `OwnershipLost`; with `stop=False` it returns the word.
         """
+        self._stay()
         with self._lock:
             now = self._monotonic()
             word = self._word

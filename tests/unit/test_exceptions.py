@@ -32,6 +32,7 @@ BUILTINS = {
     "SettingsChanged": RuntimeError,
     "StoreUnavailable": ConnectionError,
     "UnknownSetting": ValueError,
+    "WorkElsewhere": RuntimeError,
     "WorkFailed": RuntimeError,
     "WorkNotFound": LookupError,
     "WrongState": RuntimeError,

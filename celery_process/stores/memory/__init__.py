@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from celery_process.exceptions import ConfigurationError
+from celery_process.forks import renew_in_children
 from celery_process.stores.base import Store
 from celery_process.stores.memory.definitions import MemoryDefinitions
 from celery_process.stores.memory.items import MemoryItems
@@ -36,8 +37,13 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
                 f"The memory store is 'memory://' and takes nothing more, not {url!r}.", setting="process_backend", value=url
             )
         self._clock = clock
-        self._lock = threading.RLock()
         self._processes: dict[str, Process] = {}
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew; what the parent had is a copy now."""
+        self._lock = threading.RLock()
 
     def _of(self, process: str) -> Process:
         return self._processes.setdefault(process, Process(process))

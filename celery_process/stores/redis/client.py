@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from celery_process.forks import renew_in_children
 from celery_process.stores.redis.address import Address, Kind
 from celery_process.stores.redis.keys import process_key, schedules_key
 from celery_process.stores.redis.retry import DRIVER, FAILURES, is_lost
@@ -47,10 +48,15 @@ class Client:
         self.address = address
         self.prefix = prefix
         self.clock = clock
-        self._lock = threading.Lock()
         self._redis: Any = None
         self._pid = 0
         self._bare: bool | None = None
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Make the lock anew. The connections of the parent are left alone, and replaced at the first call."""
+        self._lock = threading.Lock()
 
     @property
     def schedules(self) -> str:
