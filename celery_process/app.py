@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from celery import Celery
-from celery.signals import beat_init, import_modules
+from celery.signals import beat_init, before_task_publish, import_modules
 
 from celery_process import shared, slots, tasks
 from celery_process.beats.follow import Follower, keeps_rows, rows_of
@@ -283,6 +283,9 @@ class Processes:
         self.app.set_current()
         # Up to 300 s by default, in which no change of a schedule would be seen.
         sender.scheduler.max_interval = min(sender.scheduler.max_interval, REFRESH)
+        for process in self:
+            task = tasks.task_names(process.name)["schedule"]
+            before_task_publish.connect(tasks.stamp, sender=task, weak=False, dispatch_uid=f"celery_process.{task}")
         rows = rows_of(sender.scheduler)
         if rows is not None:
             Follower(rows, self._followed()).start()

@@ -98,10 +98,13 @@ class Dispatch:
             schedule=current.text if current is not None else "",
         )
 
-    def trigger(self, *, by: str, defer: Callable[[timedelta], None] | None = None) -> RunClaim:
+    def trigger(
+        self, *, by: str, sent_at: datetime | None = None, defer: Callable[[timedelta], None] | None = None
+    ) -> RunClaim:
         """Claim the present slot, if it is due and free, and start its run; the body of the scheduling task.
 
-        A trigger that comes a little before its slot is due, or meets a store out of reach, calls `defer` with the time
+        `sent_at`: when beat sent the trigger, where it says so; slots that have passed since end as late, not as missed. A
+        trigger that comes a little before its slot is due, or meets a store out of reach, calls `defer` with the time
         after which it should come once more.
         """
         try:
@@ -111,6 +114,8 @@ class Dispatch:
                 defer(TRY_AGAIN)
             raise
         slot = self.slot_of(now, current)
+        if sent_at is not None and current is not None:
+            self._end_late(slot, current.occurrences.latest(sent_at), current, by)
         if not self._wait():
             self._skip(slot, SlotEnd.DECLINED, by)
             return RunClaim(RunAnswer.LOST)
@@ -195,6 +200,14 @@ class Dispatch:
             extra=self._extra(f"slot_{claim.answer.name.lower()}", run_id),
         )
         return claim
+
+    def _end_late(self, present: SlotRef, meant: datetime, current: Frequency, by: str) -> None:
+        """End the slots from that which a trigger was meant for up to that before the present one, if there are any."""
+        if present.previous is None or meant > present.previous:
+            return
+        before = current.occurrences.latest(meant - timedelta(microseconds=1))
+        late = SlotRef(present.previous, present.previous, previous=before, schedule=present.schedule, after=before)
+        self._skip(late, SlotEnd.LATE, by)
 
     def _skip(self, slot: SlotRef, end: SlotEnd, by: str) -> None:
         if self.store.skip_slot(self.name, slot=slot, end=end, by=by):

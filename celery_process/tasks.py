@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, Task, bootsteps
@@ -22,13 +23,15 @@ from celery_process.exceptions import ConfigurationError, StoreUnavailable
 from celery_process.model import RunClaim
 from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.runner import Ended
-from celery_process.states import ClaimAnswer, WorkList
+from celery_process.states import By, ClaimAnswer, WorkList
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
 SWEEP_TASK = "celery_process.sweep"
+SENT_AT = "cp_sent_at"
+"""The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
 _PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mode", "compression")
 """Options that belong to publishing: Celery 5.7 deprecates them as attributes of a task."""
 
@@ -67,11 +70,14 @@ def make_tasks(
             advance(str(run), str(token))
             return f"advanced {run}"
 
-        def defer(due_in: timedelta) -> None:
-            _publish_later(self, definition, due_in, comeback=True)
-
         headers = self.request.headers or {}
-        claim = trigger(by="beat" if headers.get("celery_beat_task") else "task", defer=None if comeback else defer)
+
+        def defer(due_in: timedelta) -> None:
+            sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
+            _publish_later(self, definition, due_in, sent, comeback=True)
+
+        by = By.BEAT if headers.get("celery_beat_task") else By.TASK
+        claim = trigger(by=by, sent_at=_sent_at(headers), defer=None if comeback else defer)
         return f"{claim.answer.value} {claim.run.id}" if claim.run is not None else claim.answer.value
 
     def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
@@ -80,6 +86,22 @@ def make_tasks(
     # Two names for one body: the claim tells the list, the names tell people and routes which it is.
     of_items = {kind: app.task(name=names[kind], **item)(run_message) for kind in ("work", "cleanup")}
     return {"schedule": schedule, **of_items}
+
+
+def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Write into a trigger when it is sent; a receiver of `before_task_publish`, in beat."""
+    if headers is not None:
+        headers.setdefault(SENT_AT, time.time())
+
+
+def _sent_at(headers: Mapping[str, Any]) -> datetime | None:
+    seconds = headers.get(SENT_AT)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # a message may hold any number
+        return None
 
 
 def _run(
@@ -110,16 +132,18 @@ def _run(
 def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, token: str, due_in: timedelta) -> None:
     """Publish the scheduling task once more, for the next page of a run; where that fails, the sweep opens it."""
     try:
-        _publish_later(tasks["schedule"], definition, due_in, run=run_id, token=token)
+        _publish_later(tasks["schedule"], definition, due_in, {}, run=run_id, token=token)
     except Exception as error:  # noqa: BLE001 - whatever the transport raises
         extra = {"action": "comeback_unpublished", "process_name": definition.name, "run_id": run_id}
         logger.warning("The next page of %s is left to the sweep: %s", definition.name, error, extra=extra)
 
 
-def _publish_later(schedule: Task, definition: Definition, due_in: timedelta, **kwargs: Any) -> None:
+def _publish_later(
+    schedule: Task, definition: Definition, due_in: timedelta, more: Mapping[str, Any], **kwargs: Any
+) -> None:
     seconds = due_in.total_seconds()
     # The items' own expiry is not the scheduling task's, which would be over before it is due.
-    options = {"add_to_parent": False, "expires": None, **publishing(definition)}
+    options = {"add_to_parent": False, "expires": None, **more, **publishing(definition)}
     try:
         schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
     except ValueError:  # Celery delays by whole seconds, at least one, where queues are quorum queues
