@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,10 +13,11 @@ from sqlalchemy.engine import Row
 from celery_process import rules
 from celery_process.model import ItemClaim
 from celery_process.reports import Reported, Totals
-from celery_process.states import ClaimAnswer, ItemState, RunState, WorkState
+from celery_process.states import ClaimAnswer, ItemState, RunState
 from celery_process.stores.sql.engine import Database
+from celery_process.stores.sql.facts import claim_facts, decided, over, read, which
 from celery_process.stores.sql.folds import settle
-from celery_process.stores.sql.keys import RunKey, among, chunks
+from celery_process.stores.sql.keys import RunKey, chunks
 from celery_process.stores.sql.tables import FREED
 from celery_process.stores.sql.transaction import Each, Transaction, names
 
@@ -27,113 +28,6 @@ class Claims:
 
     answers: tuple[ItemClaim, ...]
     pages: tuple[int, ...]
-
-
-def of_run(tx: Transaction) -> sa.ColumnElement[bool]:
-    """Return `RunKey.row` of the table of runs, for a statement that is built once; its parameters are `which`."""
-    run = tx.t.run
-    return sa.and_(
-        run.c.process == sa.bindparam("of_process"),
-        run.c.epoch == sa.bindparam("of_epoch"),
-        run.c.run_uuid == sa.bindparam("of_uuid"),
-    )
-
-
-def which(key: RunKey) -> dict[str, Any]:
-    """Return the parameters of `of_run`."""
-    return {"of_process": key.process, "of_epoch": key.epoch, "of_uuid": key.uuid}
-
-
-def _facts(tx: Transaction, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    item, run, process, work, settings = tx.t.item, tx.t.run, tx.t.process, tx.t.work, tx.t.settings
-    of_work = sa.and_(work.c.process == item.c.process, work.c.name == item.c.name)
-    of_item = sa.and_(item.c.process == sa.bindparam("of_process"), item.c.epoch == sa.bindparam("of_epoch"))
-    own = (
-        item.c.id,
-        item.c.name,
-        item.c.page_id,
-        item.c.on_list,
-        item.c.state,
-        item.c.token,
-        item.c.sequence,
-        item.c.attempt,
-    )
-    of_all = (
-        run.c.state.label("run_state"),
-        run.c.defaults,
-        settings.c.settings,
-        settings.c.version.label("settings_version"),
-        work.c.on_list.label("listed_on"),
-        work.c.params,
-        work.c.params_version.label("version"),
-    )
-    query = (
-        sa.select(*own, *of_all, *more, *tx.times)
-        .select_from(
-            item.join(run, of_run(tx))
-            .join(process, process.c.name == item.c.process)
-            .outerjoin(work, of_work)
-            .outerjoin(settings, settings.c.process == item.c.process)
-        )
-        .where(of_item, tx.among(item.c.name))
-        .order_by(item.c.name)
-    )
-    # One statement changes many items there, in an order that is the plan's: they are locked here, in that of their names.
-    return query.with_for_update(of=item) if tx.is_postgresql else query
-
-
-def _claim_facts(tx: Transaction) -> sa.Select[Any]:
-    item, run, process = tx.t.item, tx.t.run, tx.t.process
-    of_run = (run.c.slot, run.c.generation, run.c.started_at.label("run_started_at"))
-    of_process = (process.c.paused_at, process.c.limits)
-    return _facts(tx, item.c.epoch, item.c.lease_until, *of_run, *of_process)
-
-
-def _report_facts(tx: Transaction) -> sa.Select[Any]:
-    item = tx.t.item
-    counted = (item.c.totals, item.c.error_count, item.c.errors, item.c.last_error_at, item.c.outcome, item.c.finished_at)
-    return _facts(tx, *counted, item.c.process, item.c.params_version)
-
-
-def _read(
-    tx: Transaction, facts: Callable[[Transaction], sa.Select[Any]], key: RunKey, chosen: Collection[str]
-) -> dict[str, Row[Any]]:
-    """Read in one SELECT all that decides about items: the item, its run, the pause, the registration, the settings."""
-    if not chosen:
-        return {}
-    rows = tx.rows(tx.built(facts), **which(key), **names(chosen))
-    if rows and tx.times:
-        # Where it is from before a wait for a lock, leases end so much earlier, and none is taken for expired too soon.
-        tx.set_now(rows[-1].now)
-    return {row.name: row for row in rows}
-
-
-def report_facts(tx: Transaction, key: RunKey, chosen: Collection[str]) -> dict[str, Row[Any]]:
-    """Read all that decides about the reports of items, in the order of their names."""
-    return _read(tx, _report_facts, key, chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """What is known of names of which a run has no item: its state, and how those ended that it had, by their status."""
-
-    run_state: RunState | None
-    ended: Mapping[str, tuple[WorkState, int]]
-
-    def completed_by(self, name: str) -> int | None:
-        """Return the attempt by which an item completed, if one did."""
-        state, attempt = self.ended.get(name, (WorkState.NEW, 0))
-        return attempt if state is WorkState.COMPLETED else None
-
-
-def over(tx: Transaction, key: RunKey, chosen: Collection[str]) -> Over:
-    """Read what is left of items that are gone with their page."""
-    run, status = tx.t.run, tx.t.status
-    kept = sa.and_(status.c.process == run.c.process, status.c.epoch == run.c.epoch, among(status.c.name, chosen))
-    columns = (run.c.state, status.c.name, status.c.state.label("ended_as"), status.c.attempt)
-    rows = tx.rows(sa.select(*columns).select_from(run.outerjoin(status, kept)).where(key.row(run)))
-    ended = {row.name: (row.ended_as, row.attempt) for row in rows if row.name is not None}
-    return Over(rows[0].state if rows else None, ended)
 
 
 def _still(tx: Transaction, old: Any) -> sa.Update:
@@ -194,15 +88,15 @@ def claim(
     db: Database, key: RunKey, chosen: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
 ) -> tuple[ItemClaim, ...]:
     """Claim items in one transaction; a page that a removal emptied is closed after it."""
-    claims = db.write("claim", _claim, key, chosen, token=token, lease=lease, max_attempts=max_attempts)
+    claims = decided(db, "claim", _claim, key, chosen, token=token, lease=lease, max_attempts=max_attempts)
     settle(db, "claim", key, claims.pages)
     return claims.answers
 
 
 def _claim(
-    tx: Transaction, key: RunKey, chosen: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
+    tx: Transaction, key: RunKey, chosen: Sequence[str], *, token: str, lease: timedelta, max_attempts: int, wait: bool
 ) -> Claims:
-    rows = _read(tx, _claim_facts, key, chosen)
+    rows = read(tx, claim_facts, key, chosen, wait=wait)
     answers: dict[str, ItemClaim] = {}
     taken, unpublished, removed = [], [], []
     settings = _Settings()
@@ -269,14 +163,13 @@ def _answer(row: Row[Any], answer: ClaimAnswer, attempt: int, settings: _Setting
 
 def release(db: Database, key: RunKey, chosen: Sequence[str], *, token: str) -> Reported:
     """Give items back in one transaction; a page that this emptied, as the run is aborting, is closed after it."""
-    settled = settle(db, "release", key, db.write("release", _release, key, chosen, token))
+    settled = settle(db, "release", key, decided(db, "release", _release, key, chosen, token))
     return Reported(page_closed=settled.page_closed, run=settled.run)
 
 
-def _release(tx: Transaction, key: RunKey, chosen: Sequence[str], token: str) -> list[int]:
-    rows = [
-        row for row in _read(tx, _claim_facts, key, chosen).values() if row.state is ItemState.CLAIMED and row.token == token
-    ]
+def _release(tx: Transaction, key: RunKey, chosen: Sequence[str], token: str, *, wait: bool) -> list[int]:
+    found = read(tx, claim_facts, key, chosen, wait=wait).values()
+    rows = [row for row in found if row.state is ItemState.CLAIMED and row.token == token]
     states = {row.name: ItemState.PENDING if row.run_state is RunState.ACTIVE else ItemState.CANCELLED for row in rows}
     tx.change_each(GIVE_BACK, [{**_as_read(row), "new_state": states[row.name]} for row in rows])
     return sorted({row.page_id for row in rows if states[row.name] is ItemState.CANCELLED})

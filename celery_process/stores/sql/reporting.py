@@ -16,8 +16,8 @@ from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.states import ItemState, Progress, RunState, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge
+from celery_process.stores.sql.facts import Over, decided, over, read, report_facts
 from celery_process.stores.sql.folds import settle
-from celery_process.stores.sql.items import Over, over, report_facts
 from celery_process.stores.sql.keys import RunKey, among
 from celery_process.stores.sql.transaction import Each, Transaction
 from celery_process.values import MAX_WORK_ERRORS
@@ -76,7 +76,7 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
 
     A repeat looks at its page again, for the first call may have died between the two.
     """
-    written = db.write("report", _report, key, reports, token, lease)
+    written = decided(db, "report", _report, key, reports, token, lease)
     settled = settle(db, "report", key, written.pages)
     open_still = settled.run is None
     return Reported(
@@ -88,8 +88,10 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
     )
 
 
-def _report(tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: str, lease: timedelta) -> Written:
-    rows = report_facts(tx, key, {report.name for report in reports})
+def _report(
+    tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: str, lease: timedelta, *, wait: bool
+) -> Written:
+    rows = read(tx, report_facts, key, {report.name for report in reports}, wait=wait)
     mine = {name: Held(row) for name, row in rows.items() if row.token == token}
     faults: dict[int, Fault] = {}
     ended: set[int] = set()

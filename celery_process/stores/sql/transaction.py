@@ -118,6 +118,11 @@ class Transaction:
         return self.conn.dialect.name == "postgresql"
 
     @property
+    def waits_to_write(self) -> bool:
+        """Whether what is read without a lock may be waited for when it is written; on SQLite the transaction waited."""
+        return mysql.is_mysql(self.conn)
+
+    @property
     def times(self) -> tuple[sa.ColumnElement[datetime], ...]:
         """The store's time as a column of a statement that is built once; none where the clock is given."""
         return () if self._clock else (self.clock.label("now"),)
