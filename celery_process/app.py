@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from celery import Celery
-from celery.signals import beat_init, before_task_publish, import_modules
 
-from celery_process import shared, slots, tasks
-from celery_process.beats.follow import Follower, keeps_rows, rows_of
-from celery_process.beats.rows import Followed
+from celery_process import shared, tasks
+from celery_process.beats.entries import BeatEntries
 from celery_process.config import read_config, store_of, use_store
-from celery_process.definition import Definition, Handler, define
+from celery_process.definition import Handler, define
 from celery_process.dispatch import Dispatch
 from celery_process.events import emit
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
-from celery_process.frequency import Frequency, once, zone_of
+from celery_process.frequency import Frequency, zone_of
 from celery_process.heartbeat import Heartbeat
 from celery_process.model import Overrides
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
-from celery_process.schedule import ProcessSchedule
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
-from celery_process.stored_schedules import REFRESH
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
 from celery_process.tolerance import Tolerance
 from celery_process.worker import Worker, handlers_of
 
 _heartbeat = Heartbeat()
-_by_app: WeakKeyDictionary[Celery, Processes] = WeakKeyDictionary()
+_by_app: WeakKeyDictionary[Celery, ref[Processes]] = WeakKeyDictionary()
+"""An app keeps its registry alive by its tasks; to keep it here as well would keep the app."""
 
 
 class Processes:
@@ -54,6 +51,7 @@ class Processes:
         self._backend = backend
         self._app: Celery | None = None
         self._runners: dict[str, Runner] = {}
+        self._entries = BeatEntries(self)
         if app is not None:
             self.init_app(app)
 
@@ -66,7 +64,7 @@ class Processes:
         if app in _by_app:
             raise ConfigurationError("This app has a Processes already; define all processes of an app with one.")
         self._app = app
-        _by_app[app] = self
+        _by_app[app] = ref(self)
         if isinstance(self._backend, Store):
             use_store(app, self._backend)
             app.conf.process_backend = self._backend.url
@@ -75,11 +73,7 @@ class Processes:
         app.steps["consumer"].add(tasks.SweepTimer)
         app.steps["worker"].add(ShutdownNote)
         tasks.make_sweep_task(app, self.sweep)
-        app.on_after_finalize.connect(self._on_finalized, weak=False)
-        # By an id of its own: before 5.7 Celery tells methods apart by their function alone, and keeps the first.
-        beat_init.connect(self._on_beat, weak=False, dispatch_uid=f"celery_process.{id(self)}")
-        # `-S` is read by now, and beat has not set up its schedule yet.
-        import_modules.connect(self._on_imports, weak=False, dispatch_uid=f"celery_process.imports.{id(self)}")
+        self._entries.connect(app)
         for process in list(self._processes.values()):
             self._adopt(process)
         shared.adopt_all(self)
@@ -146,8 +140,8 @@ class Processes:
             definition,
             connect=self._connect,
             zone=lambda: zone_of(self.app),
-            owned_by=self._owner,
-            rescheduled=self._add_entries,
+            owned_by=self._entries.owner,
+            rescheduled=self._entries.add,
         )
         if "cleanup" in handlers:
             process.cleanup(handlers["cleanup"])
@@ -166,7 +160,7 @@ class Processes:
             advance=lambda run_id, token: process.dispatch.advance(run_id, token),  # noqa: PLW0108 - as above
             run_items=lambda run_id, names: self._run_items(process, run_id, names),
         )
-        self._add_entries(process)
+        self._entries.add(process)
 
     def define_shared(self, pending: shared.SharedProcess) -> None:
         """Define a process of a reusable app here; called by `shared_process`."""
@@ -201,7 +195,7 @@ class Processes:
 
     def _current(self, process: Process) -> Frequency | None:
         """Return the schedule in force; the store is not asked where an own beat entry is it."""
-        return process.in_force(Overrides() if self._owner(process) else self.store.overrides(process.name))
+        return process.in_force(Overrides() if self._entries.owner(process) else self.store.overrides(process.name))
 
     def _run_items(self, process: Process, run_id: str, names: list[str]) -> list[Ended]:
         return self._runner(process).run(run_id, names)
@@ -211,88 +205,6 @@ class Processes:
         if runner is None or runner.dispatch is not process.dispatch:
             runner = self._runners[process.name] = Runner(process.dispatch, _heartbeat, stopping=shutting_down)
         return runner
-
-    # -- beat
-
-    def _owner(self, process: Process) -> tuple[str, Any] | None:
-        """Return the entry of `beat_schedule` that the user made for a process, as (key, schedule)."""
-        task = tasks.task_names(process.name)["schedule"]
-        for key, entry in (self.app.conf.beat_schedule or {}).items():
-            if entry.get("task") == task and not isinstance(entry.get("schedule"), ProcessSchedule):
-                return key, entry.get("schedule")
-        return None
-
-    def _entries(self, processes: Iterable[Process]) -> dict[str, dict[str, Any]]:
-        entries = {}
-        for process in processes:
-            default = process.default_frequency()
-            if default is None or self._owner(process) is not None:
-                continue
-            task = tasks.task_names(process.name)["schedule"]
-            definition = process.definition
-            entries[task] = {
-                "task": task,
-                "schedule": _schedule_of(definition, default),
-                "options": tasks.publishing(definition),
-            }
-        return entries
-
-    def _followed(self) -> list[Followed]:
-        """Return the processes whose schedule a row holds: all but those with an own entry of `beat_schedule`."""
-        found = []
-        for process in self:
-            if self._owner(process) is not None:
-                continue
-            definition = process.definition
-            initial = process.default_frequency() or once(slots.NEVER)
-            schedule = _schedule_of(definition, initial)
-            task = tasks.task_names(process.name)["schedule"]
-            found.append(Followed(process, task, tasks.publishing(definition), schedule, zone_of(self.app)))
-        return found
-
-    def _add_entries(self, *processes: Process) -> None:
-        """Add the entries of processes, or make them anew; before the app is finalized, leave that to then."""
-        if self._app is None or not self._app.finalized:
-            return
-        # A new dict: the default of `beat_schedule` is one object for all apps.
-        known = self.app.conf.beat_schedule or {}
-        if keeps_rows(self.app):
-            # Such a scheduler writes these entries over its rows at each start, edited ones too; they are followed instead.
-            kept = {key: entry for key, entry in known.items() if not isinstance(entry.get("schedule"), ProcessSchedule)}
-            self.app.conf.beat_schedule = kept
-            return
-        entries = {
-            key: entry
-            for key, entry in self._entries(processes).items()
-            if key not in known or isinstance(known[key].get("schedule"), ProcessSchedule)
-        }
-        self.app.conf.beat_schedule = {**known, **entries}
-
-    def _on_finalized(self, **_: Any) -> None:
-        self._add_entries(*self)
-
-    def _on_imports(self, sender: Any, **_: Any) -> None:
-        if sender is self._app:
-            self._add_entries(*self)
-
-    def _on_beat(self, sender: Any, **_: Any) -> None:
-        """Add entries to a beat that was set up from a `beat_schedule` assigned after the app was finalized."""
-        if sender.app is not self._app:
-            return
-        # As a worker does: what beat unpickles from its file knows no app and takes the current one.
-        self.app.set_current()
-        # Up to 300 s by default, in which no change of a schedule would be seen.
-        sender.scheduler.max_interval = min(sender.scheduler.max_interval, REFRESH)
-        for process in self:
-            task = tasks.task_names(process.name)["schedule"]
-            before_task_publish.connect(tasks.stamp, sender=task, weak=False, dispatch_uid=f"celery_process.{task}")
-        rows = rows_of(sender.scheduler)
-        if rows is not None:
-            Follower(rows, self._followed()).start()
-            return
-        missing = {key: entry for key, entry in self._entries(self).items() if key not in sender.scheduler.schedule}
-        if missing:
-            sender.scheduler.update_from_dict(missing)
 
     # -- the app as a whole
 
@@ -330,21 +242,12 @@ class Processes:
         return self.store.check()
 
 
-def _schedule_of(definition: Definition, default: Frequency) -> ProcessSchedule:
-    return ProcessSchedule.of(
-        definition.name,
-        default,
-        minimum=definition.min_schedule_frequency,
-        initial_wait=definition.initial_wait,
-        jitter=definition.jitter,
-    )
-
-
 def registries() -> tuple[Processes, ...]:
     """Return the registries of all apps of this interpreter, of which there is one as a rule."""
-    return tuple(_by_app.values())
+    return tuple(filter(None, (known() for known in _by_app.values())))
 
 
 def registry_of(app: Celery) -> Processes | None:
     """Return the registry of an app, or None where it has none."""
-    return _by_app.get(app)
+    known = _by_app.get(app)
+    return None if known is None else known()

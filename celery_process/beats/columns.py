@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
@@ -14,8 +15,6 @@ from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Interval, Solar
 from celery_process.zones import iana_name, zone_named
 
-SENT = ("last_run_at", "total_run_count")
-"""What a row says of the tasks that were sent."""
 _MOST = 2**31 - 1
 """The highest number that a row's interval holds."""
 
@@ -94,22 +93,35 @@ def chosen(rows: Iterable[Any]) -> dict[str, Any]:
 class ColumnRows(Rows):
     """The rows of a `DatabaseScheduler`, which makes an entry of each and gathers the entries anew when a row changed."""
 
-    mixins: tuple[type, ...] = ()
-    """What goes before the scheduler's class of entries."""
-
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
 
-    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules; what else a row says stays as it is."""
-        scheduler = self._scheduler
+    @abstractmethod
+    def save_sent(self, entry: Any, fields: Collection[str] = ()) -> None:
+        """Write down that the task of an entry was sent, and nothing else of its row, which somebody may be editing.
 
-        class AlignedEntry(*self.mixins, scheduler.Entry):  # type: ignore[name-defined, misc]
-            def __init__(self, *args: Any, **kwargs: Any) -> None:
-                super().__init__(*args, **{"app": scheduler.app, **kwargs})
-                self.options["headers"].pop(REMEMBERED, None)
-                if self.task in schedules:
+        The scheduler's own way moves `date_changed` too, by which the later of two changes is known. Signals are sent as
+        there. `fields`: columns beside those that the entry always saves.
+        """
+
+    def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
+        """Give the scheduler a class of entries that ask these schedules; entries of other tasks are as ever."""
+        scheduler, save_sent = self._scheduler, self.save_sent
+
+        class AlignedEntry(scheduler.Entry):  # type: ignore[name-defined]
+            def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
+                followed = model.task in schedules
+                # A follow-up entry is made without an app, and would take the current one.
+                super().__init__(model, *args, **({"app": scheduler.app, **kwargs} if followed else kwargs))
+                if followed:
+                    self.options["headers"].pop(REMEMBERED, None)
                     self.schedule = schedules[self.task]
+
+            def save(self, *args: Any, **kwargs: Any) -> None:
+                if self.task in schedules:
+                    save_sent(self, *args, **kwargs)
+                else:
+                    super().save(*args, **kwargs)
 
         scheduler.Entry = AlignedEntry
         entries = scheduler.schedule

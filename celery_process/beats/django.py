@@ -28,25 +28,19 @@ from celery_process.zones import zone_named
 _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": SolarSchedule, "clocked": ClockedSchedule}
 
 
-class _Entry:
-    """Writes down that a task was sent without the rest of its row, which somebody may be editing.
-
-    The scheduler's own way saves the whole row: it undoes an edit made meanwhile, and moves `date_changed`, by which the
-    later of two changes is known.
-    """
-
-    model: Any
-
-    def save(self) -> None:
-        sent = {name: getattr(self.model, name) for name in columns.SENT}
-        PeriodicTask.objects.filter(pk=self.model.pk).update(**sent)
-
-
 class DjangoRows(columns.ColumnRows):
     """The rows that a `DatabaseScheduler` works from."""
 
     by = "django-celery-beat"
-    mixins = (_Entry,)
+
+    def save_sent(self, entry: Any, fields: Collection[str] = ()) -> None:
+        """Write the columns of what was sent."""
+        model, names = entry.model, {*entry.save_fields, *fields}
+        row = type(model).objects.get(pk=model.pk)
+        for name in names:
+            setattr(row, name, getattr(model, name))
+        # An attribute that is no column tells Django's signals something.
+        row.save(update_fields=names & {field.name for field in row._meta.concrete_fields})  # noqa: SLF001 - documented
 
     @contextmanager
     def round(self) -> Iterator[None]:

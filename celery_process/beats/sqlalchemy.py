@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -30,28 +31,21 @@ _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": Sol
 _ENUMS = {"period": Period, "event": SolarEvent}
 
 
-class _Entry:
-    """Writes down that a task was sent and leaves `date_changed`, by which the later of two changes is known."""
-
-    model: PeriodicTask
-    Session: Callable[[], Session]
-
-    def save(self, fields: Sequence[str] = ()) -> None:
-        sent = {name: getattr(self.model, name) for name in {*columns.SENT, *fields}}
-        written = sa.update(PeriodicTask).where(PeriodicTask.id == self.model.id)
-        with self.Session() as session:
-            session.execute(
-                written.values(**sent, date_changed=PeriodicTask.date_changed),
-                execution_options={"synchronize_session": False},
-            )
-            session.commit()
-
-
 class SqlAlchemyRows(columns.ColumnRows):
     """The rows that this package's `DatabaseScheduler` works from."""
 
     by = "sqlalchemy-celery-beat"
-    mixins = (_Entry,)
+
+    def save_sent(self, entry: Any, fields: Collection[str] = ()) -> None:
+        """Write the columns of what was sent."""
+        with self._session() as session:
+            row = session.get(PeriodicTask, entry.model.id, with_for_update=True)
+            if row is None:
+                return
+            for name in {*entry.save_fields, *fields}:
+                setattr(row, name, getattr(entry.model, name))
+            flag_modified(row, "date_changed")  # written as it is, else it would be moved
+            session.commit()
 
     def _session(self) -> Session:
         session: Session = self._scheduler.Session()

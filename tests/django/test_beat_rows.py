@@ -31,7 +31,7 @@ class Beat:
         self.scheduler = DatabaseScheduler(app=registry.app, lazy=True)
         rows = rows_of(self.scheduler)
         assert rows is not None
-        self.follower = Follower(rows, registry._followed())
+        self.follower = Follower(rows, registry._entries.followed())
 
     @property
     def row(self) -> Any:
