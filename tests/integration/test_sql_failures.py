@@ -124,7 +124,7 @@ class TestUnavailable:
 
     def test_busy_is_tried_again(self, store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
         """A write that meets another writer's lock waits, and is done once the other is."""
-        monkeypatch.setattr("celery_process.stores.sql.engine.BUSY_TIMEOUT", "PRAGMA busy_timeout = 1")
+        monkeypatch.setattr("celery_process.stores.sql.connecting.BUSY_TIMEOUT", "PRAGMA busy_timeout = 1")
         store.close()
         other = sqlite3.connect(store._db.address.database, isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")

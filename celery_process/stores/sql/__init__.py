@@ -156,7 +156,7 @@ class SqlStore(Store):
     def begin_sweep(  # noqa: D102
         self, processes: Sequence[str], *, interval: timedelta, grace: timedelta
     ) -> tuple[SweepTarget, ...]:
-        return self._ready.write("begin_sweep", sweeps.begin_sweep, processes, interval=interval, grace=grace)
+        return sweeps.begin_sweep(self._ready, processes, interval=interval, grace=grace)
 
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
         return purge.purge(self._ready, process, retention=retention, limit=limit)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 
 from celery_process.exceptions import ConfigurationError, MissingDriver
 from celery_process.stores.sql.columns import MYSQL
+from celery_process.stores.sql.options import Options, taken_from
 
 DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 """The one driver that each dialect is tried with; a URL may leave it out."""
@@ -23,10 +24,11 @@ _SECRET_OPTIONS = ("password", "sslpassword")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A checked URL. `shown` has no password."""
+    """A checked URL, without the options that are the store's own. `shown` has no password."""
 
     url: URL
     shown: str
+    options: Options = Options()
 
     @property
     def dialect(self) -> str:
@@ -71,9 +73,10 @@ def parse(text: str) -> Address:
         )
     if dialect == "sqlite":
         _refuse_memory(url, shown)
-    address = Address(url.set(drivername=f"{dialect}+{DRIVERS[dialect]}"), shown)
-    _import_driver(address)
-    return address
+    url = url.set(drivername=f"{dialect}+{DRIVERS[dialect]}")
+    _import_driver(Address(url, shown))
+    plain, options = taken_from(url, shown, family_of(dialect))
+    return Address(plain, shown, options)
 
 
 def check_prefix(prefix: str) -> str:

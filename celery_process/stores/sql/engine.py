@@ -1,4 +1,4 @@
-"""Engines and transactions: one engine for each operating-system process, and the pragmas and levels that hold.
+"""Transactions: one engine for each operating-system process, how a transaction begins, and that it is tried again.
 
 SQLite writes begin IMMEDIATE, for a transaction that reads first and writes later fails at once when another wrote in
 between, whatever the busy timeout says. The servers' writes are READ COMMITTED: each compare-and-set sees the newest
@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
-import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, ExceptionContext
-from sqlalchemy.pool import NullPool
+from sqlalchemy.engine import Connection, Engine
 
 from celery_process.exceptions import SchemaMismatch
 from celery_process.stores.retry import retried
 from celery_process.stores.sql.address import Address, family_of
-from celery_process.stores.sql.retry import driver_of, is_wrong_server
+from celery_process.stores.sql.bounds import MIGRATING, USUAL, Bounds
+from celery_process.stores.sql.connecting import BEGIN, make_engine
+from celery_process.stores.sql.retry import driver_of
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction, utc_now
 
@@ -30,19 +28,7 @@ Result = TypeVar("Result")
 Given = ParamSpec("Given")
 Step = Callable[Concatenate[Transaction, Given], Result]
 
-CONNECT_TIMEOUT = 10
-"""Seconds; without it libpq waits for an unreachable host as long as TCP does."""
-BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
-OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "postgresql": {"fallback_application_name": "celery_process"},
-    "mysql": {"charset": "utf8mb4", "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"},
-}
-"""What every connection is made with. Without the strict mode MySQL cuts off what is too long, and says nothing."""
-LEVELS = {"postgresql": "AUTOCOMMIT", "mysql": "READ COMMITTED"}
-"""The level of every connection; the statement that begins a transaction says more."""
 SYNCHRONOUS = {"FULL": "PRAGMA synchronous = FULL", "NORMAL": "PRAGMA synchronous = NORMAL"}
-
-_BEGIN = "celery_process_begin"
 
 
 class Mode(Enum):
@@ -61,18 +47,27 @@ class Mode(Enum):
 class Database:
     """Where transactions come from. Nothing connects before the first one.
 
-    `keep_idle`: whether connections stay open for the next transaction.
+    `keep_idle`: whether connections stay open for the next transaction. `bounds`: what a transaction may wait for.
     """
 
     def __init__(
-        self, address: Address, tables: Tables, *, clock: Clock | None, synchronous: str, keep_idle: bool = True
+        self,
+        address: Address,
+        tables: Tables,
+        *,
+        clock: Clock | None,
+        synchronous: str,
+        keep_idle: bool = True,
+        bounds: Bounds = USUAL,
     ) -> None:
         self.address, self.tables = address, tables
-        self._pool: dict[str, Any] = {} if keep_idle else {"poolclass": NullPool}
         self.family = family_of(address.dialect)
         self.is_sqlite = self.family == "sqlite"
         self.clock = utc_now if clock is None and self.is_sqlite else clock
-        self._synchronous = SYNCHRONOUS[synchronous]
+        self._given = (clock, synchronous)
+        self._keep_idle, self.bounds, self._synchronous = keep_idle, bounds, SYNCHRONOUS[synchronous]
+        sent_along = bounds.postgresql if self.family == "postgresql" else ""
+        self._begins = {mode: f"{begin}{sent_along}" if (begin := mode.begin[self.family]) else "" for mode in Mode}
         self._driver = driver_of(self.family, self._mismatch)
         self.command = ""
         """What makes or mends the tables."""
@@ -84,7 +79,10 @@ class Database:
         """The engine of this operating-system process."""
         pid = os.getpid()
         engine = self._engines.get(pid)
-        return self._engines.setdefault(pid, self._make()) if engine is None else engine
+        if engine is not None:
+            return engine
+        made = make_engine(self.address, self.bounds, keep_idle=self._keep_idle, synchronous=self._synchronous)
+        return self._engines.setdefault(pid, made)
 
     def _mismatch(self, kind: str) -> SchemaMismatch:
         return SchemaMismatch(
@@ -94,6 +92,19 @@ class Database:
             wanted=None,
             command=self.command,
         )
+
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[Database]:
+        """Give this database over connections that may wait and work for as long as a migration takes."""
+        clock, synchronous = self._given
+        database = Database(
+            self.address, self.tables, clock=clock, synchronous=synchronous, keep_idle=False, bounds=MIGRATING
+        )
+        database.command = self.command
+        try:
+            yield database
+        finally:
+            database.close()
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -123,38 +134,6 @@ class Database:
     @contextlib.contextmanager
     def _begun(self, mode: Mode) -> Iterator[Connection]:
         with self.engine.connect() as conn:
-            conn.execution_options(**{_BEGIN: mode.begin[self.family]})
+            conn.execution_options(**{BEGIN: self._begins[mode]})
             with conn.begin():
                 yield conn
-
-    def _make(self) -> Engine:
-        options = dict(OPTIONS.get(self.family, {}))
-        if not self.is_sqlite and "connect_timeout" not in self.address.url.query:
-            options["connect_timeout"] = CONNECT_TIMEOUT
-        # A level that SQLAlchemy sets later goes past what turns an error of the driver into one of its own.
-        level = {} if self.is_sqlite else {"isolation_level": LEVELS[self.family]}
-        engine = sa.create_engine(self.address.url, hide_parameters=True, connect_args=options, **level, **self._pool)
-        if self.is_sqlite:
-            event.listen(engine, "connect", self._prepare)
-        event.listen(engine, "begin", _begin)
-        event.listen(engine, "handle_error", self._judge)
-        return engine
-
-    def _judge(self, context: ExceptionContext) -> None:
-        """Have all connections given up where the server is the wrong one, as where one was lost."""
-        if is_wrong_server(self.family, context.original_exception):
-            context.is_disconnect = True
-
-    def _prepare(self, connection: sqlite3.Connection, _: Any) -> None:
-        connection.isolation_level = None  # else the driver begins transactions of its own, all of them DEFERRED
-        connection.execute(BUSY_TIMEOUT)
-        # The mode is the file's and is set while nobody else is in it; a later connection makes up for this one.
-        with contextlib.suppress(sqlite3.OperationalError):
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(self._synchronous)
-
-
-def _begin(conn: Connection) -> None:
-    statement = conn.get_execution_options().get(_BEGIN)
-    if statement:
-        conn.exec_driver_sql(statement)

@@ -37,10 +37,19 @@ class Expired:
     last: str | None
 
 
-def begin_sweep(
-    tx: Transaction, processes: Sequence[str], *, interval: timedelta, grace: timedelta
-) -> tuple[SweepTarget, ...]:
-    """Return the processes that need a look and had none for the interval, each to one caller only."""
+def begin_sweep(db: Database, processes: Sequence[str], *, interval: timedelta, grace: timedelta) -> tuple[SweepTarget, ...]:
+    """Return the processes that need a look and had none for the interval, each to one caller only.
+
+    One process at a time, so that nobody holds several, and none that somebody else holds: it comes up again.
+    """
+    due = db.read("begin_sweep", _due, processes, interval, grace)
+    mine = {name for name, (swept_at, _) in sorted(due.items()) if db.write("begin_sweep", _take, name, swept_at)}
+    return tuple(due[name][1] for name in dict.fromkeys(processes) if name in mine)
+
+
+def _due(
+    tx: Transaction, processes: Sequence[str], interval: timedelta, grace: timedelta
+) -> dict[str, tuple[datetime | None, SweepTarget]]:
     process, run, now = tx.t.process, tx.t.run, tx.now
     due = sa.or_(process.c.swept_at.is_(None), process.c.swept_at <= now - interval)
     rows = {row.name: row for row in tx.rows(sa.select(process).where(process.c.name.in_(processes), due))}
@@ -50,13 +59,19 @@ def begin_sweep(
     )
     found = tx.rows(runs.order_by(run.c.epoch))
     targets = {name: _target(row, [run for run in found if run.process == name]) for name, row in rows.items()}
-    mine = set()
-    for name in sorted(targets):
-        if targets[name].open_run or targets[name].unnotified or targets[name].purge_due:
-            unswept = sa.update(process).where(process.c.name == name, _same(process.c.swept_at, rows[name].swept_at))
-            if tx.change(unswept.values(swept_at=now)) == 1:
-                mine.add(name)
-    return tuple(targets[name] for name in dict.fromkeys(processes) if name in mine)
+    return {
+        name: (rows[name].swept_at, target)
+        for name, target in targets.items()
+        if target.open_run or target.unnotified or target.purge_due
+    }
+
+
+def _take(tx: Transaction, name: str, swept_at: datetime | None) -> bool:
+    process = tx.t.process
+    mine = (process.c.name == name, _same(process.c.swept_at, swept_at))
+    if tx.first(sa.select(process.c.name).where(*mine).with_for_update(skip_locked=True)) is None:
+        return False
+    return tx.change(sa.update(process).where(*mine).values(swept_at=tx.now)) == 1
 
 
 def _same(column: sa.Column[Any], value: datetime | None) -> sa.ColumnElement[bool]:

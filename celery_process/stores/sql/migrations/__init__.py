@@ -79,10 +79,11 @@ class Schema:
         done = []
         if self.version() > VERSION:
             raise self._mismatch(self.version())
-        self._db.write("migrate", _begin)
-        for number, (title, upgrade, _) in enumerate(MIGRATIONS, start=1):
-            if self._db.write("migrate", _step, number, upgrade):
-                done.append(f"{self._db.tables.prefix}*: version {number}, {title}")
+        with self._db.patient() as database:
+            database.write("migrate", _begin)
+            for number, (title, upgrade, _) in enumerate(MIGRATIONS, start=1):
+                if database.write("migrate", _step, number, upgrade):
+                    done.append(f"{database.tables.prefix}*: version {number}, {title}")
         return tuple(done)
 
     def _mismatch(self, found: int) -> SchemaMismatch:
