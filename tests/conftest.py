@@ -30,6 +30,7 @@ def _sibling(name: str) -> ModuleType:
 
 servers = _sibling("servers")
 redis_servers = _sibling("redis_servers")
+_sibling("proxy")
 planted = _sibling("planted")
 
 
