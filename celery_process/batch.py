@@ -80,13 +80,14 @@ class Batch:
         self._waiting: list[Outcome] = []
         self._ended: list[Outcome] = []
         self._told: list[Reported] = []
-        self._started_at = self._renewed_at = monotonic()
+        self._started_at = self._renewed_at = self._moved_at = monotonic()
         self._flush_at = math.inf
+        self._busy_until = -math.inf
 
     @property
     def due_at(self) -> float:
         """When `beat` is due, as things are."""
-        return min(self._renewed_at + self._every, self._flush_at, self._limit_at)
+        return max(min(self._renewed_at + self._every, self._flush_at, self._limit_at, self._stuck_at), self._busy_until)
 
     @property
     def looked_at(self) -> float:
@@ -97,11 +98,18 @@ class Batch:
     def _limit_at(self) -> float:
         return math.inf if self._current is None else self._started_at + self._limit
 
+    @property
+    def _stuck_at(self) -> float:
+        """When to give back the items that wait: nothing moved for a lease, and no time limit says how long it may."""
+        if not self._unstarted or (self._current is not None and self._limit < math.inf):
+            return math.inf
+        return self._moved_at + 3 * self._every
+
     def next(self) -> Work | None:
         """Return the next item to start, or None."""
         with self._lock:
             self._current = self._unstarted.popleft() if self._unstarted else None
-            self._started_at = self._monotonic()
+            self._started_at = self._moved_at = self._monotonic()
             return self._current
 
     def end(self, work: Work, outcome: WorkState, error: BaseException | None) -> None:
@@ -117,6 +125,7 @@ class Batch:
             else:
                 self._send((), ended)
             self._current = None
+            self._moved_at = self._monotonic()
 
     def flush(self) -> None:
         """Report the outcomes that wait."""
@@ -137,35 +146,62 @@ class Batch:
     def beat(self) -> bool:
         """Renew the leases and report what waits, from the heartbeat's thread; return whether to come again.
 
-        An item over its time limit is renewed no more, and those behind it are given back.
+        An item over its time limit is renewed no more, and those behind it are given back; so are those of a batch that
+        does not move. While a report of the batch itself is on its way, nothing is done.
         """
-        with self._lock:
-            now = self._monotonic()
-            if now >= self._limit_at:
-                self._over_limit()
-                return False
-            held: list[Work] = []
-            if self._waiting:
-                self._flush_at = now + self._every  # not again at once where the store is out of reach
-            if now >= self._renewed_at + self._every:
-                self._renewed_at = now
-                started = [self._current] if self._current is not None else []
-                held = [work for work in (*started, *self._unstarted) if not work.over]
-            if held or self._waiting:
-                answers = self._send([work.next_report() for work in held])
-                for work, answer in zip(held, answers, strict=True):
-                    work.take(answer)
-            return bool(self._unstarted) or (self._current is not None and not self._current.over)
+        if not self._lock.acquire(blocking=False):  # by the handler's thread, maybe for as long as a store takes to answer
+            self._busy_until = self._monotonic() + HOLD
+            return True
+        try:
+            return self._beat()
+        finally:
+            self._lock.release()
+
+    def _beat(self) -> bool:
+        now = self._monotonic()
+        if now >= self._limit_at:
+            self._over_limit()
+            return False
+        if now >= self._stuck_at:
+            self._over_bound()
+        held: list[Work] = []
+        if self._waiting:
+            self._flush_at = now + self._every  # not again at once where the store is out of reach
+        if now >= self._renewed_at + self._every:
+            self._renewed_at = now
+            started = [self._current] if self._current is not None else []
+            held = [work for work in (*started, *self._unstarted) if not work.over]
+        if held or self._waiting:
+            answers = self._send([work.next_report() for work in held])
+            for work, answer in zip(held, answers, strict=True):
+                work.take(answer)
+        return bool(self._unstarted) or (self._current is not None and not self._current.over)
 
     def _over_limit(self) -> None:
         assert self._current is not None
-        extra = {"action": "over_time_limit", "work_name": self._current.name, "run_id": self.run_id}
+        extra = self._extra("over_time_limit", self._current.name)
         logger.warning("Item %s is over its time limit; its lease is not renewed any more.", self._current.name, extra=extra)
+        self._let_go(extra)
+
+    def _over_bound(self) -> None:
+        extra = self._extra("batch_stuck", self._current.name if self._current is not None else "")
+        logger.info("%d items of %s wait too long and are given back.", len(self._unstarted), self.run_id, extra=extra)
+        self._let_go(extra)
+
+    def _extra(self, action: str, work: str) -> dict[str, str]:
+        return {"action": action, "process_name": self._definition.name, "run_id": self.run_id, "work_name": work}
+
+    def _let_go(self, extra: dict[str, str]) -> None:
         try:
             self.flush()
             self.give_back()
         except StoreUnavailable as error:
             logger.warning("Items of %s come back when their leases end: %s", self.run_id, error, extra=extra)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether items wait to be started."""
+        return bool(self._unstarted)
 
     @property
     def has_news(self) -> bool:
@@ -186,6 +222,7 @@ class Batch:
 
     def _report(self, report: ItemReport) -> ItemAnswer:
         with self._lock:
+            self._moved_at = self._monotonic()
             return self._send([report])[0]
 
     def _send(self, reports: Iterable[ItemReport], ended: Outcome | None = None) -> tuple[ItemAnswer, ...]:

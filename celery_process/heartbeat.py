@@ -1,4 +1,4 @@
-"""The heartbeat: one thread an operating-system process, which renews the leases of all batches that it works on.
+"""The heartbeat of an operating-system process, which renews the leases of all batches that it works on.
 
 It also reports the outcomes that wait in a batch whose present item takes long. What a beat is, the batch says.
 """
@@ -31,7 +31,7 @@ class Leases(Protocol):
 
 
 class Heartbeat:
-    """Lets batches beat. The thread starts with the first one and ends when it is idle."""
+    """Lets batches beat. A thread starts with the first one; where a store lets one beat wait, another goes on."""
 
     def __init__(self) -> None:
         self.after_fork()
@@ -39,55 +39,94 @@ class Heartbeat:
 
     def after_fork(self) -> None:
         """Begin with no batch and no thread: a forked child has those of its parent."""
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed, self._spare = threading.Condition(self._lock), threading.Condition(self._lock)
         self._held: set[Batch] = set()
-        self._thread: threading.Thread | None = None
+        self._beating: set[Batch] = set()
+        self._leading = self._promoted = False
+        self._spares = 0
         self._wakes_at = math.inf
 
     @contextmanager
     def holding(self, batch: Batch) -> Iterator[None]:
         """Let `batch` beat inside the block."""
-        with self._condition:
+        with self._lock:
             self._held.add(batch)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="celery-process-heartbeat", daemon=True)
-                self._thread.start()
+            self._ensure_leader()
             if batch.looked_at < self._wakes_at:  # else short items would wake the thread for nothing, again and again
-                self._condition.notify()
+                self._changed.notify()
         try:
             yield
         finally:
-            with self._condition:
+            with self._lock:
                 self._held.discard(batch)
+
+    def _ensure_leader(self) -> None:
+        """Have one thread, and no more, wait for what is due next. Called under the lock."""
+        if self._leading:
+            return
+        if self._spares:
+            self._promoted = True
+            self._spare.notify()
+        else:
+            threading.Thread(target=self._run, name="celery-process-heartbeat", daemon=True).start()
+        self._leading = True
 
     def _run(self) -> None:
         while True:
-            with self._condition:
-                if not self._held:
-                    self._wait_until(time.monotonic() + IDLE)
-                if not self._held:
-                    self._thread = None
+            with self._lock:
+                batch = self._next_due()
+                if batch is None:
+                    self._leading = False
                     return
-                self._wait_until(min(batch.looked_at for batch in self._held))
-                now = time.monotonic()
-                due = [batch for batch in self._held if batch.due_at <= now]
-            for batch in due:
-                self._beat(batch)
+                self._beating.add(batch)
+                self._leading = False
+                if self._held - self._beating:
+                    self._ensure_leader()
+            alive = self._beat(batch)
+            with self._lock:
+                self._beating.discard(batch)
+                if not alive:
+                    self._held.discard(batch)
+                if not self._stays():
+                    return
+
+    def _next_due(self) -> Batch | None:
+        """Wait for a batch that is due, and return it; None after `IDLE` seconds without a batch."""
+        while True:
+            if not self._held - self._beating:
+                self._wait_until(time.monotonic() + IDLE)
+            free = self._held - self._beating
+            if not free:
+                return None
+            first = min(free, key=lambda batch: batch.due_at)
+            if first.due_at <= time.monotonic():
+                return first
+            self._wait_until(min(batch.looked_at for batch in free))
+
+    def _stays(self) -> bool:
+        """Become the one that waits, or be spare until it is needed; false after `IDLE` seconds."""
+        if not self._leading:
+            self._leading = True
+            return True
+        self._changed.notify()  # the batch that has beaten is due again some time
+        self._spares += 1
+        self._spare.wait_for(lambda: self._promoted, IDLE)
+        self._spares -= 1
+        promoted, self._promoted = self._promoted, False
+        return promoted
 
     def _wait_until(self, instant: float) -> None:
         self._wakes_at = instant
-        self._condition.wait(timeout=max(instant - time.monotonic(), 0))
+        self._changed.wait(timeout=max(instant - time.monotonic(), 0))
         self._wakes_at = -math.inf  # awake: whoever comes now is seen before the next wait
 
-    def _beat(self, batch: Batch) -> None:
-        extra = {"action": "heartbeat", "run_id": batch.run_id}
-        alive = True
+    def _beat(self, batch: Batch) -> bool:
+        extra = {"action": "heartbeat", "process_name": "", "work_name": "", "run_id": batch.run_id}
         try:
-            alive = batch.beat()
+            return batch.beat()
         except StoreUnavailable as error:
             logger.warning("The leases of run %s could not be renewed: %s", batch.run_id, error, extra=extra)
         except Exception:
             logger.exception("The heartbeat of run %s failed.", batch.run_id, extra=extra)
-        if not alive:
-            with self._condition:
-                self._held.discard(batch)
+        return True

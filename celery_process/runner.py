@@ -126,28 +126,33 @@ class Runner:
         self._limits = claims[0].limits or Limits()
         ended: list[Ended] = []
         began = self.host.monotonic()
-        with self.heartbeat.holding(batch):
-            try:
-                while (work := batch.next()) is not None:
-                    outcome, error = self._run_one(work)
-                    self._insist(partial(batch.end, work, outcome, error))
-                    if batch.has_news:
-                        ended += self._settle(batch)
-                    if batch.aborting or work.aborted_here or work.lost or self.stopping():
-                        break
-                self._insist(batch.flush)
-            except Exception:
-                self._give_back(batch)
-                raise
-            except BaseException:  # the worker ends here and now, the handler with it
-                with suppress(StoreUnavailable):
-                    batch.flush()
-                self._give_back(batch)
-                raise
+        try:
+            with self.heartbeat.holding(batch):
+                self._work_through(batch, ended)
+        finally:
             self._give_back(batch)
-            ended += self._settle(batch)
+        # Publishing may hang, so it is done when nothing is left whose lease would be renewed meanwhile.
+        ended += self._settle(batch)
         self._measure((self.host.monotonic() - began) / max(len(ended), 1))
         return ended
+
+    def _work_through(self, batch: Batch, ended: list[Ended]) -> None:
+        """Work on one item after the other until none is left, or none is to be begun."""
+        try:
+            while (work := batch.next()) is not None:
+                outcome, error = self._run_one(work)
+                self._insist(partial(batch.end, work, outcome, error))
+                if batch.has_news and batch.has_more:  # what the last one made due need not be done under its lease
+                    ended += self._settle(batch)
+                if batch.aborting or work.aborted_here or work.lost or self.stopping():
+                    break
+            self._insist(batch.flush)
+        except Exception:
+            raise
+        except BaseException:  # the worker ends here and now, the handler with it
+            with suppress(StoreUnavailable):
+                batch.flush()
+            raise
 
     def _measure(self, seconds: float) -> None:
         """Note how long an item took; items that take longer than those before weigh more, so that a batch is soon short."""

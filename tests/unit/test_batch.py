@@ -136,7 +136,7 @@ def test_the_heartbeat_reports_what_waits_while_an_item_takes_long() -> None:
 
 def test_a_beat_renews_what_is_not_over() -> None:
     """The leases of the present item and of those behind it are renewed in one call, every third of a lease."""
-    table = Table()
+    table = Table(time_limit=60)
     table.work(takes=HOLD)
     table.batch.next()
     for _ in range(4):

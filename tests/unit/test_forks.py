@@ -63,7 +63,7 @@ def redis_client() -> Client:
 
 
 HOLDERS: dict[str, tuple[Callable[[], Any], Callable[[Any], AbstractContextManager[Any]], Callable[[Any], object]]] = {
-    "heartbeat": (Heartbeat, lambda made: made._condition, lambda made: made._condition.acquire()),
+    "heartbeat": (Heartbeat, lambda made: made._lock, lambda made: made._lock.acquire()),
     "memory store": (
         MemoryStore,
         lambda made: made._lock,
