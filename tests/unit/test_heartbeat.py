@@ -76,7 +76,7 @@ class Hand:
 
 def test_a_batch_whose_report_waits_is_skipped() -> None:
     """While a handler's report waits for its store, the leases of another process are renewed, and then its own again."""
-    heartbeat, stuck, other = Heartbeat(), Hand(), Hand()
+    heartbeat, stuck, other = Heartbeat(), Hand(lease=6), Hand()
     stuck.batch.next()
     other.batch.next()
     with heartbeat.holding(stuck.batch), heartbeat.holding(other.batch):
@@ -91,7 +91,7 @@ def test_a_batch_whose_report_waits_is_skipped() -> None:
             stuck.store.go_on.set()
             handler.join()
         stuck.batch.next()
-        assert stuck.reports_more()
+        assert stuck.reports_more(1)
 
 
 def test_a_beat_that_waits_holds_up_no_other() -> None:
