@@ -24,6 +24,7 @@ from celery_process.runner import Ended, Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
+from celery_process.sweep_task import SweepTimer, answer_within, make_sweep_task
 from celery_process.tolerance import Tolerance
 from celery_process.worker import Worker, handlers_of
 
@@ -70,9 +71,9 @@ class Processes:
             app.conf.process_backend = self._backend.url
         elif self._backend is not None:
             app.conf.process_backend = self._backend
-        app.steps["consumer"].add(tasks.SweepTimer)
+        app.steps["consumer"].add(SweepTimer)
         app.steps["worker"].add(ShutdownNote)
-        tasks.make_sweep_task(app, self.sweep)
+        make_sweep_task(app, self._sweep)
         self._entries.connect(app)
         for process in list(self._processes.values()):
             self._adopt(process)
@@ -231,6 +232,11 @@ class Processes:
     def sweep(self, *, force: bool = False) -> tuple[str, ...]:
         """Repair what needs it, at most once per `process_sweep_interval` unless forced; return the processes looked at."""
         return sweep({process.name: process.dispatch for process in self}, interval=timedelta(0) if force else None)
+
+    def _sweep(self) -> None:
+        """Do what the sweep's task does: give up early where the store does not answer, since a pool child waits for it."""
+        answer = answer_within(read_config(self.app).sweep_interval)
+        sweep({process.name: process.dispatch for process in self}, answer_within=answer)
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the store's tables up to this version; return what was done."""

@@ -21,7 +21,8 @@ from celery_process.frequency import Frequency, shown
 from celery_process.model import SlotEntry
 from celery_process.process import Process
 from celery_process.stores.base import Danger, Store
-from celery_process.tasks import SWEEP_TASK, publishing, task_names
+from celery_process.sweep_task import SWEEP_TASK
+from celery_process.tasks import publishing, task_names
 
 SKEW = timedelta(seconds=2)
 """How far the clocks of this host and of the store may be apart."""
@@ -203,8 +204,7 @@ def _sweep(processes: Processes) -> Finding:
             "sweep",
             False,
             f"No sweep looks at {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
-            f"Start a worker on the queue {_queue(processes.app, SWEEP_TASK, {})!r}, or route {SWEEP_TASK!r} to one "
-            "that is not full; `process sweep` makes one now.",
+            f"Start a worker, or route {SWEEP_TASK!r} to a queue that is not full; `process sweep` makes one now.",
         )
     return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
 
@@ -237,7 +237,6 @@ def _workers(processes: Processes, patience: float) -> Finding:
     for process in processes:
         for task in task_names(process.name).values():
             needed.setdefault(_queue(app, task, publishing(process.definition)), []).append(task)
-    needed.setdefault(_queue(app, SWEEP_TASK, {}), []).append(SWEEP_TASK)
     needed.pop("", None)
     answers = app.control.inspect(timeout=patience).active_queues() or {}
     consumed = {queue["name"] for queues in answers.values() for queue in queues}

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 from celery_process.dispatch import Dispatch
-from celery_process.exceptions import RunNotFound
+from celery_process.exceptions import RunNotFound, StoreUnavailable
 from celery_process.model import SweepTarget, Swept
+from celery_process.patience import within
 from celery_process.states import Event, StopReason
 
 logger = logging.getLogger(__name__)
@@ -24,19 +26,29 @@ PURGE_STEPS = 20
 """Steps of purging in one sweep; the next one goes on."""
 
 
-def sweep(dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None) -> tuple[str, ...]:
+def sweep(
+    dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None, answer_within: float | None = None
+) -> tuple[str, ...]:
     """Repair the processes that need it and had no sweep for the interval; return their names.
 
-    One process that cannot be repaired holds up no other.
+    One process that cannot be repaired holds up no other; a store out of reach ends the sweep. `answer_within`: seconds
+    after which a store that has not answered at all is out of reach.
     """
     if not dispatches:
         return ()
     first = next(iter(dispatches.values()))
     every = first.config.sweep_interval
-    targets = first.store.begin_sweep(sorted(dispatches), interval=every if interval is None else interval, grace=every)
+    begin = partial(
+        first.store.begin_sweep, sorted(dispatches), interval=every if interval is None else interval, grace=every
+    )
+    targets = begin() if answer_within is None else within(answer_within, begin, operation="begin_sweep")
     for target in targets:
         try:
             _repair(dispatches[target.process], target)
+        except StoreUnavailable as error:  # each of the others would wait for it as well
+            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
+            logger.warning("The sweep ends at %s; the next one goes on: %s", target.process, error, extra=extra)
+            break
         except Exception:
             extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
             logger.exception("The sweep of %s failed; the next one tries again.", target.process, extra=extra)

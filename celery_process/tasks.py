@@ -1,4 +1,4 @@
-"""The Celery tasks of the library: three for each process, and the sweep of the app; and the timer that publishes it.
+"""The Celery tasks of a process, and how they are published; the sweep of the app is in `sweep_task`.
 
 Items are published with the keyword arguments `process=`, `work=` (or `works=`) and `run=`, which is what Flower can
 search; no result, no trail, no shadow. How a task ends is what the store says of its items; see `outcomes`.
@@ -14,12 +14,10 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery import Celery, Task, bootsteps
+from celery import Celery, Task
 from celery.exceptions import Ignore
 
-from celery_process.config import read_config, store_of
 from celery_process.definition import Definition
-from celery_process.exceptions import ConfigurationError, StoreUnavailable
 from celery_process.model import RunClaim
 from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.runner import Ended
@@ -29,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
-SWEEP_TASK = "celery_process.sweep"
 SENT_AT = "cp_sent_at"
 """The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
 _PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mode", "compression")
@@ -191,59 +188,3 @@ def publish_items(
             options.update(root_id=root, parent_id=root)
             sent = task.apply_async(kwargs=kwargs, kwargsrepr=kwargs_shown(kwargs), producer=producer, **options)
             root = root or sent.id
-
-
-def make_sweep_task(app: Celery, sweep: Callable[[], object]) -> Task:
-    """Register the sweep of the app."""
-
-    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False, shared=False)
-    def sweep_task() -> None:
-        sweep()
-
-    return sweep_task
-
-
-class SweepTimer(bootsteps.StartStopStep):
-    """Publishes the sweep from every worker, so that runs end without any beat; the store lets one through per interval.
-
-    It also refuses, before the first message, a store that this worker cannot use.
-    """
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, parent: Any, **kwargs: Any) -> None:
-        self.entry: Any = None
-        super().__init__(parent, **kwargs)
-
-    def start(self, parent: Any) -> None:
-        """Check the store and begin to publish."""
-        store = store_of(parent.app)
-        if not store.shared and parent.pool is not None and getattr(parent.pool, "uses_semaphore", False):
-            raise ConfigurationError(
-                f"{store.url} is seen by one operating-system process, and this worker has several; name a shared store in "
-                "process_backend, or start the worker with --pool=threads or solo.",
-                setting="process_backend",
-                value=store.url,
-            )
-        try:
-            for warning in store.check():
-                logger.warning("%s", warning, extra={"action": "store_warning"})
-        except StoreUnavailable as error:  # it may be back before the first item; tables that do not fit will not be
-            logger.error("%s", error, extra={"action": "store_unavailable"})  # noqa: TRY400 - the message says it all
-        finally:
-            store.close()
-        interval = read_config(parent.app).sweep_interval.total_seconds()
-        self.entry = parent.timer.call_repeatedly(interval, self._publish, (parent.app, interval))
-
-    def stop(self, parent: Any) -> None:  # noqa: ARG002
-        """Stop publishing."""
-        if self.entry is not None:
-            self.entry.cancel()
-            self.entry = None
-
-    def _publish(self, app: Celery, interval: float) -> None:
-        try:
-            # An expiry bounds what piles up before a queue that is longer than it; the store drops the rest.
-            app.send_task(SWEEP_TASK, expires=60 * interval, ignore_result=True, retry=False)
-        except Exception as error:  # noqa: BLE001 - whatever the transport raises; the next interval tries again
-            logger.warning("The sweep could not be published: %s", error, extra={"action": "sweep_unpublished"})

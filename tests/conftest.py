@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import trustme
@@ -30,8 +31,8 @@ def _sibling(name: str) -> ModuleType:
 
 servers = _sibling("servers")
 redis_servers = _sibling("redis_servers")
-_sibling("proxy")
 planted = _sibling("planted")
+proxies = _sibling("proxy")
 
 
 LONGEST = ("simulation", "conformance", "interleavings")
@@ -102,6 +103,13 @@ def machine_redis_url() -> Iterator[str]:
     if shutil.which("redis-server") is None:
         pytest.skip("There is no redis-server on the machine's path.")
     yield from _offered(redis_servers.redis())
+
+
+@pytest.fixture
+def start_proxy() -> Iterator[Callable[[int], Any]]:
+    """Give a function that starts a proxy before the server on a port; see `proxy.Proxy`."""
+    with ExitStack() as stack:
+        yield lambda port: stack.enter_context(proxies.proxy_to("127.0.0.1", port))
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from kombu.utils.imports import symbol_by_name
 from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
 from celery_process.beats.rows import Followed, Row, Rows
 from celery_process.exceptions import SettingsChanged
-from celery_process.stored_schedules import FIRST_READ, REFRESH
+from celery_process.stored_schedules import REFRESH
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ def rows_of(scheduler: Any) -> Rows | None:
     return symbol_by_name(_ADAPTERS[module])(scheduler) if module else None  # type: ignore[no-untyped-call]
 
 
+FIRST_ROUND = 30.0
+"""Seconds that beat waits for the first round: django-celery-beat may see rows made after it only five minutes later."""
 _REST = 4
 """Times as long as a round took that nothing is asked after it: a fifth of one connection, however many processes."""
 
@@ -75,7 +77,7 @@ class Follower:
     def start(self) -> None:
         """Do the rounds in a thread; wait a moment for the first, so that beat begins with what was agreed."""
         self._thread.start()
-        self._begun.wait(FIRST_READ)
+        self._begun.wait(FIRST_ROUND)
         self._rows.align({one.task: one.schedule for one in self._followed})
 
     def stop(self) -> None:

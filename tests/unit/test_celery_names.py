@@ -26,6 +26,7 @@ NAMES = {
     "celery.schedules.solar": "a schedule that a process may have",
     "celery.signals.beat_init": "the moment at which beat gets entries that its configuration lacks",
     "celery.signals.before_task_publish": "where tracing gives a message the context of its run's scheduling task",
+    "celery.signals.task_received": "where a worker sees that its sweeps arrive",
     "celery.signals.task_prerun": "where tracing says of an item's span what it is about",
     "celery.utils.dispatch.Signal": "the kind of signal that Celery's users know",
 }
@@ -103,6 +104,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "shutdown.py",
         "signals.py",
         "stored_schedules.py",
+        "sweep_task.py",
         "tasks.py",
     } | {
         "cli/base.py",

@@ -1,0 +1,97 @@
+"""An app with a process and a plain task, in a folder of its own; its worker and beat as operating-system processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from celery import Celery
+
+from celery_process import Processes
+
+from .waiting import end, wait_for
+
+MODULE = """
+from pathlib import Path
+from celery import Celery
+from celery_process import Processes
+
+app = Celery("outages", broker={broker!r})
+app.conf.update({conf!r})
+processes = Processes(app, backend={backend!r})
+
+@app.task(name="plain", ignore_result=True)
+def plain():
+    with Path({folder!r}, "plain").open("a") as file:
+        file.write("x")
+
+@processes.process("ticks", **{options!r})
+def ticks(work): ...
+"""
+
+
+class Outages:
+    """The app, once it is written, and what runs of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.queue = folder, f"q{uuid4().hex[:8]}"
+        self.name = f"outages_{self.queue}"
+        self.running: list[subprocess.Popen[Any]] = []
+
+    def write(self, broker: str, backend: str, *, plain_every: float = 0, **options: Any) -> None:
+        """Write the app's module and load it here."""
+        conf = {
+            "task_default_queue": self.queue,
+            "process_sweep_interval": 2,
+            "broker_connection_retry_on_startup": True,
+            "result_expires": None,
+            "beat_schedule": {"plain": {"task": "plain", "schedule": plain_every}} if plain_every else {},
+        }
+        file = self.folder / f"{self.name}.py"
+        file.write_text(MODULE.format(broker=broker, backend=backend, conf=conf, options=options, folder=str(self.folder)))
+        spec = spec_from_file_location(self.name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.app: Celery = module.app
+        self.processes: Processes = module.processes
+        self.processes.migrate()
+
+    def plain(self) -> int:
+        """Return how often the plain task ran."""
+        file = self.folder / "plain"
+        return file.stat().st_size if file.exists() else 0
+
+    def start(self, log: str, *arguments: str) -> Path:
+        """Run `celery -A …`; return its log."""
+        command = [sys.executable, "-m", "celery", "-A", self.name, *arguments, "-l", "INFO"]
+        file = self.folder / f"{log}.log"
+        with file.open("ab") as out:
+            env = {**os.environ, "PYTHONPATH": str(self.folder)}
+            self.running.append(subprocess.Popen(command, cwd=self.folder, env=env, stdout=out, stderr=out))
+        return file
+
+    def worker(self, *options: str, name: str = "w") -> Path:
+        """Run a worker of two children; return its log once it is ready."""
+        log = self.start(name, "worker", "-c", "2", "--without-gossip", "--without-mingle", "-n", f"{name}@%h", *options)
+        wait_for(lambda: " ready." in log.read_text(), what=f"a worker; {log}")
+        return log
+
+    def beat(self) -> Path:
+        """Run beat; return its log."""
+        log = self.start("beat", "beat", "--pidfile=", "-s", str(self.folder / "schedule"))
+        wait_for(lambda: "beat: Starting" in log.read_text(), what=f"beat; {log}")
+        return log
+
+    def end(self) -> None:
+        """End what runs."""
+        end(*self.running)
+        if hasattr(self, "processes"):
+            self.processes.store.close()
+            self.app.close()

@@ -1,0 +1,96 @@
+"""A broker or a store that goes away for a while: what real beats and workers do meanwhile, and that no slot is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+
+from celery_process import RunState
+from celery_process.states import By, SlotEnd
+
+from .outages import Outages
+from .waiting import wait_for, wait_for_end
+
+
+@pytest.fixture
+def outages(tmp_path: Path) -> Iterator[Outages]:
+    """Give an app in a folder of its own, and what runs in it."""
+    made = Outages(tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def behind_proxy(start_proxy: Callable[[int], Any], redis_url: str) -> tuple[Any, str]:
+    """Give a proxy before the Redis server, and its URL by that way."""
+    proxy = start_proxy(urlsplit(redis_url).port or 6379)
+    return proxy, f"redis://127.0.0.1:{proxy.port}{urlsplit(redis_url).path}"
+
+
+@pytest.mark.parametrize("broker_url", ["redis_url", "rabbitmq_url"])
+def test_a_worker_of_other_queues_sweeps(outages: Outages, broker_url: str, request: pytest.FixtureRequest) -> None:
+    """Workers of the items' queue alone still sweep: items that nobody published are, and nothing piles up elsewhere."""
+    queue = f"q{uuid4().hex[:8]}"
+    broker = request.getfixturevalue(broker_url)
+    outages.write(broker, f"sqlite:///{outages.folder}/process.db", task_options={"queue": queue}, schedule=86_400)
+    process = outages.processes["ticks"]
+    process.register_works({"a": {}, "b": {}})
+
+    def unsent(*_: Any, **__: Any) -> None:
+        raise OSError("nobody is there")
+
+    run = replace(process.dispatch, send=unsent).run_now(slot=None, by="test")
+    outages.worker("-Q", queue)
+    assert wait_for_end(process, run.id).state is RunState.COMPLETED
+    with outages.app.connection_for_read() as connection:
+        try:
+            left = connection.channel().queue_declare(outages.queue, passive=True).message_count
+        except Exception:  # each transport raises another; there is no such queue
+            left = 0
+        connection.channel().queue_delete(queue)
+    assert left == 0
+
+
+def test_a_broker_away_as_a_slot_begins(outages: Outages, behind_proxy: tuple[Any, str]) -> None:
+    """The broker is out of reach for five seconds around a slot: beat sends it again, and it runs."""
+    proxy, broker = behind_proxy
+    outages.write(broker, f"sqlite:///{outages.folder}/process.db", schedule=40)
+    process = outages.processes["ticks"]
+    outages.worker()
+    outages.beat()
+    now = datetime.now(UTC).timestamp()
+    slot = datetime.fromtimestamp((now + 6) // 40 * 40 + 40, UTC)
+    time.sleep(max(0.0, slot.timestamp() - 2 - datetime.now(UTC).timestamp()))
+    proxy.stop()
+    time.sleep(5)
+    proxy.start()
+    entry = wait_for(lambda: next((entry for entry in process.slots() if entry.slot == slot), None), what=f"the slot {slot}")
+    assert (entry.end, entry.by in (By.BEAT, By.TASK)) == (SlotEnd.RAN, True)
+
+
+def test_a_store_that_hangs_holds_up_no_host(outages: Outages, behind_proxy: tuple[Any, str], redis_url: str) -> None:
+    """The store takes all and answers nothing: beat's other entries fire, plain tasks run, another worker starts."""
+    proxy, backend = behind_proxy
+    outages.write(redis_url, backend, plain_every=0.5, schedule=5)
+    outages.worker()
+    outages.beat()
+    wait_for(lambda: outages.plain() >= 3, what="plain tasks")
+    proxy.swallows = True
+    time.sleep(1)
+    before, began = outages.plain(), time.monotonic()
+    outages.worker(name="late")
+    wait_for(lambda: time.monotonic() - began > 12, what="a while")
+    meanwhile, fired = outages.plain() - before, (time.monotonic() - began) / 0.5
+    assert meanwhile >= 0.6 * fired
+    proxy.swallows = False
+    proxy.cut()
+    slots = len(list(outages.processes["ticks"].slots()))
+    wait_for(lambda: len(list(outages.processes["ticks"].slots())) > slots, what="slots again")
