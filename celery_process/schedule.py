@@ -17,6 +17,7 @@ from celery.schedules import schedstate, schedule
 from kombu.utils.imports import symbol_by_name
 
 from celery_process import slots
+from celery_process.definition import Definition
 from celery_process.frequency import Frequency, from_text, zone_of
 from celery_process.stored_schedules import StoredSchedules, stored_schedules
 
@@ -73,14 +74,12 @@ class ProcessSchedule(schedule):
         super().__init__(self._fallback_every, relative, nowfun, app)
 
     @classmethod
-    def of(
-        cls, process: str, default: Frequency, *, minimum: timedelta, initial_wait: timedelta, jitter: timedelta
-    ) -> ProcessSchedule:
-        """Return the schedule of a process."""
+    def of(cls, definition: Definition, default: Frequency) -> ProcessSchedule:
+        """Return the schedule of a process, which is `default` where nothing is stored."""
         made = cls(slots.period(default.occurrences, datetime.now(UTC)))
-        made.process, made.default = process, default.text
-        made.minimum, made.initial_wait = minimum.total_seconds(), initial_wait.total_seconds()
-        made.jitter = jitter.total_seconds()
+        made.process, made.default = definition.name, default.text
+        made.minimum, made.jitter = definition.min_schedule_frequency.total_seconds(), definition.jitter.total_seconds()
+        made.initial_wait = definition.initial_wait.total_seconds()
         return made
 
     def current(self) -> Frequency:

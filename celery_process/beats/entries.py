@@ -11,8 +11,7 @@ from celery.signals import beat_init, before_task_publish, import_modules
 from celery_process import slots, tasks
 from celery_process.beats.follow import Follower, keeps_rows, rows_of
 from celery_process.beats.rows import Followed
-from celery_process.definition import Definition
-from celery_process.frequency import Frequency, once, zone_of
+from celery_process.frequency import once, zone_of
 from celery_process.process import Process
 from celery_process.schedule import ProcessSchedule
 from celery_process.stored_schedules import REFRESH
@@ -58,7 +57,7 @@ class BeatEntries:
             if self.owner(process) is not None:
                 continue
             definition = process.definition
-            schedule = _schedule_of(definition, process.default_frequency() or once(slots.NEVER))
+            schedule = ProcessSchedule.of(definition, process.default_frequency() or once(slots.NEVER))
             task, zone = tasks.task_names(process.name)["schedule"], zone_of(self._registry.app)
             found.append(Followed(process, task, tasks.publishing(definition), schedule, zone))
         return found
@@ -91,7 +90,7 @@ class BeatEntries:
             task = tasks.task_names(process.name)["schedule"]
             entries[task] = {
                 "task": task,
-                "schedule": _schedule_of(process.definition, default),
+                "schedule": ProcessSchedule.of(process.definition, default),
                 "options": tasks.publishing(process.definition),
             }
         return entries
@@ -125,13 +124,3 @@ class BeatEntries:
         missing = {key: entry for key, entry in entries.items() if key not in sender.scheduler.schedule}
         if missing:
             sender.scheduler.update_from_dict(missing)
-
-
-def _schedule_of(definition: Definition, default: Frequency) -> ProcessSchedule:
-    return ProcessSchedule.of(
-        definition.name,
-        default,
-        minimum=definition.min_schedule_frequency,
-        initial_wait=definition.initial_wait,
-        jitter=definition.jitter,
-    )
