@@ -18,13 +18,14 @@ from celery_process.events import emit
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
 from celery_process.frequency import Frequency, zone_of
 from celery_process.heartbeat import Heartbeat
+from celery_process.late import LateSlots
 from celery_process.model import Overrides
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
-from celery_process.sweep_task import SweepTimer, answer_within, make_sweep_task
+from celery_process.sweep_task import SweepTimer, make_sweep_task
 from celery_process.tolerance import Tolerance
 from celery_process.worker import Worker, handlers_of
 
@@ -53,6 +54,7 @@ class Processes:
         self._app: Celery | None = None
         self._runners: dict[str, Runner] = {}
         self._entries = BeatEntries(self)
+        self._late_slots = LateSlots(lambda name, stored: self[name].in_force(Overrides(schedule=stored)))
         if app is not None:
             self.init_app(app)
 
@@ -73,7 +75,7 @@ class Processes:
             app.conf.process_backend = self._backend
         app.steps["consumer"].add(SweepTimer)
         app.steps["worker"].add(ShutdownNote)
-        make_sweep_task(app, self._sweep)
+        make_sweep_task(app, self.sweep)
         self._entries.connect(app)
         for process in list(self._processes.values()):
             self._adopt(process)
@@ -189,6 +191,7 @@ class Processes:
             come_back=lambda run_id, token, due_in: tasks.come_back(
                 process.definition, self._tasks[process.name], run_id, token, due_in
             ),
+            bring=lambda valid: tasks.bring(process.definition, self._tasks[process.name], valid),
             emit=lambda event, **payload: emit(self.app, process, event, payload),
             inline=bool(self.app.conf.task_always_eager),
             ends_worker=ends_worker,
@@ -229,14 +232,14 @@ class Processes:
     def __contains__(self, name: object) -> bool:
         return name in self._processes
 
-    def sweep(self, *, force: bool = False) -> tuple[str, ...]:
-        """Repair what needs it, at most once per `process_sweep_interval` unless forced; return the processes looked at."""
-        return sweep({process.name: process.dispatch for process in self}, interval=timedelta(0) if force else None)
+    def sweep(self, *, force: bool = False, answer_within: float | None = None) -> tuple[str, ...]:
+        """Repair what needs it and bring slots that beat did not, at most once per `process_sweep_interval` unless forced.
 
-    def _sweep(self) -> None:
-        """Do what the sweep's task does: give up early where the store does not answer, since a pool child waits for it."""
-        answer = answer_within(read_config(self.app).sweep_interval)
-        sweep({process.name: process.dispatch for process in self}, answer_within=answer)
+        Return the processes looked at. `answer_within`: seconds for which the store's first answer is waited for.
+        """
+        dispatches = {process.name: process.dispatch for process in self}
+        swept = sweep(dispatches, interval=timedelta(0) if force else None, answer_within=answer_within)
+        return tuple(dict.fromkeys((*swept, *self._late_slots.bring(dispatches, swept=swept))))
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the store's tables up to this version; return what was done."""

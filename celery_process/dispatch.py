@@ -57,11 +57,16 @@ def never(error: BaseException) -> bool:  # noqa: ARG001
     return False
 
 
+def never_brought(valid: timedelta) -> None:
+    """Bring no late slot: where nothing but `trigger` itself does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatch:
     """The dispatching of one process.
 
-    `inline`: `send` works the items before it returns, as in eager mode. `ends_worker`: whether an exception out of the
+    `bring` has somebody call `trigger` for a slot that nobody brought, with how long that is of use. `inline`: `send`
+    works the items before it returns, as in eager mode. `ends_worker`: whether an exception out of the
     user's code is no error of it but ends the worker that runs it.
     """
 
@@ -74,6 +79,7 @@ class Dispatch:
     emit: Emit
     inline: bool = False
     ends_worker: Callable[[BaseException], bool] = never
+    bring: Callable[[timedelta], None] = never_brought
 
     @property
     def name(self) -> str:

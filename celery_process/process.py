@@ -13,6 +13,7 @@ from celery_process.definition import Definition, Handler
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.frequency import Frequency, decides_itself, frequency, from_text
+from celery_process.late import bring_resumed
 from celery_process.limits import NO_RATE, Limits, check_rate, check_window
 from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
 from celery_process.rules import effective
@@ -265,10 +266,11 @@ class Process:
         self.dispatch.store.pause(self.name, note=note, by=by)
 
     def resume(self) -> None:
-        """End the pause; an open run goes on at once: what met the pause is published, and pages are opened."""
+        """End the pause; an open run goes on at once, and the present slot is brought if the pause kept it from running."""
         self.dispatch.store.resume(self.name)
         if (run_id := self.dispatch.open_run()) is not None:
             go_on(self.dispatch, run_id)
+        bring_resumed(self.dispatch)
 
     # -- reading
 

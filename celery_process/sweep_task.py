@@ -32,13 +32,13 @@ def answer_within(interval: timedelta) -> float:
     return min(every, max(1.0, every / 4))
 
 
-def make_sweep_task(app: Celery, sweep: Callable[[], object]) -> Task:
-    """Register the sweep of the app."""
+def make_sweep_task(app: Celery, sweep: Callable[..., object]) -> Task:
+    """Register the sweep of the app, which gives up early where the store does not answer: a pool child waits for it."""
 
     @app.task(name=SWEEP_TASK, ignore_result=True, trail=False, shared=False)
     def sweep_task() -> None:
         try:
-            sweep()
+            sweep(answer_within=answer_within(read_config(app).sweep_interval))
         except StoreUnavailable as error:
             logger.warning("No sweep: %s", error, extra={"action": "sweep_failed"})
 

@@ -29,6 +29,8 @@ SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
 SENT_AT = "cp_sent_at"
 """The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
+LATE_SLOT = "cp_late_slot"
+"""The header of a scheduling task that the sweep, or the end of a pause, brings a slot with."""
 _PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mode", "compression")
 """Options that belong to publishing: Celery 5.7 deprecates them as attributes of a task."""
 
@@ -73,7 +75,7 @@ def make_tasks(
             sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
             _publish_later(self, definition, due_in, sent, comeback=True)
 
-        by = By.BEAT if headers.get("celery_beat_task") else By.TASK
+        by = By.SWEEP if headers.get(LATE_SLOT) else By.BEAT if headers.get("celery_beat_task") else By.TASK
         claim = trigger(by=by, sent_at=_sent_at(headers), defer=None if comeback else defer)
         return f"{claim.answer.value} {claim.run.id}" if claim.run is not None else claim.answer.value
 
@@ -133,6 +135,16 @@ def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, to
     except Exception as error:  # noqa: BLE001 - whatever the transport raises
         extra = {"action": "comeback_unpublished", "process_name": definition.name, "run_id": run_id}
         logger.warning("The next page of %s is left to the sweep: %s", definition.name, error, extra=extra)
+
+
+def bring(definition: Definition, tasks: Mapping[str, Task], valid: timedelta) -> None:
+    """Publish the scheduling task for a slot that is late; where that fails, the next sweep does it. Valid for a time."""
+    options = {**publishing(definition), "headers": {LATE_SLOT: True}, "expires": valid.total_seconds()}
+    try:
+        tasks["schedule"].apply_async(add_to_parent=False, retry=False, **options)
+    except Exception as error:  # noqa: BLE001 - whatever the transport raises
+        extra = {"action": "slot_unpublished", "process_name": definition.name}
+        logger.warning("The late slot of %s is left to the next sweep: %s", definition.name, error, extra=extra)
 
 
 def _publish_later(

@@ -159,6 +159,13 @@ class Runs(ABC):
         """
 
     @abstractmethod
+    def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:
+        """Return those known of `processes` that had no sweep for `interval`: they have one now, by this caller alone.
+
+        Each comes with when its last one was, which is of use as long as it is not in the future.
+        """
+
+    @abstractmethod
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:
         """Delete up to about `limit` rows of what is over for long; return how many. Less than `limit`: all is done."""
 

@@ -117,7 +117,7 @@ class TestAStoreThatHangs:
 
     def test_the_sweep_gives_up(self, answers: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
         """The task of the sweep ends without an error, so that its child is free; other processes are not asked either."""
-        monkeypatch.setattr("celery_process.app.answer_within", lambda interval: 0.05)
+        monkeypatch.setattr("celery_process.sweep_task.answer_within", lambda interval: 0.05)
         app = Celery("hangs", broker="memory://", set_as_current=False)
         store = MemoryStore()
         monkeypatch.setattr(store, "begin_sweep", lambda *args, **kwargs: answers.wait())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from celery_process import rules
@@ -210,6 +210,14 @@ class MemoryRuns(MemoryBase, Runs):
                     row.swept_at = now
                     targets.append(target)
             return tuple(targets)
+
+    def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:  # noqa: D102
+        with self._lock:
+            now, taken = self.now(), dict[str, datetime | None]()
+            for row in (self._processes[name] for name in processes if name in self._processes):
+                if row.swept_at is None or abs(now - row.swept_at) >= interval:
+                    taken[row.name], row.swept_at = row.swept_at, now
+            return taken
 
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
         with self._lock:

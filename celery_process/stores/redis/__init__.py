@@ -113,6 +113,9 @@ class RedisStore(Store):
     ) -> tuple[SweepTarget, ...]:
         return sweeps.begin_sweep(self._client, processes, interval=interval, grace=grace)
 
+    def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:  # noqa: D102
+        return sweeps.take_turns(self._client, processes, interval=interval)
+
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
         return purge.purge(self._client, process, retention=retention, limit=limit)
 

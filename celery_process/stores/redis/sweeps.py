@@ -6,8 +6,8 @@ Each page is a script of its own, so that none runs long and a sweep that dies l
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery_process import rules
@@ -18,6 +18,7 @@ from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.pages import settle, settle_all
 from celery_process.stores.redis.publishing import to_publish
+from celery_process.stores.redis.records import instant
 
 _MARK = 987654321
 # The number of attempts is known to the script alone.
@@ -32,6 +33,13 @@ def begin_sweep(
     times = (interval // MICROSECOND, grace // MICROSECOND)
     answers = client.call_all("begin_sweep", "begin_sweep", [(name, times) for name in names])
     return tuple(_target(name, answer) for name, answer in zip(names, answers, strict=True) if answer)
+
+
+def take_turns(client: Client, processes: Collection[str], *, interval: timedelta) -> dict[str, datetime | None]:
+    """Note a sweep of those that had none for the interval; return them, each with when its last one was."""
+    names = sorted(set(processes))
+    taken = client.call_all("take_turns", "turn", [(name, (interval // MICROSECOND,)) for name in names])
+    return {name: instant(last[0]) for name, last in zip(names, taken, strict=True) if last}
 
 
 def _target(process: str, answer: Sequence[Any]) -> SweepTarget:

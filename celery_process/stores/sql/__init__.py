@@ -158,6 +158,9 @@ class SqlStore(Store):
     ) -> tuple[SweepTarget, ...]:
         return sweeps.begin_sweep(self._ready, processes, interval=interval, grace=grace)
 
+    def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:  # noqa: D102
+        return self._ready.write("take_turns", sweeps.take_turns, processes, interval=interval)
+
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
         return purge.purge(self._ready, process, retention=retention, limit=limit)
 

@@ -5,7 +5,7 @@ Each step is a transaction of its own, so that a sweep that dies leaves nothing 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from celery_process.states import ItemState, RunState, WorkList
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Fault, charge
 from celery_process.stores.sql.folds import settle
-from celery_process.stores.sql.keys import RunKey
+from celery_process.stores.sql.keys import RunKey, among, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
@@ -72,6 +72,25 @@ def _take(tx: Transaction, name: str, swept_at: datetime | None) -> bool:
     if tx.first(sa.select(process.c.name).where(*mine).with_for_update(skip_locked=True)) is None:
         return False
     return tx.change(sa.update(process).where(*mine).values(swept_at=tx.now)) == 1
+
+
+def take_turns(tx: Transaction, processes: Collection[str], *, interval: timedelta) -> dict[str, datetime | None]:
+    """Note a sweep of those that had none for the interval; return them, each with when its last one was."""
+    process, now = tx.t.process, tx.now
+    swept = process.c.swept_at
+    # An instant in the future is that of a clock that was ahead.
+    due = sa.or_(swept.is_(None), swept <= now - interval, swept >= now + interval)
+    last = {
+        row.name: row.swept_at
+        for chunk in chunks(sorted(set(processes)))
+        for row in tx.rows(sa.select(process.c.name, swept).where(among(process.c.name, chunk), due))
+    }
+
+    def note(name: str) -> bool:
+        noted = sa.update(process).where(process.c.name == name, _same(swept, last[name])).values(swept_at=now)
+        return tx.change(noted) == 1
+
+    return {name: last[name] for name in sorted(last) if note(name)}
 
 
 def _same(column: sa.Column[Any], value: datetime | None) -> sa.ColumnElement[bool]:

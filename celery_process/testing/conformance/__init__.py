@@ -25,7 +25,7 @@ from celery_process.testing.conformance.republishing import TestRepublishing
 from celery_process.testing.conformance.restores import TestRestore
 from celery_process.testing.conformance.runs import TestClaimingRuns, TestClosing, TestGenerations
 from celery_process.testing.conformance.stops import TestPausing, TestStopping
-from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestSweep
+from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestSweep, TestTurns
 from celery_process.testing.conformance.tolerance import TestTolerance
 from celery_process.testing.conformance.walk import TestWalk
 
@@ -65,6 +65,7 @@ __all__ = [
     "TestSweep",
     "TestTexts",
     "TestTolerance",
+    "TestTurns",
     "TestUnregistering",
     "TestUpkeep",
     "TestWalk",

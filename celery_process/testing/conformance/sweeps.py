@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from celery_process.model import Retention, RunSpec, Swept
 from celery_process.states import Progress, RunState, WorkList, WorkState
@@ -294,3 +294,39 @@ class TestBeginningSweeps:
         names = [other.process for other in others]
         answers = at_once(lambda number: drive.targets(*(names if number % 2 else reversed(names))))
         assert sorted(target.process for targets in answers for target in targets) == names
+
+
+class TestTurns:
+    """`take_turns`."""
+
+    def turn(self, drive: Driver, *others: str) -> dict[str, datetime | None]:
+        """Take the turn of the process and of others."""
+        return dict(drive.store.take_turns([drive.process, *others], interval=MINUTE))
+
+    def test_one_an_interval(self, drive: Driver) -> None:
+        """A process with nothing to repair has one turn an interval, one that was swept or is unknown none."""
+        drive.run_through()
+        first = drive.clock()
+        assert self.turn(drive, "unknown") == {drive.process: None}
+        assert self.turn(drive) == {}
+        drive.clock.advance(MINUTE)
+        assert self.turn(drive) == {drive.process: first}
+        drive.begin("a")
+        drive.clock.advance(MINUTE)
+        assert drive.targets() != ()
+        assert self.turn(drive) == {}
+
+    def test_a_clock_that_was_ahead(self, drive: Driver) -> None:
+        """A turn that was taken a day ahead is none once the clock is right."""
+        drive.run_through()
+        drive.clock.advance(24 * HOUR)
+        assert self.turn(drive) == {drive.process: None}
+        ahead = drive.clock()
+        drive.clock.advance(-24 * HOUR)
+        assert self.turn(drive) == {drive.process: ahead}
+
+    def test_race(self, drive: Driver) -> None:
+        """Of callers at once one has the turn."""
+        drive.run_through()
+        taken = at_once(lambda _: self.turn(drive))
+        assert sum(map(len, taken)) == 1
