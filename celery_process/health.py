@@ -20,6 +20,7 @@ from celery_process.exceptions import ProcessError, SchemaMismatch, StoreUnavail
 from celery_process.frequency import Frequency, shown
 from celery_process.model import SlotEntry
 from celery_process.process import Process
+from celery_process.states import By
 from celery_process.stores.base import Danger, Store
 from celery_process.sweep_task import SWEEP_TASK
 from celery_process.tasks import publishing, task_names
@@ -157,9 +158,11 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
         return Finding(check, True, f"No slot of {name} has come yet.", start)
     every = current.occurrences.following(slot) - slot
     allowed = max(min(every, LATE_MOST), LATE_LEAST) + process.definition.jitter + process.definition.initial_wait
-    if store.now() - slot <= allowed:
-        return Finding(check, True, f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value}).")
     said = f"No slot of {name} has come since {_when(newest.slot)}; the schedule is {shown(current.value)}."
+    if store.now() - slot <= allowed:
+        if not _swept(store, name):
+            return Finding(check, True, f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value}).")
+        said = f"Beat does not run for {name}: its last slots came late, from the sweep, the newest at {_when(newest.at)}."
     if beats:
         cure = (
             f"Beat answers ({', '.join(beats)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
@@ -171,6 +174,12 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
             "its log, and start it again. If it ticks, see what `workers` says."
         )
     return Finding(check, False, said, cure)
+
+
+def _swept(store: Store, name: str) -> bool:
+    """Whether the sweep brought the last slots: one of them may be what the broker lost, or the end of a pause."""
+    brought = [entry.by for entry in store.slots(name, before=None, limit=10) if entry.by in set(By)]
+    return len(brought) > 1 and set(brought[:2]) == {By.SWEEP}
 
 
 def newest_slot(process: Process) -> SlotEntry | None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from celery_process import slots
 from celery_process.beats.merge import Agreed
 from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
-from celery_process.frequency import Frequency, frequency, from_text
+from celery_process.frequency import Frequency, frequency, from_text, once
 from celery_process.schedule import ProcessSchedule
 from celery_process.slots import Interval, Solar
 from celery_process.zones import iana_name, zone_named
@@ -133,8 +134,10 @@ class ColumnRows(Rows):
         return held(schedule)
 
     def as_read(self, row: Any, schedule: Frequency, changed_at: datetime | None) -> Row:
-        """Return what a row says."""
+        """Return what a row says. One that has ended says that no slot comes any more, and pauses nothing."""
         ends = row.one_off or row.expires is not None
+        if ends and not row.enabled:
+            schedule = once(slots.NEVER)
         return Row(row, schedule, row.enabled, agreed_in(row.headers), changed_at, ends=ends)
 
     def new(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> dict[str, Any]:

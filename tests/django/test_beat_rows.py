@@ -191,3 +191,20 @@ def test_a_row_that_is_enabled_again_before_it_remembers_ends_the_pause(
     beat.follower.follow()
     assert beat.process.state().paused is None
     assert beat.row.enabled
+
+
+@pytest.mark.parametrize("kind", ["interval", "clocked"])
+def test_a_row_that_has_ended_gives_no_slot(make: Callable[..., Beat], kind: str) -> None:
+    """One that runs once and was disabled since gives none, to a sweep neither, and pauses nothing; enabled again it does."""
+    beat = make(schedule=60)
+    added(beat, kind)
+    beat.models.PeriodicTask.objects.filter(task=beat.task).update(one_off=True)
+    beat.follower.follow()
+    before = beat.following(NOON)
+    beat.models.PeriodicTask.objects.filter(task=beat.task).update(enabled=False)
+    beat.follower.follow()
+    assert beat.following(NOON).year == 9999
+    assert beat.process.state().paused is None
+    beat.models.PeriodicTask.objects.filter(task=beat.task).update(enabled=True)
+    beat.follower.follow()
+    assert beat.following(NOON) == before
