@@ -220,13 +220,24 @@ def _sweep(processes: Processes) -> Finding:
 
 def _broker(app: Celery, patience: float) -> Finding:
     with app.connection_for_write() as connection:
-        shown_url = connection.as_uri()
+        failed: dict[str, str] = {}
+
+        def note(error: Exception, _: float = 0) -> None:
+            # Of a failover list the connection is at one URL, and goes on to the next after this.
+            failed[connection.as_uri()] = str(error) or type(error).__name__
+
         try:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=max(patience, 1.0))
+            tries = max(len(connection.alt), 1)
+            connection.ensure_connection(note, max_retries=tries, interval_start=0, timeout=max(patience, 1.0) * tries)
         except Exception as error:  # noqa: BLE001 - whatever the transport raises
-            said = f"{shown_url} is out of reach: {error or type(error).__name__}"
+            note(error)
+            said = "; ".join(f"{url} is out of reach: {text}" for url, text in failed.items())
             return Finding("broker", False, said, "Start the broker, or correct broker_url.")
-    return Finding("broker", True, f"{shown_url} answers.")
+        answers = connection.as_uri()
+    dead = ", ".join(url for url in failed if url != answers)
+    if dead:
+        return Finding("broker", True, f"{answers} answers, {dead} does not.", "Start it, or take it out of broker_url.")
+    return Finding("broker", True, f"{answers} answers.")
 
 
 def _beats(app: Celery, patience: float) -> list[str]:

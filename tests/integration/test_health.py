@@ -261,6 +261,23 @@ class TestWorkers:
             assert faults(processes) == {"broker"}
             assert "workers" not in found(processes)
 
+    def test_a_failover_list(self, shop: Callable[..., Processes], redis_url: str) -> None:
+        """Of several URLs the one that answers is named as such, those that do not as well; where none does, all."""
+        with socket.socket() as free, socket.socket() as other:
+            dead = []
+            for closed in (free, other):
+                closed.bind(("127.0.0.1", 0))
+                dead.append(f"127.0.0.1:{closed.getsockname()[1]}")
+            live = redis_url.removeprefix("redis://")
+            processes = shop(MemoryStore(), broker=f"redis://{dead[0]}/0;redis://{live}")
+            finding = found(processes)["broker"]
+            assert finding.ok
+            answers, fails = finding.said.split(" answers, ")
+            assert (live.partition("/")[0] in answers, dead[0] in fails, dead[0] in answers) == (True, True, False)
+            finding = found(shop(MemoryStore(), broker=f"redis://{dead[0]}/0;redis://{dead[1]}/0"))["broker"]
+            assert not finding.ok
+            assert all(url in finding.said for url in dead)
+
     def test_no_worker_on_the_queue(self, programs: Programs) -> None:
         """A queue that no worker consumes is named, with none about and with one on another queue."""
         assert programs.queue in programs.until("workers", ok=False).said
