@@ -291,7 +291,10 @@ class ItemClaim:
 
     @property
     def fencing_token(self) -> int:
-        """Epoch · 2¹⁶ + attempt: rises with every claim of the item, so a resource can refuse an older one."""
+        """Epoch · 2¹⁶ + attempt: rises with every claim of the item, so a resource can refuse an older one.
+
+        Over what a store loses as well, since epochs are at least its seconds since 2026: see `rules.next_epoch`.
+        """
         return self.epoch * 2**16 + self.attempt
 
 

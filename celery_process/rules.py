@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from celery_process.exceptions import RunOpen
 from celery_process.model import (
@@ -31,13 +31,24 @@ Cursor = tuple[WorkList, str]
 """Where the walk of a run stands: the list, and the last name taken from it."""
 CLOCK_FAULT = timedelta(hours=1)
 """A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
+EPOCHS_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+"""Epochs are seconds since, if runs do not follow faster; with 16 bits of attempts they stay below 2^53 for 4,000 years."""
 MAX_BACKOFF = timedelta(hours=1)
 EVEN_WAITS = 6
 """Times that an unclaimed item is published again after the same wait, while others of its run are claimed in between."""
 
 
+def next_epoch(last: int, now: datetime) -> int:
+    """Return the epoch of a new run, given the last one that the store knows of: at least the seconds since 2026.
+
+    A store that lost its last writes, in a failover or a restore, counts on from an older epoch. Without the seconds it
+    would give a run the number of one that it has forgotten, and the same fencing tokens once more.
+    """
+    return max(last + 1, (now - EPOCHS_BEGIN) // timedelta(seconds=1))
+
+
 def run_id(epoch: int, uuid: str) -> str:
-    """Return the id of a run; the uuid tells it from a run of the same epoch in a store restored from an older copy."""
+    """Return the id of a run; the uuid tells it from a run of the same epoch in a store that lost its last writes."""
     return f"{epoch}-{uuid}"
 
 

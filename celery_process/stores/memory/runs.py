@@ -101,7 +101,7 @@ class MemoryRuns(MemoryBase, Runs):
         self, row: Process, uuid: str, slot: SlotRef, generation: int, spec: RunSpec, error_limit: int | None, by: str
     ) -> Run:
         now = self.now()
-        row.epoch += 1
+        row.epoch = rules.next_epoch(row.epoch, now)
         row.last_slot = max(row.last_slot or slot.slot, slot.slot)
         run = row.runs[row.epoch] = Run(
             process=row.name,

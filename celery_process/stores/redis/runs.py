@@ -183,7 +183,7 @@ def _start(
     ranges: bool = True,
 ) -> RunClaim | None:
     """Write the run; return None if the process is not as it was read."""
-    epoch = plan.epoch + 1
+    epoch = rules.next_epoch(plan.epoch, plan.now)
     limit = rules.spec_limit(spec, plan.listed if spec.percent is not None else 0)
     fields = {
         "uuid": uuid,

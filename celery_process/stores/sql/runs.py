@@ -126,7 +126,7 @@ def _start(
     tx: Transaction, process: Row[Any], uuid: str, slot: datetime, generation: int, spec: RunSpec, by: str, **more: Any
 ) -> RunKey:
     rows, settings = tx.t.process, tx.t.settings
-    epoch = process.epoch + 1
+    epoch = rules.next_epoch(process.epoch, tx.now)
     version = tx.value(sa.select(settings.c.version).where(settings.c.process == process.name))
     last_slot = max(process.last_slot or slot, slot)
     tx.change(sa.update(rows).where(rows.c.name == process.name).values(epoch=epoch, last_slot=last_slot))

@@ -6,6 +6,7 @@ from celery_process.testing.conformance.aborting import TestAborting
 from celery_process.testing.conformance.claims import TestItemClaims
 from celery_process.testing.conformance.cleanup import TestCleanup
 from celery_process.testing.conformance.definitions import TestJoining, TestOverrides, TestRegistering, TestUnregistering
+from celery_process.testing.conformance.epochs import TestEpochs
 from celery_process.testing.conformance.fixtures import clock, drive, process
 from celery_process.testing.conformance.folds import TestFolds
 from celery_process.testing.conformance.history import TestHistory
@@ -35,6 +36,7 @@ __all__ = [
     "TestClaimingRuns",
     "TestCleanup",
     "TestClosing",
+    "TestEpochs",
     "TestFolds",
     "TestGenerations",
     "TestHistory",

@@ -25,6 +25,7 @@ from celery_process.model import (
     WorkInfo,
 )
 from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
+from celery_process.rules import epoch_of
 from celery_process.slots import Interval
 from celery_process.states import Again, ClaimAnswer, RunAnswer, StopReason, WorkState
 from celery_process.stores.base import Store
@@ -168,6 +169,10 @@ class Driver:
         assert claim.answer is RunAnswer.CLAIMED, claim
         assert claim.run is not None
         return claim.run.id
+
+    def double(self, run: str) -> str:
+        """Return the id of a run of the same epoch: one that this store forgot, as it lost its last writes."""
+        return f"{epoch_of(run)}-{new_id()}"
 
     def begin(self, *names: str, cleanup: tuple[str, ...] = (), spec: RunSpec | None = None) -> str:
         """Start a run and open its first page; return the id of the run."""

@@ -89,7 +89,7 @@ class Life:
 
     def look(self) -> Any:
         targets = self.store.begin_sweep([self.process], interval=timedelta(0), grace=timedelta(0))
-        return [(target.open_run, target.unnotified, target.purge_due) for target in targets]
+        return [(target.open_run == self.run, len(target.unnotified), target.purge_due) for target in targets]
 
     def purge(self) -> Any:
         kept = Retention(dropped_for=timedelta(0), dropped=0, runs_with_items=0, runs=2, slots=1)
@@ -100,7 +100,7 @@ class Life:
         if run is None:
             return None
         counted = run.counts, run.stats, run.total_errors
-        return run.id, run.slot, run.generation, run.settings_version, run.state, run.reason, *counted
+        return run.id.partition("-")[2], run.slot, run.generation, run.settings_version, run.state, run.reason, *counted
 
     def state(self) -> Any:
         """Return all that the reads tell of the process."""

@@ -102,9 +102,9 @@ class TestPurge:
     def test_epochs_rise(self, drive: Driver) -> None:
         """After all runs are gone epochs go on (I1)."""
         drive.run_through("a")
-        drive.run_through("a")
+        last = drive.run_through("a")
         drive.purge(Retention(runs=0, runs_with_items=0))
-        assert drive.status(drive.start()).epoch == 3
+        assert drive.status(drive.start()).epoch > last.epoch
 
     def test_generations_rise(self, drive: Driver) -> None:
         """After older generations of a slot are gone the next one is still a new one (I1)."""

@@ -40,8 +40,8 @@ class TestReads:
 
     def test_unknown_run(self, drive: Driver) -> None:
         """A run that is not kept is not found, with its facts, nor is one of the same epoch and another uuid."""
-        drive.start()
-        for run in (f"9-{new_id()}", f"1-{new_id()}", "", "1", "nonsense", "99999999999999999999-x"):
+        kept = drive.start()
+        for run in (f"9-{new_id()}", drive.double(kept), "0" + kept, "", "1", "nonsense", "99999999999999999999-x"):
             with pytest.raises(RunNotFound) as caught:
                 drive.status(run)
             assert (caught.value.process, caught.value.run) == (drive.process, run)

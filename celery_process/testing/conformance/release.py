@@ -86,7 +86,7 @@ class TestRelease:
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.release(f"9-{new_id()}", "a", token=held.token)
-        drive.release(f"1-{new_id()}", "a", token=held.token)
+        drive.release(drive.double(run), "a", token=held.token)
         assert drive.status(run).counts.claimed == 1
 
     def test_race(self, drive: Driver) -> None:

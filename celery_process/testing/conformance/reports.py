@@ -109,7 +109,7 @@ class TestReports:
         run = drive.begin("a")
         held = drive.take(run, "a")
         report = held.next()
-        for wrong in (f"{held.claim.epoch}-{new_id()}", f"9-{new_id()}"):
+        for wrong in (drive.double(run), f"9-{new_id()}"):
             assert replace(held, run=wrong).send(report).items[0].progress is Progress.CONFLICT
         assert held.send(replace(report, name="b")).items[0].progress is Progress.CONFLICT
 
