@@ -39,6 +39,10 @@ class State:
     first: str
     token: str
 
+    @property
+    def epoch(self) -> int:
+        return RunKey.of(PROCESS, self.run).epoch
+
     def report(self, *names: str, **stats: float) -> Any:
         error = ErrorEntry("broken", self.store.now(), names[0])
         totals = Totals(stats, {}, (error,) if stats.get("failed") else (), int(bool(stats.get("failed"))))
@@ -89,8 +93,8 @@ OPERATIONS: dict[str, Callable[[State], Any]] = {
     "report": lambda s: s.report("x", failed=1),
     "release": lambda s: s.store.release(PROCESS, s.run, ["y", "x"], token=s.token),
     "fold": lambda s: settle(s.store._client, "fold", RunKey.of(PROCESS, s.run), "1"),
-    "stop": lambda s: s.store._client.call("stop", "stop", PROCESS, 2, s.run, "cancelled"),
-    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, 10**16 // 2, 2, s.run, "0", 1, '"', '"'),
+    "stop": lambda s: s.store._client.call("stop", "stop", PROCESS, s.epoch, s.run, "cancelled"),
+    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, '"', '"'),
     "ack_finish": lambda s: s.store.ack_finish(PROCESS, s.first),
     "begin_sweep": lambda s: s.store.begin_sweep([PROCESS], interval=LEASE, grace=timedelta(0)),
     "purge_runs": lambda s: s.store._client.call("purge", "purge_runs", PROCESS, 0, 0, 100),
@@ -217,7 +221,9 @@ STEPS: dict[str, tuple[Any, ...]] = {
     "pages": (),
     "cancel": ("0", 1),
     "expire": ("0", 1, '"', '"'),
-    "unclaimed": ("0",),
+    "moved": ("0",),
+    "unpublish": ("0", LATER, LATER, LATER),
+    "unpublished": ("0", LATER),
     "fold": ("1", 0, "{}", "{}"),
 }
 """The scripts that go on with what another one found, and what they are given of it: of page 0, or of page 1 to fold it."""
@@ -229,7 +235,7 @@ class TestTooLate:
     @staticmethod
     def step(state: State, name: str, *arguments: Any, run: str | None = None) -> Any:
         """Return what a script answers about the open run, or one that is said to be of its epoch."""
-        return state.store._client.call_at(name, name, PROCESS, LATER, 2, run or state.run, *arguments)
+        return state.store._client.call_at(name, name, PROCESS, LATER, state.epoch, run or state.run, *arguments)
 
     @pytest.mark.parametrize("name", STEPS)
     def test_another_run(self, start_valkey: Callable[..., str], name: str) -> None:
@@ -238,10 +244,10 @@ class TestTooLate:
         state = prepared(url)
         with Redis.from_url(url) as client:
             before = dump(client, "cp:")
-            assert self.step(state, name, *STEPS[name], run="2-other") in ([], 0, ["over"])
+            assert self.step(state, name, *STEPS[name], run=f"{state.epoch}-other") in ([], 0, ["over"])
             assert dump(client, "cp:") == before
             self.step(state, name, *STEPS[name])
-            assert name in ("pages", "unclaimed") or dump(client, "cp:") != before
+            assert name in ("pages", "moved", "unpublish", "unpublished") or dump(client, "cp:") != before
         state.store.close()
 
     @pytest.mark.parametrize("name", ["cancel", "expire", "fold"])
@@ -256,7 +262,7 @@ class TestTooLate:
         """Nothing of a page that was folded is to be published, nor is it folded again."""
         state = prepared(start_valkey())
         assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").page_closed
-        assert self.step(state, "unclaimed", "1") == []
+        assert self.step(state, "moved", "1") == self.step(state, "unpublished", "1", LATER) == []
         assert self.step(state, "fold", "1") == self.step(state, "fold", *STEPS["fold"]) == ["over"]
         state.store.close()
 

@@ -4,9 +4,9 @@
 -- the run was last seen to move, then by when it was published, a number for 0, 1, 2, … dispatches and the last for all that
 -- follow: of items that were published since, and of others.
 local found = call('HMGET', run_key(epoch), 'id', 'state', 'open')
-if found[1] ~= ARGV[3] or found[2] ~= 'ACTIVE' then return end
+if found[1] ~= ARGV[3] or found[2] ~= 'ACTIVE' then return 0 end
 local page, seen = ARGV[4], tonumber(ARGV[5])
-if not call('ZSCORE', open_key(epoch), page) then return end
+if not call('ZSCORE', open_key(epoch), page) then return 0 end
 
 local function numbers(text)
   local all = {}
@@ -36,3 +36,4 @@ for _, name in ipairs(names) do
   if known[record] then change(name, known[record]) end
 end
 save(found[3])
+return 0
