@@ -23,14 +23,14 @@ class TestEpochs:
 
     def test_one_second(self, drive: Driver) -> None:
         """Runs that follow faster have epochs of their own, a redrive as well."""
-        epochs = []
+        runs = []
         for _ in range(3):
             claim = drive.claim_run(again=Again.ALWAYS)
             assert claim.run is not None
-            epochs.append(drive.work_off(claim.run.id).epoch)
-        redriven = drive.redrive(claim.run.id).run
+            runs.append(drive.work_off(claim.run.id))
+        redriven = drive.redrive(runs[-1].id).run
         assert redriven is not None
-        assert [*epochs, redriven.epoch] == [epochs[0] + number for number in range(4)]
+        assert [run.epoch for run in (*runs, redriven)] == [runs[0].epoch + number for number in range(4)]
 
     def test_lost_writes(self, drive: Driver) -> None:
         """A store that forgot what it was told last gives no fencing token a second time."""
