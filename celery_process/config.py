@@ -32,6 +32,7 @@ class Config:
     retention: Retention = Retention()
     table_prefix: str = "cp_"
     key_prefix: str = "cp:"
+    flower_hosts: tuple[str, ...] = ()
 
 
 _NAMES = ("backend", *(field.name for field in fields(Config)))
@@ -60,6 +61,8 @@ def read_config(app: Celery) -> Config:
             checked[name] = _retention(value)
         elif name in ("max_attempts", "page_size"):
             checked[name] = _count(value, f"process_{name}", 60_000 if name == "max_attempts" else 500)
+        elif name == "flower_hosts":
+            checked[name] = _hosts(value)
         else:
             checked[name] = _prefix(value, f"process_{name}")
     return Config(**checked)
@@ -77,6 +80,16 @@ def _prefix(value: object, setting: str) -> str:
             f"{setting} is a str of 1 to 31 printable ASCII characters, not {value!r:.80}.", setting=setting, value=value
         )
     return value
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
+        raise ConfigurationError(
+            f"process_flower_hosts is a list of host names, such as ['flower.example.org'], not {value!r:.80}.",
+            setting="process_flower_hosts",
+            value=value,
+        )
+    return tuple(value)
 
 
 def _retention(value: object) -> Retention:

@@ -19,7 +19,9 @@ from celery_process.config import Config
 from celery_process.definition import Definition
 from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreUnavailable
 from celery_process.frequency import Frequency
+from celery_process.masking import masked_text
 from celery_process.model import RunClaim, RunStatus, SlotRef
+from celery_process.printable import printable
 from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 
@@ -164,7 +166,8 @@ class Dispatch:
             paused = self.store.process(self.name).paused
             note, who = (paused.note, paused.by) if paused is not None else ("", "")
             raise ProcessPaused(
-                f"{self.name!r} is paused by {who or 'somebody'} ({note or 'no note'}); resume it first.",
+                f"{self.name!r} is paused by {printable(who) or 'somebody'} ({printable(masked_text(note)) or 'no note'}); "
+                "resume it first.",
                 process=self.name,
                 note=note,
                 by=who,

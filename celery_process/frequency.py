@@ -246,6 +246,11 @@ def spelled(value: object) -> str:
     return f"{value.total_seconds():.15g}" if isinstance(value, timedelta) else ""
 
 
+def described(value: object) -> str:
+    """Return a schedule as a sentence has it: `every 1:00:00`, `crontab */5 * * * *`, `on demand`."""
+    return f"every {value}" if isinstance(value, timedelta) else shown(value)
+
+
 def shown(value: object) -> str:
     """Return a schedule as people read it: `1:00:00`, or a crontab's five fields in their usual order."""
     if isinstance(value, crontab):

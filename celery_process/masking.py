@@ -37,6 +37,7 @@ _MEASURE = re.compile(
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
 )
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,40}://")
 _CHUNK = re.compile(r"[^\s\"'<>]+")
 _BEARER = re.compile(r"\b(bearer)\s+(?!auth|token|scheme|realm)[\w.~+/\-]+=*", re.IGNORECASE)
 _BASIC = re.compile(r"\b(Basic)\s+([A-Za-z0-9+/_\-]+=*)")
@@ -81,6 +82,12 @@ def masked_text(text: str) -> str:
     text = _BEARER.sub(rf"\1 {MASK}", text)
     text = _BASIC.sub(_basic, text)
     return _TOKEN.sub(MASK, "".join(_assigned(text)))
+
+
+def scheme_only(url: str) -> str:
+    """Return a URL that cannot be read, or whose parts nobody needs, by its scheme: any other part may be a password's."""
+    scheme = _SCHEME.match(url)
+    return f"{scheme[0]}…" if scheme is not None else "…"
 
 
 def _words(name: str) -> list[str]:

@@ -46,7 +46,7 @@ class Fact(StrEnum):
 class Mask(StrEnum):
     """How a fact is shown."""
 
-    BY_NAME = "masked by name and by text"
+    BY_NAME = "masked by name and text"
     BY_TEXT = "masked by text"
     AS_IT_IS = "as it is"
 

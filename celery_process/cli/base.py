@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import getpass
 import os
 import shutil
 import sys
@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import click
 from celery.bin.base import handle_preload_options
+from wcwidth import wcswidth
 
 from celery_process.app import Processes, registry_of
 from celery_process.documents import plain
 from celery_process.exceptions import ProcessError
 from celery_process.model import RunStatus
+from celery_process.printable import printable, printable_json, printable_value
+from celery_process.readers import Reader, as_shown
+
+T = TypeVar("T")
 
 
 @click.group(name="process", help="Processes: look at them, run them, pause them, change their work and settings.")
@@ -55,22 +60,35 @@ def with_processes(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise click.ClickException(message)
+    raise click.ClickException(printable(message))
 
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 process_name = click.argument("name", metavar="PROCESS")
+reveal = click.option("--reveal", is_flag=True, help="Show secrets as they are; without it they are masked.")
 limit = click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many to show.")
 
 
+def visible(value: T, *, reveal: bool = False, json_: bool = False) -> T:
+    """Return what reading gave as the terminal shows it: without its secrets, unless they are asked for.
+
+    Nothing in its texts acts on the terminal; in JSON they stay what they are, and `print_json` escapes them.
+    """
+    seen: T = value if reveal else as_shown(value, Reader.CLI)
+    return seen if json_ else printable_value(seen)
+
+
 def who() -> str:
-    """Return who is at the terminal, for the ledger: the login name, if the system tells one."""
-    return f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or 'unknown'}"
+    """Return who is at the terminal, for the ledger: the login name, or the number of a user who has none."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container's user, whom no passwd names
+        return f"cli:uid-{os.getuid()}"
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON, one document."""
-    click.echo(json.dumps(plain(value), indent=2, ensure_ascii=False))
+    click.echo(printable_json(plain(value), indent=indent))
 
 
 def wide() -> int | None:
@@ -86,9 +104,23 @@ def coloured(text: str, colour: str | None = None, *, bold: bool = False) -> str
 
 
 def cut(text: str, width: int | None) -> str:
-    """Return text on one line, at most `width` characters of it."""
-    line = " ".join(text.split())
-    return line if width is None or len(line) <= width else line[: max(width - 1, 0)] + "…"
+    """Return text on one line, at most `width` columns of it, with nothing in it that acts on the terminal."""
+    line = printable(" ".join(text.split()))
+    if width is None or columns(line) <= width:
+        return line
+    while line and columns(line) >= width:
+        line = line[: -max(1, (columns(line) - width) // 2)]
+    return line + "…"
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: of most Asian characters and emoji, each takes two."""
+    return max(wcswidth(text), 0) if not text.isascii() else len(text)
+
+
+def padded(text: str, width: int) -> str:
+    """Return text with spaces behind it, up to a number of columns."""
+    return text + " " * (width - columns(text))
 
 
 def said(text: str, *, first: str = "", indent: int = 0) -> None:
@@ -104,7 +136,7 @@ def fact(label: str, text: str) -> None:
     said(text, first=f"{label:<9}", indent=9)
 
 
-NARROWEST = 19
+NARROWEST = 20
 """Columns below which no cell is cut, but for the last: an instant and a run's id stay whole."""
 STATES = {"COMPLETED": "green", "ACTIVE": "cyan", "ABORTING": "yellow", "INCOMPLETE": "yellow", "ABORTED": "red"}
 """The colours of states, whatever they are of."""
@@ -118,7 +150,7 @@ def state_of(state: str, reason: str = "") -> str:
 def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows in columns, states in their colours; on a terminal the last column, then the widest, is cut to fit."""
     lines = [list(header), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(header))]
+    widths = [max(columns(printable(line[index])) for line in lines) for index in range(len(header))]
     edge = wide()
     if edge is not None:
         room = edge - 2 * (len(widths) - 1)
@@ -126,7 +158,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         while sum(widths) > room and max(widths) > NARROWEST:
             widths[widths.index(max(widths))] -= 1
     for number, line in enumerate(lines):
-        cells = [cut(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True)]
+        cells = [padded(cut(cell, width), width) for cell, width in zip(line, widths, strict=True)]
         shown_cells = [coloured(cell, STATES.get(cell.strip()), bold=number == 0) for cell in cells]
         click.echo("  ".join(shown_cells).rstrip())
 
@@ -143,8 +175,8 @@ def numbers(stats: Any) -> str:
 
 
 def when(instant: datetime | None) -> str:
-    """Return an instant as people read it, to the second, in UTC."""
-    return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}"
+    """Return an instant as people read it, to the second, in UTC, which the Z says."""
+    return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}Z"
 
 
 __all__ = [
@@ -161,8 +193,10 @@ __all__ = [
     "process",
     "process_name",
     "progress",
+    "reveal",
     "said",
     "state_of",
+    "visible",
     "when",
     "who",
     "wide",

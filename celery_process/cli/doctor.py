@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import as_json, coloured, print_json, said, with_processes
+from celery_process.cli.base import as_json, coloured, print_json, said, visible, with_processes
 from celery_process.health import Finding, document, examine
 
 
@@ -22,8 +22,11 @@ from celery_process.health import Finding, document, examine
 @click.pass_context
 @with_processes
 def doctor(processes: Processes, ctx: click.Context, *, patience: float, json_: bool) -> None:
-    """Check settings, store, clocks, beat, sweep, broker and workers; exit status 1 if something is wrong."""
-    findings = examine(processes, patience=patience or None)
+    """Say what is wrong, and what to do about it.
+
+    Checks settings, store, clocks, beat, sweep, broker and workers; exit status 1 if something is wrong.
+    """
+    findings = visible(examine(processes, patience=patience or None), json_=json_)
     if json_:
         print_json(document(findings))
     else:

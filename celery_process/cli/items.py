@@ -15,8 +15,10 @@ from celery_process.cli.base import (
     print_json,
     print_table,
     process_name,
+    reveal,
     said,
     state_of,
+    visible,
     when,
     with_processes,
 )
@@ -25,11 +27,12 @@ from celery_process.cli.base import (
 @click.command()
 @process_name
 @click.argument("work_name", metavar="WORK")
+@reveal
 @as_json
 @with_processes
-def work(processes: Processes, name: str, *, work_name: str, json_: bool) -> None:
-    """Show one work item: its list, params, and how its last run went."""
-    info = processes[name].work(work_name)
+def work(processes: Processes, name: str, *, work_name: str, reveal: bool, json_: bool) -> None:
+    """Show one work item and how its last run went."""
+    info = visible(processes[name].work(work_name), reveal=reveal, json_=json_)
     if json_:
         print_json(info)
         return
@@ -49,12 +52,17 @@ def work(processes: Processes, name: str, *, work_name: str, json_: bool) -> Non
 @click.command()
 @process_name
 @click.argument("run_id", metavar="[RUN]", required=False)
+@reveal
 @as_json
 @with_processes
-def errors(processes: Processes, name: str, *, run_id: str | None, json_: bool) -> None:
-    """Show the errors of a run, of the open or last one by default, with the items that had them: the first 25."""
+def errors(processes: Processes, name: str, *, run_id: str | None, reveal: bool, json_: bool) -> None:
+    """Show the errors of a run and the items that had them.
+
+    Of the open or last run, if none is named. The texts of the first 25 errors are kept.
+    """
     process = processes[name]
     run = process.state().run if run_id is None else process.dispatch.store.run(process.name, run_id)
+    run = visible(run, reveal=reveal, json_=json_)
     if json_:
         about = {"run": run and run.id, "state": run and run.state.value, "total_errors": run.total_errors if run else 0}
         print_json({**about, "errors": plain(run.errors) if run else []})
@@ -63,8 +71,6 @@ def errors(processes: Processes, name: str, *, run_id: str | None, json_: bool) 
         said(f"{process.name} never ran")
         return
     kept = f", the first {len(run.errors)}" if run.total_errors > len(run.errors) else ""
-    said(f"run {run.id} {state_of(run.state, run.cause)} of {when(run.started_at)}: {run.total_errors} errors{kept}")
+    said(f"run {run.id} {state_of(run.state, run.cause)} started {when(run.started_at)}: {run.total_errors} errors{kept}")
     if run.errors:
-        print_table(
-            ("AT", "WORK", "ERROR"), ((f"{error.at:%H:%M:%S}", error.work or "-", error.text) for error in run.errors)
-        )
+        print_table(("AT", "WORK", "ERROR"), ((when(error.at), error.work or "-", error.text) for error in run.errors))

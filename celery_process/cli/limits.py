@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import as_json, print_json, process_name, when, who, with_processes
+from celery_process.cli.base import as_json, print_json, process_name, visible, when, who, with_processes
 from celery_process.limits import Limits
 
 
@@ -25,11 +25,14 @@ def limits_text(limits: Limits) -> str:
 def limits(
     processes: Processes, name: str, *, max_in_flight: int | None, rate_limit: str | None, reset: bool, json_: bool
 ) -> None:
-    """Show the limits in force, or store new ones, which a run heeds that is under way."""
+    """Show the limits in force, or store new ones.
+
+    A run that is under way heeds them too.
+    """
     process = processes[name]
     if reset or max_in_flight is not None or rate_limit is not None:
         process.update_limits(max_in_flight=max_in_flight, rate_limit=rate_limit, reset=reset, by=who())
-    found = process.state().limits
+    found = visible(process.state().limits, json_=json_)
     if json_:
         print_json(found)
     else:

@@ -18,7 +18,10 @@ from celery_process.cli.base import said, with_processes
 @click.option("--events/--no-events", default=True, help="Count what workers tell in Celery events, too.")
 @with_processes
 def metrics(processes: Processes, *, port: int, address: str, events: bool) -> None:
-    """Serve the metrics of all processes for Prometheus, until Ctrl-C; or print them once with --port 0."""
+    """Serve the metrics of all processes for Prometheus.
+
+    Until Ctrl-C; or print them once with --port 0.
+    """
     try:
         from prometheus_client import CollectorRegistry, generate_latest, start_http_server  # noqa: PLC0415 - an extra
 

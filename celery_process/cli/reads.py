@@ -17,24 +17,27 @@ from celery_process.cli.base import (
     print_table,
     process_name,
     progress,
+    reveal,
     said,
     state_of,
+    visible,
     when,
     with_processes,
 )
 from celery_process.cli.limits import limits_text
-from celery_process.frequency import shown
+from celery_process.frequency import described, shown
 from celery_process.model import RunStatus
 from celery_process.process import Process
 from celery_process.states import WorkList
 
 
 @click.command(name="list")
+@reveal
 @as_json
 @with_processes
-def list_(processes: Processes, *, json_: bool) -> None:
-    """List the processes of this app with their open or last run."""
-    states = [process.state() for process in processes]
+def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
+    """List the processes with their open or last run."""
+    states = visible([process.state() for process in processes], reveal=reveal, json_=json_)
     if json_:
         print_json(states)
         return
@@ -61,13 +64,14 @@ def list_(processes: Processes, *, json_: bool) -> None:
 @process_name
 @click.option("--on", type=click.Choice([item.value for item in WorkList]), help="Show the items of one list.")
 @limit
+@reveal
 @as_json
 @with_processes
-def show(processes: Processes, name: str, *, on: str | None, limit: int, json_: bool) -> None:
-    """Show a process: its run, settings and totals; or the items of a list with --on."""
+def show(processes: Processes, name: str, *, on: str | None, limit: int, reveal: bool, json_: bool) -> None:
+    """Show a process, or the items of one of its lists."""
     process = processes[name]
     if on is not None:
-        infos = list(islice(process.works(on), limit))
+        infos = visible(list(islice(process.works(on), limit)), reveal=reveal, json_=json_)
         if json_:
             print_json(infos)
             return
@@ -85,15 +89,15 @@ def show(processes: Processes, name: str, *, on: str | None, limit: int, json_: 
             ),
         )
         return
-    _show(process, json_=json_)
+    _show(process, reveal=reveal, json_=json_)
 
 
-def _show(process: Process, *, json_: bool) -> None:
-    state, counts = process.state(), process.work_counts()
+def _show(process: Process, *, reveal: bool, json_: bool) -> None:
+    state, counts = visible(process.state(), reveal=reveal, json_=json_), process.work_counts()
     if json_:
         print_json({"state": state, "work_counts": dict(counts)})
         return
-    said(f"{state.name}: every {shown(state.schedule_frequency)}, settings version {state.settings_version}")
+    said(f"{state.name}: {described(state.schedule_frequency)}, settings version {state.settings_version}")
     if state.paused is not None:
         fact("paused", f"{when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
     fact("settings", json.dumps(dict(state.settings), ensure_ascii=False))
@@ -117,11 +121,12 @@ def _show(process: Process, *, json_: bool) -> None:
 @click.command()
 @process_name
 @limit
+@reveal
 @as_json
 @with_processes
-def runs(processes: Processes, name: str, *, limit: int, json_: bool) -> None:
+def runs(processes: Processes, name: str, *, limit: int, reveal: bool, json_: bool) -> None:
     """List the runs of a process, newest first."""
-    found = list(islice(processes[name].runs(), limit))
+    found = visible(list(islice(processes[name].runs(), limit)), reveal=reveal, json_=json_)
     if json_:
         print_json(found)
         return

@@ -8,10 +8,24 @@ from typing import Any
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import as_json, limit, print_json, print_table, process_name, when, who, with_processes
+from celery_process.cli.base import (
+    as_json,
+    limit,
+    print_json,
+    print_table,
+    process_name,
+    reveal,
+    visible,
+    when,
+    who,
+    with_processes,
+)
 from celery_process.exceptions import InvalidValue
 from celery_process.frequency import read, shown
+from celery_process.masking import unmasked
 from celery_process.model import SettingsVersion
+from celery_process.printable import printable, printable_json
+from celery_process.values import decode
 
 
 @click.command()
@@ -23,6 +37,7 @@ from celery_process.model import SettingsVersion
 @click.option("--expected-version", type=int, help="Refuse unless the settings are at this version.")
 @click.option("--history", is_flag=True, help="Show the stored versions instead, newest first.")
 @limit
+@reveal
 @as_json
 @with_processes
 def settings(
@@ -34,12 +49,17 @@ def settings(
     expected_version: int | None,
     history: bool,
     limit: int,
+    reveal: bool,
     json_: bool,
 ) -> None:
-    """Show the settings in force, or store new ones."""
+    """Show the settings in force, or store new ones.
+
+    A masked value that --set has as it was shown stays what it is.
+    """
     process = processes[name]
     if new is not None or schedule is not None:
-        document = None if new is None else _object(new)
+        known = decode(process.dispatch.store.overrides(name).settings)
+        document = None if new is None else unmasked(_object(new), known, argument="settings")
         process.update_settings(
             document,
             schedule=None if schedule is None else read(schedule),
@@ -47,9 +67,9 @@ def settings(
             by=who(),
         )
     if history:
-        _history(process.settings_history(limit), json_=json_)
+        _history(visible(process.settings_history(limit), reveal=reveal, json_=json_), json_=json_)
         return
-    state = process.state()
+    state = visible(process.state(), reveal=reveal, json_=json_)
     if json_:
         print_json(
             {"settings": dict(state.settings), "schedule": state.schedule_frequency, "version": state.settings_version}
@@ -58,7 +78,7 @@ def settings(
     click.echo(f"version  {state.settings_version}")
     click.echo(f"schedule {shown(state.schedule_frequency)}")
     for key, value in sorted(state.settings.items()):
-        click.echo(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+        click.echo(f"{printable(key)} = {printable_json(value)}")
 
 
 def _history(versions: tuple[SettingsVersion, ...], *, json_: bool) -> None:

@@ -14,6 +14,7 @@ from celery_process import original, original_reading, rules, transfer
 from celery_process.app import Processes
 from celery_process.cli.base import with_processes
 from celery_process.exceptions import InvalidValue
+from celery_process.printable import printable
 from celery_process.process import Process
 
 
@@ -30,11 +31,14 @@ from celery_process.process import Process
 )
 @with_processes
 def export(processes: Processes, names: tuple[str, ...], *, output: TextIO, form: str) -> None:
-    """Write what the store has of processes, of all by default: items, settings, pause, totals; not their runs.
+    """Write items, settings, pause and totals to a file.
+
+    Of all processes by default; not their runs. All values are as they are, secrets too.
 
     To change the store: pause the processes, export, set process_backend, migrate, import, resume.
     """
     chosen = [processes[name] for name in names] or list(processes)
+    click.echo("What is exported has all values as they are, secrets too; keep it as you keep the store.", err=True)
     if form == "lines":
         for process in chosen:
             output.writelines(f"{line}\n" for line in transfer.export(processes.store, process.name))
@@ -63,7 +67,7 @@ def _export_original(processes: Processes, process: Process, output: TextIO) -> 
     for work in process.works():
         texts += [f"{name} of {work.name}" for name, value in work.params.items() if not original.fits(value)]
     for text in texts[:20]:
-        click.echo(f"written as text, for it is neither an integer nor a string: {text}", err=True)
+        click.echo(f"written as text, for it is neither an integer nor a string: {printable(text)}", err=True)
     if len(texts) > 20:
         click.echo(f"… and {len(texts) - 20} more", err=True)
 
@@ -78,14 +82,17 @@ def _is_crontab(process: Process) -> bool:
 @click.option("--force", is_flag=True, help="Replace what is newer in the store; an open run is refused even so.")
 @with_processes
 def import_(processes: Processes, document: Path, *, force: bool) -> None:
-    """Bring what `export` wrote into the store of this app; or a state document of the Go package process."""
+    """Bring what `export` wrote into this app's store.
+
+    Or a state document of the Go package process.
+    """
     message = _original(document)
     if message is not None:
         reading = original_reading.read(message, name=_name_in(document))
         processes[reading.stored.name]  # one that this app does not define is refused before anything is written
         counts = transfer.bring(processes.store, reading.pairs, force=force)
         for key in reading.left:
-            click.echo(f"not carried: {key}", err=True)
+            click.echo(f"not carried: {printable(key)}", err=True)
     else:
 
         def lines() -> Iterator[str]:

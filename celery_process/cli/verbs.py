@@ -71,7 +71,10 @@ def cancel(processes: Processes, name: str) -> None:
 @click.argument("run_id", metavar="RUN")
 @with_processes
 def redrive(processes: Processes, name: str, run_id: str) -> None:
-    """Run those items of a closed run again that did not complete."""
+    """Run the items of a run again that did not complete.
+
+    The run has to be closed.
+    """
     _told(processes[name].redrive(run_id, by=who()))
 
 
@@ -95,7 +98,10 @@ def register(processes: Processes, name: str, works: tuple[str, ...], *, params:
 @click.argument("works", metavar="WORK...", nargs=-1, required=True)
 @with_processes
 def unregister(processes: Processes, name: str, works: tuple[str, ...]) -> None:
-    """Put work items on the cleanup list; the next run cleans them up."""
+    """Put work items on the cleanup list.
+
+    The next run cleans them up.
+    """
     changed = processes[name].unregister_works(works)
     click.echo(f"{name}: {len(changed)} of {len(set(works))} items moved to cleanup")
 
@@ -104,7 +110,10 @@ def unregister(processes: Processes, name: str, works: tuple[str, ...]) -> None:
 @click.option("--force", is_flag=True, help="Even if the last sweep was less than process_sweep_interval ago.")
 @with_processes
 def sweep(processes: Processes, *, force: bool) -> None:
-    """Repair open runs: expired leases, unpublished items, runs that nobody closed."""
+    """Repair open runs now, as the workers' timers do.
+
+    Expired leases, unpublished items, runs that nobody closed.
+    """
     looked_at = processes.sweep(force=force)
     click.echo(f"swept {', '.join(looked_at)}" if looked_at else "nothing to repair, or a sweep has just passed")
 

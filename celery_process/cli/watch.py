@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import STATES, as_json, cut, plain, with_processes
+from celery_process.cli.base import STATES, as_json, cut, print_json, reveal, visible, with_processes
 from celery_process.exceptions import StoreUnavailable
 from celery_process.overview import Overview, read_overview, spoken
 from celery_process.process import Process
@@ -25,40 +24,53 @@ BAR = 12
 @click.argument("names", metavar="[PROCESS]...", nargs=-1)
 @click.option("--every", default=2.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds between two looks.")
 @click.option("-n", "--count", type=click.IntRange(1), help="How often to look; without it until Ctrl-C.")
+@reveal
 @as_json
 @click.pass_context
 @with_processes
 def watch(
-    processes: Processes, ctx: click.Context, *, names: Sequence[str], every: float, count: int | None, json_: bool
+    processes: Processes,
+    ctx: click.Context,
+    *,
+    names: Sequence[str],
+    every: float,
+    count: int | None,
+    reveal: bool,
+    json_: bool,
 ) -> None:
-    """Watch processes, all by default: state, progress, rate, time left, errors. With --json a line each time."""
+    """Watch processes on the move, all by default.
+
+    State, progress, rate, time left and errors; with --json a line each time.
+    """
     watched = [processes[name] for name in names] or list(processes)
     try:
         if json_:
-            for look in _looks(watched, every, count):
-                click.echo(json.dumps({"error": look} if isinstance(look, str) else {"processes": plain(look)}))
+            for look in _looks(watched, every, count, reveal=reveal, json_=True):
+                print_json({"error": look} if isinstance(look, str) else {"processes": look}, indent=None)
         else:
-            _live(watched, every, count, no_color=getattr(ctx.obj, "no_color", False))
+            _live(watched, every, count, reveal=reveal, no_color=getattr(ctx.obj, "no_color", False))
     except KeyboardInterrupt:
         return
 
 
-def _looks(watched: Sequence[Process], every: float, count: int | None) -> Iterator[list[Overview] | str]:
+def _looks(
+    watched: Sequence[Process], every: float, count: int | None, *, reveal: bool = False, json_: bool = False
+) -> Iterator[list[Overview] | str]:
     """Give the overviews again and again; where the store is out of reach, what it said."""
     earlier: dict[str, Overview] = {}
     while True:
         try:
             earlier = {process.name: read_overview(process, earlier=earlier.get(process.name)) for process in watched}
-            yield list(earlier.values())
+            yield visible(list(earlier.values()), reveal=reveal, json_=json_)
         except StoreUnavailable as error:
-            yield str(error)
+            yield visible(str(error), json_=json_)
         count = None if count is None else count - 1
         if count == 0:
             return
         time.sleep(every)
 
 
-def _live(watched: Sequence[Process], every: float, count: int | None, *, no_color: bool) -> None:
+def _live(watched: Sequence[Process], every: float, count: int | None, *, reveal: bool, no_color: bool) -> None:
     try:
         from rich.console import Console  # noqa: PLC0415 - an extra
         from rich.live import Live  # noqa: PLC0415
@@ -68,11 +80,11 @@ def _live(watched: Sequence[Process], every: float, count: int | None, *, no_col
         ) from error
     console = Console(no_color=no_color or bool(os.environ.get("NO_COLOR")) or None, highlight=False)
     if not console.is_terminal:
-        for look in _looks(watched, every, count):
+        for look in _looks(watched, every, count, reveal=reveal):
             console.print(_frame(look))
         return
     with Live(console=console, auto_refresh=False) as live:
-        for look in _looks(watched, every, count):
+        for look in _looks(watched, every, count, reveal=reveal):
             live.update(_frame(look), refresh=True)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Any
 
-from kombu.utils.url import maybe_sanitize_url
-
 from celery_process.exceptions import ConfigurationError, MissingDriver
+from celery_process.masking import scheme_only
 from celery_process.stores.base import Store
 
 GROUP = "celery_process.stores"
@@ -20,7 +19,7 @@ def open_store(url: str, **options: Any) -> Store:
     Raises `ConfigurationError` for an unknown scheme and `MissingDriver`, with the pip command, for a missing package.
     """
     scheme, separator, _ = url.partition("://")
-    shown = str(maybe_sanitize_url(url))
+    shown = scheme_only(url)
     # `postgresql+psycopg` may be an entry point of its own; else its dialect `postgresql` is one.
     names = (scheme, scheme.partition("+")[0])
     points = {point.name: point for point in entry_points(group=GROUP)}

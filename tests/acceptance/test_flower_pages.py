@@ -181,6 +181,7 @@ def test_an_open_flower_shows_pages_and_acts_for_nobody(open_flower, processes):
     assert 'data-acts=""' in page.text
     assert 'data-act="run"' not in page.text
     assert open_flower.ask("/api/processes").status == 401
+    assert open_flower.ask("/processes/feeds?json=1").status == 401
     assert open_flower.ask("/api/processes/quiet/pause", {}).status == 401
     assert processes["quiet"].state().paused is None
 
@@ -191,7 +192,7 @@ def test_everything_works_under_a_prefix(open_flower):
     assert 'href="/watch/processes"' in page.text
     for link in re.findall(r'"(/watch/processes[^"]*)"', page.text):
         assert open_flower.ask(link.removeprefix("/watch")).status == 200
-    assert len(open_flower.ask("/processes?json=1").json["processes"]) == 4
+    assert len(open_flower.ask("/processes?json=1", X_Celery_Process="page").json["processes"]) == 4
 
 
 def test_an_api_that_is_open_to_all_takes_actions_of_nobody_in_particular(stage, processes):

@@ -38,7 +38,6 @@ BEYOND = {
     "celery.signals.import_modules": "a moment at which `-S` is read and beat is not set up yet; not in `__all__`",
     "celery.bin.base.handle_preload_options": "the documented decorator of commands that others add; no `__all__` there",
     "kombu.utils.imports.symbol_by_name": "in kombu's reference; found by name when beat unpickles, it falls back to a default",
-    "kombu.utils.url.maybe_sanitize_url": "in kombu's reference; masks passwords as Celery's own reports do",
 }
 """Names that are not in an `__all__`, each with the reason for which it is taken all the same."""
 

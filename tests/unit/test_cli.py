@@ -237,7 +237,7 @@ def test_limits(terminal: Terminal, process: Process) -> None:
     """`limits` shows what is in force and stores new ones; `show` tells of them; `--reset` goes back to the code's."""
     assert terminal.printed("limits", "key-gc") == "key-gc: 1,000 in flight, no rate limit\n"
     printed = terminal.printed("limits", "key-gc", "--max-in-flight", "20", "--rate-limit", "10/m")
-    assert printed == "key-gc: 20 in flight, 10/m, stored 2026-03-02 12:00:00 by cli:ada\n"
+    assert printed == "key-gc: 20 in flight, 10/m, stored 2026-03-02 12:00:00Z by cli:ada\n"
     assert "20 in flight, 10/m" in terminal.printed("show", "key-gc")
     stored = terminal.json("limits", "key-gc", "--rate-limit", "5")
     assert (stored["max_in_flight"], stored["rate_limit"]) == (20, "5/s")

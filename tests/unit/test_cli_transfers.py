@@ -58,7 +58,7 @@ def test_there(shops: list[Shop], tmp_path: Path) -> None:
 def test_one_to_the_screen(shops: list[Shop]) -> None:
     """Without a file the document is printed, of those that are named."""
     result = shops[0].call("export", "other")
-    lines = [json.loads(line) for line in result.output.splitlines()]
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [line.get("process", line.get("end")) for line in lines] == ["other", "other"]
 
 
@@ -81,7 +81,7 @@ def test_unknown(shops: list[Shop], tmp_path: Path) -> None:
     """A process that the app does not define is refused, here and there."""
     assert "nope" in shops[0].call("export", "nope").output
     file = tmp_path / "processes.jsonl"
-    text = shops[0].call("export", "other").output.replace('"other"', '"nope"')
+    text = shops[0].call("export", "other").stdout.replace('"other"', '"nope"')
     file.write_text(text)
     result = shops[1].call("import", str(file))
     assert result.exit_code == 1

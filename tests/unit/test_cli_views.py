@@ -184,7 +184,7 @@ def test_errors(folder: Path) -> None:
     assert document["total_errors"] == len(document["errors"]) == 12
     assert {error["work"][-1] for error in document["errors"]} == {"7"}
     again = piped(folder, "errors", "key-gc-of-everything-there-is", document["run"])
-    assert re.search(r"^\d\d:\d\d:\d\d  project-0007  ValueError: upstream", again, re.MULTILINE), again
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  project-0007  ValueError: upstream", again, re.MULTILINE), again
     assert piped(folder, "errors", "quiet") == "quiet never ran\n"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from django.core.exceptions import ImproperlyConfigured
@@ -14,12 +14,14 @@ from django.db.utils import ConnectionDoesNotExist
 from celery_process.contrib.django.databases import SharedDatabase, is_for_tests, name_of, sharing
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.exceptions import CannotJoin, ConfigurationError
+from celery_process.masking import scheme_only
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.address import parse
 from celery_process.stores.sql.engine import Database, Given, Result, Step
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction
 
+_PLAIN = re.compile(r"django://([\w.\-]{0,80})/?")
 TABLE_PREFIX = "cp_"
 """The tables are Django models, so their names are fixed."""
 DJANGOS_OWN = frozenset(
@@ -34,8 +36,8 @@ class DjangoStore(SqlStore):
     def __init__(self, url: str, *, table_prefix: str = TABLE_PREFIX, clock: Clock | None = None, **_: Any) -> None:
         if table_prefix != TABLE_PREFIX:
             raise ConfigurationError(
-                f"process_table_prefix is {table_prefix!r:.40}, and the tables of {url:.40} are Django models named "
-                f"{TABLE_PREFIX}…; leave the setting out.",
+                f"process_table_prefix is {table_prefix!r:.40}, and the tables of {scheme_only(url)} are Django models "
+                f"named {TABLE_PREFIX}…; leave the setting out.",
                 setting="process_table_prefix",
                 value=table_prefix,
             )
@@ -99,33 +101,34 @@ class DjangoStore(SqlStore):
 
 def alias_of(url: str) -> str:
     """Return the alias in `django://alias`; raises `ConfigurationError` where `DATABASES` has none of that name."""
-    parts = urlsplit(url)
-    alias = parts.netloc
-    if not alias or parts.path.strip("/") or parts.query:
+    plain = _PLAIN.fullmatch(url)
+    shown = url if plain is not None else scheme_only(url)
+    alias = plain[1] if plain is not None else ""
+    if not alias:
         raise ConfigurationError(
-            f"process_backend {url!r:.80} is not django:// and an alias of DATABASES; write django://default.",
+            f"process_backend {shown!r} is not django:// and an alias of DATABASES; write django://default.",
             setting="process_backend",
-            value=url,
+            value=shown,
         )
     try:
         vendor = connections[alias].vendor
     except ConnectionDoesNotExist:
         known = ", ".join(sorted(connections.settings))
         raise ConfigurationError(
-            f"process_backend {url!r:.80} names no database of DATABASES, which has {known}; use one of them.",
+            f"process_backend {shown!r} names no database of DATABASES, which has {known}; use one of them.",
             setting="process_backend",
-            value=url,
+            value=shown,
         ) from None
     except ImproperlyConfigured as error:
         raise ConfigurationError(
-            f"process_backend {url!r:.80} needs Django's settings: {error}", setting="process_backend", value=url
+            f"process_backend {shown!r} needs Django's settings: {error}", setting="process_backend", value=shown
         ) from error
     if vendor not in URLS:
         raise ConfigurationError(
-            f"process_backend {url!r:.80} is on {vendor}; django:// works on {' and '.join(sorted(URLS))}. Give the "
+            f"process_backend {shown!r} is on {vendor}; django:// works on {' and '.join(sorted(URLS))}. Give the "
             "database by its own URL instead, as in mysql://user@host/name.",
             setting="process_backend",
-            value=url,
+            value=shown,
         )
     return alias
 

@@ -2,28 +2,27 @@
 
 All of it stands behind what Flower has itself: `--basic_auth` or `--auth` guard everything; without them the pages are
 open, and the API, the actions among it, is closed unless FLOWER_UNAUTHENTICATED_API is set. `--read_only` closes the
-actions.
+actions. `access` refuses what comes through other sites.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from flower.api import BaseApiHandler
-from flower.utils import strtobool
 from flower.views import BaseHandler
 from tornado import web
 
 from celery_process.app import registry_of
+from celery_process.contrib.flower import access
 from celery_process.contrib.flower.board import Board
 from celery_process.documents import http_status, plain
 from celery_process.exceptions import ProcessError
+from celery_process.printable import printable
 from celery_process.process import Process
 
 logger = logging.getLogger(__name__)
@@ -42,12 +41,20 @@ VERBS: dict[str, Callable[..., Any]] = {
 }
 
 
-class OfProcesses:
+class OfProcesses(web.RequestHandler):  # type: ignore[misc,unused-ignore]
     """What pages and API share: the board, and who asks."""
 
     application: Any
-    request: Any
-    current_user: Any
+    acts = False
+
+    def set_default_headers(self) -> None:
+        """Let nobody guess types, and no other site read: Flower's own headers would, where its API is open."""
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def prepare(self) -> None:
+        """Refuse what comes through another site."""
+        access.refuse_strangers(self, acts=self.acts)
+        super().prepare()
 
     @property
     def board(self) -> Board:
@@ -64,8 +71,7 @@ class OfProcesses:
     @property
     def guarded(self) -> bool:
         """Whether this Flower knows its users."""
-        options = self.application.options
-        return bool(options.basic_auth or options.auth)
+        return access.is_guarded(self.application.options)
 
     @property
     def read_only(self) -> bool:
@@ -75,7 +81,7 @@ class OfProcesses:
     @property
     def may_act(self) -> bool:
         """Whether the actions are open to who asks, as Flower's own are."""
-        return not self.read_only and (self.guarded or strtobool(os.environ.get("FLOWER_UNAUTHENTICATED_API") or "false"))
+        return not self.read_only and (self.guarded or access.is_open_to_all())
 
     @property
     def who(self) -> str:
@@ -92,17 +98,22 @@ class OfProcesses:
 
 
 class Page(OfProcesses, BaseHandler):
-    """A page; with `?json=1`, what it shows, as Flower's own page of workers has it."""
+    """A page; with `?json=1`, what it shows: for its script, and for whom the API is open to."""
 
     template = "processes.html"
 
     @web.authenticated
     async def get(self, name: str = "") -> None:
         """Answer the page, or its JSON."""
+        as_json = self.get_query_argument("json", "") == "1"
+        if as_json and not (self.guarded or access.is_open_to_all() or access.PAGE_HEADER in self.request.headers):
+            self.set_status(401)
+            self.write({"error": access.CLOSED})
+            return
         problem = "" if registry_of(self.application.capp) is not None else NO_PROCESSES
         if name and (problem or name not in self.board.processes):
             raise web.HTTPError(404, problem or f"There is no process {name!r:.120}")
-        if self.get_query_argument("json", "") == "1":
+        if as_json:
             await self._answer(self.board.one(name) if name else self.board.all())
             return
         prefix = self.application.options.url_prefix
@@ -178,17 +189,7 @@ class Health(Api):
 class ActOnProcess(Api):
     """`POST /api/processes/<name>/(run|pause|resume|cancel|redrive)`, with `note` or `run` in the form."""
 
-    def prepare(self) -> None:
-        """Refuse what another site sent, whatever Flower's version does about it."""
-        super().prepare()
-        if self.request.method != "POST":
-            return
-        site, origin = self.request.headers.get("Sec-Fetch-Site"), self.request.headers.get("Origin")
-        # A browser sends one of them with every POST, a program neither.
-        if (site is not None and site not in ("same-origin", "none")) or (
-            site is None and origin is not None and urlparse(origin).netloc != self.request.host
-        ):
-            raise web.HTTPError(403, "Cross-site request forbidden")
+    acts = True
 
     @web.authenticated
     async def post(self, name: str, action: str) -> None:
@@ -200,8 +201,11 @@ class ActOnProcess(Api):
         def act(process: Process) -> Any:
             return VERBS[action](process, by=self.who, **given)
 
-        extra = {"action": f"flower_{action}", "process_name": name, "by": self.who}
-        logger.info("%s of %s by %s", action, name, self.who, extra=extra)
+        if name not in self.board.processes:
+            raise web.HTTPError(404, f"There is no process {name!r:.120}")
+        who = printable(self.who)
+        extra = {"action": f"flower_{action}", "process_name": name, "by": who}
+        logger.info("%s of %s by %s", action, name, who, extra=extra)
         await self._answer(self._told(name, action, act))
 
     async def _told(self, name: str, action: str, act: Callable[[Process], Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery_process.exceptions import ConfigurationError
 from celery_process.forks import renew_in_children
+from celery_process.masking import scheme_only
 from celery_process.stores.base import Store
 from celery_process.stores.memory.definitions import MemoryDefinitions
 from celery_process.stores.memory.items import MemoryItems
@@ -34,7 +35,9 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
     def __init__(self, url: str = "memory://", *, clock: Callable[[], datetime] = utc_now, **_: Any) -> None:
         if url != "memory://":
             raise ConfigurationError(
-                f"The memory store is 'memory://' and takes nothing more, not {url!r}.", setting="process_backend", value=url
+                "The memory store is 'memory://' and takes nothing more; write that, or the URL of another store.",
+                setting="process_backend",
+                value=scheme_only(url),
             )
         self._clock = clock
         self._processes: dict[str, Process] = {}

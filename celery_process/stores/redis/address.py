@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,12 +12,13 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from redis.connection import parse_url
 
 from celery_process.exceptions import ConfigurationError
+from celery_process.masking import is_secret, scheme_only
 
 PORT, SENTINEL_PORT = 6379, 26379
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
 _SOCKETS = ("unix", "redis+socket", "valkey+socket", "redis+unix", "valkey+unix")
-_SECRETS = ("password", "sentinel_password", "ssl_password")
 _HIDDEN = "***"
+_NODE = re.compile(r"[\w.\-]*(:\d+)?|\[[0-9A-Fa-f:.%]+\](:\d+)?")
 _OWN = ("volatile_store", "master_name", "service_name", "sentinel_username", "sentinel_password", "virtual_host")
 _PASSED_ON = (
     "username",
@@ -61,9 +63,7 @@ def parse(text: str) -> Address:
         if isinstance(error, ConfigurationError):
             raise
         # The parser's message may hold a part of the URL, so neither it nor the text is repeated.
-        raise _refuse(
-            text.partition("://")[0][:40] + "://…", "is not a URL; write redis://user:password@host:port/0"
-        ) from None
+        raise _refuse(scheme_only(text), "is not a URL; write redis://user:password@host:port/0") from None
 
 
 def _parse(text: str) -> Address:
@@ -72,13 +72,15 @@ def _parse(text: str) -> Address:
     rest = rest.replace(f"{scheme}://", "")
     url = urlsplit(f"//{rest}", allow_fragments=False)
     query = dict(parse_qsl(url.query, keep_blank_values=True))
+    if _is_cut_password(url, scheme):
+        raise _refuse(scheme_only(text), "has an '@' after a '/' or a '?'; percent-encode what is in the password")
     shown = _shown(scheme, url, query)
     family, _, form = scheme.partition("+")
+    if scheme_only(text) != f"{scheme}://…":
+        raise ValueError
     clustered = form == "cluster" and family in _SCHEMES
     if scheme not in (*_SCHEMES, *_SOCKETS, "sentinel") and not clustered:
         raise _refuse(shown, f"is for {scheme!r:.40}, which the Redis store does not know; use redis:// or rediss://")
-    if "@" in url.path and scheme not in _SOCKETS:
-        raise _refuse(f"{scheme}://…", "has an '@' after a '/'; percent-encode what is in the password")
     options = _options(query, shown)
     options |= {name: unquote(value) for name, value in _login(url).items()}
     volatile = query.get("volatile_store", "").lower() in ("true", "1", "yes")
@@ -124,6 +126,13 @@ def _sentinel(url: SplitResult, query: Mapping[str, str], options: dict[str, Any
     )
 
 
+def _is_cut_password(url: SplitResult, scheme: str) -> bool:
+    """Return whether what is left of a login ends in the path or the query, since its password has a '/', '?' or '#'."""
+    options = (option.partition("=") for option in url.query.split("&"))
+    in_path = "@" in url.path and (scheme not in _SOCKETS or ":" in url.netloc)
+    return in_path or any("@" in name or ("@" in value and not is_secret(name)) for name, _, value in options)
+
+
 def _options(query: Mapping[str, str], shown: str) -> dict[str, Any]:
     passed = {
         name: _CERT_REQS.get(value, value)
@@ -131,6 +140,8 @@ def _options(query: Mapping[str, str], shown: str) -> dict[str, Any]:
         if name in _PASSED_ON or (name.startswith("ssl_") and name.isidentifier())
     }
     unknown = sorted(query.keys() - passed.keys() - set(_OWN) - {"ssl"})
+    if any(not query[name] for name in unknown):  # the rest of a password that has a '&'
+        raise _refuse(scheme_only(shown), "has an option without a value; percent-encode what is in the password")
     if unknown:
         raise _refuse(shown, f"has the option {unknown[0]!r:.40}, which the Redis store does not know; remove it")
     typed: dict[str, Any] = parse_url(f"redis://?{urlencode(passed)}")  # type: ignore[no-untyped-call]
@@ -164,9 +175,11 @@ def _shown(scheme: str, url: SplitResult, query: Mapping[str, str]) -> str:
     for part in url.netloc.split(";"):
         login, at, node = part.rpartition("@")
         user, colon, _ = login.partition(":")
+        if not _NODE.fullmatch(node):  # half of a password that has a ';' or a ','
+            return f"{scheme}://…"
         nodes.append(f"{user}{colon}{_HIDDEN if colon else ''}{at}{node}")
     hidden = urlencode(
-        {name: _HIDDEN if name in _SECRETS else value for name, value in query.items()}, safe="*/", quote_via=quote
+        {name: _HIDDEN if is_secret(name) else value for name, value in query.items()}, safe="*/", quote_via=quote
     )
     return f"{scheme}://{';'.join(nodes)}{url.path}" + (f"?{hidden}" if hidden else "")
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from celery_process.exceptions import ConfigurationError, MissingDriver
+from celery_process.masking import is_secret, scheme_only
 from celery_process.stores.sql.columns import MYSQL
 from celery_process.stores.sql.options import Options, taken_from
 
@@ -19,7 +20,6 @@ EXTRAS = {"sqlite": "sqlalchemy", "postgresql": "postgresql", "mysql": "mysql", 
 
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,30}")
 _HIDDEN = "***"
-_SECRET_OPTIONS = ("password", "sslpassword")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,15 @@ def parse(text: str) -> Address:
     """Return the address of a URL, or raise `ConfigurationError`, or `MissingDriver` with the pip command."""
     try:
         url = sa.make_url(text)
+        if "@" in (url.host or "") or any("@" in option for option in url.query):
+            raise ValueError  # noqa: TRY301 - the rest of a password that has an '@'
     except (sa.exc.ArgumentError, ValueError):
         # The parser's message may hold the URL, so neither it nor the text is repeated.
-        shown = f"{text.partition('://')[0]:.40}://…"
+        shown = scheme_only(text)
         message = f"process_backend {shown!r} is not a URL; write it as dialect://user:password@host:port/database."
         raise ConfigurationError(message, setting="process_backend", value=shown) from None
     dialect, _, driver = url.drivername.partition("+")
-    hidden = {option: _HIDDEN for option in _SECRET_OPTIONS if option in url.query}
+    hidden = {option: _HIDDEN for option in url.query if is_secret(option)}
     shown = url.update_query_dict(hidden).render_as_string(hide_password=True)
     if DRIVERS.get(dialect) is None or driver not in ("", DRIVERS[dialect]):
         known = ", ".join(f"{name}+{driver}" for name, driver in DRIVERS.items())

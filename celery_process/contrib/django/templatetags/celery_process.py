@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from celery_process.frequency import shown
+from celery_process.frequency import described
 from celery_process.model import ItemCounts, RunStatus
 from celery_process.overview import Overview, spoken
 
@@ -82,7 +82,7 @@ def badge(word: str | None) -> SafeString:
 @register.filter
 def schedule(value: Any) -> str:
     """Write a schedule."""
-    return f"every {value}" if isinstance(value, timedelta) else shown(value)
+    return described(value)
 
 
 @register.filter

@@ -307,7 +307,7 @@
     clearTimeout(timer);
     if (!document.hidden) {
       try {
-        const answer = await fetch(`${base}/processes${name ? `/${encodeURIComponent(name)}` : ""}?json=1`);
+        const answer = await fetch(`${base}/processes${name ? `/${encodeURIComponent(name)}` : ""}?json=1`, { headers: { "X-Celery-Process": "page" } });
         const document_ = await answer.json();
         if (!answer.ok) throw new Error(document_.error);
         (name ? drawOne : drawAll)(document_);
