@@ -244,7 +244,8 @@ class Dispatch:
                 self.come_back(run_id, token, page.due_in)
             if page.answer is not PageAnswer.OPENED:
                 return
-            self.publish(run_id, page.on, page.names)
+            if not self.publish(run_id, page.on, page.names):
+                return  # a broker that is away is asked once; the sweep goes on
             token = ""
 
     def publish(self, run_id: str, on: WorkList, names: tuple[str, ...], *, single: bool = False) -> bool:

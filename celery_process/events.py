@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery
 
+from celery_process.background import background
 from celery_process.model import RunStatus
 from celery_process.process import Process
 from celery_process.signals import BY_EVENT
@@ -21,22 +22,31 @@ logger = logging.getLogger(__name__)
 
 
 def emit(app: Celery, process: Process, event: Event, payload: dict[str, Any]) -> None:
-    """Send the signal of an event, and the event itself as `process-run-finished` and the like. Never raises."""
+    """Send the signal of an event, and the event itself as `process-run-finished` and the like.
+
+    Never raises, and takes no longer than a moment beside the signal's receivers, whatever the broker does.
+    """
     BY_EVENT[event].send(sender=process, **payload)
     if event is Event.WORK_FINISHED or app.conf.task_always_eager:
         return
+    # In a worker's task, under the worker's name; Flower keeps a counter for each name that it hears.
+    task = app.current_worker_task
+    hostname = task.request.hostname if task else None
+    if not background.do(lambda: _publish(app, process.name, event, hostname, _fields(payload))):
+        _unsent(process.name, event, "earlier events still wait for the broker")
+
+
+def _publish(app: Celery, process: str, event: Event, hostname: str | None, fields: dict[str, Any]) -> None:
     try:
-        # In a worker's task, under the worker's name; Flower keeps a counter for each name that it hears.
-        task = app.current_worker_task
-        with app.events.default_dispatcher(hostname=task.request.hostname if task else None) as dispatcher:
-            dispatcher.send(f"process-{event.value.replace('_', '-')}", process=process.name, **_fields(payload))
+        with app.events.default_dispatcher(hostname=hostname) as dispatcher:
+            dispatcher.send(f"process-{event.value.replace('_', '-')}", process=process, **fields)
     except Exception as error:  # noqa: BLE001 - whatever the transport raises: a monitor that misses this sees the next
-        logger.warning(
-            "The event %s could not be sent: %s",
-            event.value,
-            error,
-            extra={"action": "event_unsent", "process_name": process.name},
-        )
+        _unsent(process, event, error)
+
+
+def _unsent(process: str, event: Event, reason: object) -> None:
+    extra = {"action": "event_unsent", "process_name": process}
+    logger.warning("The event %s could not be sent: %s", event.value, reason, extra=extra)
 
 
 def _fields(payload: dict[str, Any]) -> dict[str, Any]:

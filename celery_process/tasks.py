@@ -17,6 +17,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.exceptions import Ignore
 
+from celery_process.background import background
 from celery_process.definition import Definition
 from celery_process.model import RunClaim
 from celery_process.outcomes import kwargs_shown, outcome_of
@@ -138,10 +139,17 @@ def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, to
 
 
 def bring(definition: Definition, tasks: Mapping[str, Task], valid: timedelta) -> None:
-    """Publish the scheduling task for a slot that is late; where that fails, the next sweep does it. Valid for a time."""
+    """Publish the scheduling task for a slot that is late, valid for a time; where that fails, a later sweep does.
+
+    A caller waits a moment at most, whatever the broker does.
+    """
+    background.do(lambda: _bring(definition, tasks["schedule"], valid))
+
+
+def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
     options = {**publishing(definition), "headers": {LATE_SLOT: True}, "expires": valid.total_seconds()}
     try:
-        tasks["schedule"].apply_async(add_to_parent=False, retry=False, **options)
+        schedule.apply_async(add_to_parent=False, retry=False, **options)
     except Exception as error:  # noqa: BLE001 - whatever the transport raises
         extra = {"action": "slot_unpublished", "process_name": definition.name}
         logger.warning("The late slot of %s is left to the next sweep: %s", definition.name, error, extra=extra)
