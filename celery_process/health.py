@@ -29,6 +29,7 @@ SKEW = timedelta(seconds=2)
 """How far the clocks of this host and of the store may be apart."""
 LATE_LEAST, LATE_MOST = timedelta(seconds=30), timedelta(minutes=5)
 """How late a slot may be: as long as the schedule, between these two."""
+_REDIS_TIMEOUTS = {"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True}
 SWEEPS = 6
 """So many sweeps may fail to come while a run is open."""
 NOBODY = ("celery_process", "0-0")
@@ -71,6 +72,7 @@ def examine(
         findings += [_guarded(f"beat:{process.name}", partial(_beat, process, beats)) for process in processes]
         findings.append(_guarded("sweep", lambda: _sweep(processes)))
     findings.append(broker)
+    findings.append(_guarded("timeouts", lambda: _timeouts(app)))
     if broker.ok and patience is not None:
         findings.append(_guarded("workers", lambda: _workers(processes, patience)))
     return tuple(findings)
@@ -238,6 +240,20 @@ def _broker(app: Celery, patience: float) -> Finding:
     if dead:
         return Finding("broker", True, f"{answers} answers, {dead} does not.", "Start it, or take it out of broker_url.")
     return Finding("broker", True, f"{answers} answers.")
+
+
+def _timeouts(app: Celery) -> Finding:
+    """Say of a connection to the broker that may fall silent for ever: whoever publishes over it then waits as long."""
+    said, cure = "The connections to the broker end where it falls silent.", ""
+    with app.connection_for_write() as connection:
+        driver = connection.transport.driver_type
+        if driver == "redis" and not (connection.transport_options or {}).get("socket_timeout"):
+            said = "Nothing ends a wait for a Redis broker that falls silent: a task that publishes may hang for ever."
+            cure = f"Set broker_transport_options to {_REDIS_TIMEOUTS}, beside what it has."
+        elif driver == "amqp" and not app.conf.broker_heartbeat:
+            said = "broker_heartbeat is off: a connection whose other end is gone is not noticed."
+            cure = "Set broker_heartbeat to 60, unless the pool is gevent or eventlet."
+    return Finding("timeouts", True, said, cure)
 
 
 def _beats(app: Celery, patience: float) -> list[str]:
