@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from celery_process import RunState
+from celery_process.late import GRACE
 from celery_process.states import By, SlotEnd
 
 from .outages import Outages
@@ -74,6 +75,23 @@ def test_a_broker_away_as_a_slot_begins(outages: Outages, behind_proxy: tuple[An
     proxy.start()
     entry = wait_for(lambda: next((entry for entry in process.slots() if entry.slot == slot), None), what=f"the slot {slot}")
     assert (entry.end, entry.by in (By.BEAT, By.TASK)) == (SlotEnd.RAN, True)
+
+
+def test_a_slot_that_nobody_brought(outages: Outages, redis_url: str) -> None:
+    """No beat runs, and the ledger ends with the slot before: a worker's own sweep has the present one run, late."""
+    outages.write(redis_url, f"sqlite:///{outages.folder}/process.db", schedule=3_600)
+    process = outages.processes["ticks"]
+    process.register_work("a")
+    store, current = process.dispatch.store, process.dispatch.current()
+    wait_for(lambda: store.now() - process.dispatch.slot_of(store.now(), current).slot > GRACE, what="a late slot")
+    present = process.dispatch.slot_of(store.now(), current)
+    before = process.dispatch.slot_of(present.slot - timedelta(seconds=1), current)
+    store.skip_slot("ticks", slot=before, end=SlotEnd.OVERLAPPED, by=By.BEAT)
+    outages.worker()
+    run = wait_for(lambda: next(process.runs(), None), what="a run")
+    assert wait_for_end(process, run.id).state is RunState.COMPLETED
+    entry = next(process.slots())
+    assert (entry.slot, entry.end, entry.by) == (present.slot, SlotEnd.RAN, By.SWEEP)
 
 
 def test_a_store_that_hangs_holds_up_no_host(outages: Outages, behind_proxy: tuple[Any, str], redis_url: str) -> None:
