@@ -86,6 +86,18 @@ def postgresql_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def pgbouncer_url(postgresql_url: str) -> Iterator[str]:
+    """Give the URL of a PgBouncer before that database, in transaction mode; skips where the machine has none."""
+    try:
+        server = servers.pgbouncer(postgresql_url)
+        url = server.__enter__()
+    except servers.NoServer as none:
+        pytest.skip(str(none))
+    yield url
+    server.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
 def mysql_url() -> Iterator[str]:
     """Give the URL of an empty MySQL or MariaDB database."""
     yield from _offered(servers.mysql())

@@ -127,6 +127,44 @@ def started_postgresql() -> Iterator[str]:
             end(server, signal.SIGINT)  # its fast shutdown
 
 
+@contextmanager
+def pgbouncer(url: str) -> Iterator[str]:
+    """Start the machine's PgBouncer before a PostgreSQL, in transaction mode with two sessions, give its URL, and end it."""
+    from sqlalchemy import make_url
+
+    program, server = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin"), make_url(url)
+    if program is None:
+        raise NoServer("There is no pgbouncer on the machine.")
+    with folder_of("pgbouncer") as folder:
+        port = free_port()
+        (folder / "users.txt").write_text(f'"{server.username}" ""\n')
+        lines = [
+            "[databases]",
+            f"* = host={server.host} port={server.port or 5432}"
+            + (f" password={server.password}" if server.password else ""),
+            "[pgbouncer]",
+            f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =",
+            f"auth_type = trust\nauth_file = {folder / 'users.txt'}",
+            "pool_mode = transaction\ndefault_pool_size = 2",
+        ]
+        (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        as_other = ["-u", "nobody"] if os.geteuid() == 0 else []  # it refuses to run as root
+        if as_other:
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, "nobody", "nogroup")
+        pooler = subprocess.Popen([program, *as_other, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL)
+        through = server.set(host="127.0.0.1", port=port, password=None).render_as_string(hide_password=False)
+        deadline = time.monotonic() + PATIENCE
+        try:
+            while not _answers_postgresql(through):
+                if time.monotonic() > deadline or pooler.poll() is not None:
+                    raise NoServer("pgbouncer was started and did not answer.")
+                time.sleep(0.1)
+            yield through
+        finally:
+            end(pooler, signal.SIGINT)
+
+
 def _wait_for_postgresql(server: subprocess.Popen[bytes], data: Path, url: str) -> str:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and server.poll() is None:

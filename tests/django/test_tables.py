@@ -10,9 +10,13 @@ import sqlalchemy as sa
 from django.core.management import call_command
 from django.db import connections
 
-from celery_process.exceptions import SchemaMismatch
+from celery_process.contrib.django.store import _own_options
+from celery_process.exceptions import ConfigurationError, SchemaMismatch
 from celery_process.stores import open_store
 from celery_process.stores.sql import SqlStore
+from celery_process.stores.sql.address import parse
+from celery_process.stores.sql.migrations import MIGRATIONS, VERSION
+from celery_process.stores.sql.options import POOL_SIZE, Options
 from celery_process.stores.sql.tables import Tables
 
 NAMES = sorted(Tables("cp_").metadata.tables)
@@ -185,3 +189,58 @@ def test_taken_over(tmp_path: Path, databases: Path) -> None:
     store = open_store("django://second")
     assert store.work("kept", "a").name == "a"
     store.close()
+
+
+@pytest.mark.usefixtures("databases")
+def test_a_version_ahead() -> None:
+    """In a rolling deploy the store goes on over newer tables that name its code, and refuses those that do not."""
+    store = open_store("django://second")
+    meta = sa.table("cp_meta", sa.column("name"), sa.column("number"))
+
+    def write(name: str, number: int) -> None:
+        changed = sa.update(meta).where(meta.c.name == name).values(number=number)
+        assert store._db.write("write", lambda tx: tx.conn.execute(changed).rowcount) == 1
+
+    store.check()
+    try:
+        write("schema_version", VERSION + 1)
+        ahead = open_store("django://second")
+        assert ahead.register("ahead", {"a": "{}"}) == ("a",)
+        assert "newer than" in ahead.check()[0]
+        ahead.close()
+        write("least_version", VERSION + 1)
+        with pytest.raises(SchemaMismatch, match=r"newer.*manage\.py migrate celery_process"):
+            open_store("django://second").work("ahead", "a")
+    finally:
+        write("least_version", MIGRATIONS[-1].least)
+        write("schema_version", VERSION)
+        store.close()
+
+
+class TestOptions:
+    """What Django's settings and the URL say of connections."""
+
+    @pytest.mark.parametrize(
+        ("options", "query"),
+        [
+            ({"prepare_threshold": 5}, {"prepare_threshold": "5"}),
+            ({"prepare_threshold": None}, {"prepare_threshold": "None"}),
+            ({"pool": True}, {}),
+            (
+                {"pool": {"min_size": 1, "max_size": 3, "timeout": 2.0}},
+                {"pool_size": "3", "max_overflow": "0", "pool_timeout": "2"},
+            ),
+        ],
+    )
+    def test_of_django(self, options: dict[str, Any], query: dict[str, str]) -> None:
+        """`prepare_threshold` and the size of Django's pool hold for the store's connections too."""
+        assert _own_options(options) == query
+        url = sa.make_url("postgresql+psycopg://h/d").update_query_dict(query)
+        assert parse(url.render_as_string()).options.pool_size == int(query.get("pool_size", POOL_SIZE))
+
+    def test_of_the_url(self) -> None:
+        """The store's own options may stand behind the alias; others belong into DATABASES."""
+        store = open_store("django://second?pool_size=1&max_overflow=0")
+        assert store._db.address.options.pool == {**Options().pool, "pool_size": 1, "max_overflow": 0}
+        with pytest.raises(ConfigurationError, match="no other options than"):
+            open_store("django://second?sslmode=require")

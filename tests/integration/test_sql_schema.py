@@ -17,7 +17,7 @@ from celery_process.exceptions import SchemaMismatch
 from celery_process.model import Overrides
 from celery_process.states import WorkList
 from celery_process.stores.sql import SqlStore
-from celery_process.stores.sql.migrations import COMMAND, VERSION, step
+from celery_process.stores.sql.migrations import COMMAND, MIGRATIONS, VERSION, step
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction, utc_now
 
@@ -77,12 +77,14 @@ def older(database: tuple[str, str], number: int) -> SqlStore:
     return opened(database)
 
 
-def version(database: tuple[str, str], number: int) -> None:
-    """Write a version into the tables."""
+def version(database: tuple[str, str], number: int, least: int | None = None) -> None:
+    """Write a version into the tables, and that of the oldest code which may use them."""
     engine = sa.create_engine(database[0])
     meta = Tables(database[1]).meta
     with engine.begin() as conn:
         conn.execute(sa.update(meta).values(number=number))
+        if least is not None:
+            conn.execute(sa.update(meta).where(meta.c.name == "least_version").values(number=least))
     engine.dispose()
 
 
@@ -262,6 +264,30 @@ class TestCheck:
             opened(database).overrides("p")
         assert str(refused.value).endswith(PASTE)
         assert refused.value.found == VERSION + 1
+
+    def test_newer_that_may_be_used(self, database: tuple[str, str], caplog: pytest.LogCaptureFixture) -> None:
+        """In a rolling deploy code goes on, with a warning, over newer tables which name it among those that may use them."""
+        opened(database).migrate()
+        version(database, VERSION + 1, least=VERSION)
+        store = opened(database)
+        assert store.register("p", {"a": "{}"}) == ("a",)
+        assert store.overrides("p").version == 0
+        assert [record.levelname for record in caplog.records if getattr(record, "action", "") == "schema_newer"] == [
+            "WARNING"
+        ]
+        assert "newer than" in store.check()[0]
+        assert store.migrate() == ()
+        assert store._schema.version() == VERSION + 1
+        store.close()
+
+    def test_least_is_written(self, database: tuple[str, str]) -> None:
+        """A migration says which code may use what it leaves."""
+        store = opened(database)
+        store.migrate()
+        meta = store._db.tables.meta
+        least = store._db.peek("x", lambda tx: tx.value(sa.select(meta.c.number).where(meta.c.name == "least_version")))
+        assert least == MIGRATIONS[-1].least <= VERSION
+        store.close()
 
     def test_newer_is_not_migrated(self, database: tuple[str, str]) -> None:
         """Older code takes nothing back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 from django.core.exceptions import ImproperlyConfigured
@@ -18,10 +19,11 @@ from celery_process.masking import scheme_only
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.address import parse
 from celery_process.stores.sql.engine import Database, Given, Result, Step
+from celery_process.stores.sql.options import OWN_OPTIONS
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction
 
-_PLAIN = re.compile(r"django://([\w.\-]{0,80})/?")
+_PLAIN = re.compile(r"django://([\w.\-]{0,80})/?(?:\?([\w=&]{0,200}))?")
 TABLE_PREFIX = "cp_"
 """The tables are Django models, so their names are fixed."""
 DJANGOS_OWN = frozenset(
@@ -42,6 +44,7 @@ class DjangoStore(SqlStore):
                 value=table_prefix,
             )
         self.alias = alias_of(url)
+        self._options = dict(parse_qsl(urlsplit(url).query))
         self.url = f"django://{self.alias}"
         self._clock = clock
         self._leads_to: tuple[str, int | None] | None = None
@@ -58,7 +61,15 @@ class DjangoStore(SqlStore):
         if leads_to[1] is None:
             # Nobody can drop the database of a test over a connection that idles in it.
             keep = not is_for_tests(self.alias)
-            self._use(Database(parse(own_url(self.alias)), tables, clock=self._clock, synchronous="FULL", keep_idle=keep))
+            self._use(
+                Database(
+                    parse(own_url(self.alias, **self._options)),
+                    tables,
+                    clock=self._clock,
+                    synchronous="FULL",
+                    keep_idle=keep,
+                )
+            )
         else:
             self._use(SharedDatabase(self.alias, tables, clock=self._clock, thread=leads_to[1]))
         self._leads_to = leads_to
@@ -102,11 +113,13 @@ class DjangoStore(SqlStore):
 def alias_of(url: str) -> str:
     """Return the alias in `django://alias`; raises `ConfigurationError` where `DATABASES` has none of that name."""
     plain = _PLAIN.fullmatch(url)
-    shown = url if plain is not None else scheme_only(url)
-    alias = plain[1] if plain is not None else ""
+    fits = plain is not None and OWN_OPTIONS.issuperset(dict(parse_qsl(plain[2] or "", keep_blank_values=True)))
+    shown = url if fits else scheme_only(url)
+    alias = plain[1] if plain is not None and fits else ""
     if not alias:
         raise ConfigurationError(
-            f"process_backend {shown!r} is not django:// and an alias of DATABASES; write django://default.",
+            f"process_backend {shown!r} is not django:// and an alias of DATABASES; write django://default, with no other "
+            f"options than {', '.join(sorted(OWN_OPTIONS))}.",
             setting="process_backend",
             value=shown,
         )
@@ -133,8 +146,11 @@ def alias_of(url: str) -> str:
     return alias
 
 
-def own_url(alias: str) -> str:
-    """Return the URL that leads to the database of an alias, whose settings are read as they are now."""
+def own_url(alias: str, **more: str) -> str:
+    """Return the URL that leads to the database of an alias, whose settings are read as they are now.
+
+    `more`: the store's own options, which win over those that Django's settings have.
+    """
     settings: Mapping[str, Any] = connections[alias].settings_dict
     name = str(settings["NAME"])
     if connections[alias].vendor == "sqlite":
@@ -146,8 +162,9 @@ def own_url(alias: str) -> str:
                 setting="process_backend",
                 value=f"django://{alias}",
             )
-        return sa.URL.create("sqlite", database=name).render_as_string()
-    options = {key: str(value) for key, value in (settings.get("OPTIONS") or {}).items() if key not in DJANGOS_OWN}
+        return sa.URL.create("sqlite", database=name, query=more).render_as_string()
+    given = settings.get("OPTIONS") or {}
+    options = {key: str(value) for key, value in given.items() if key not in DJANGOS_OWN} | _own_options(given) | more
     host, port = settings.get("HOST") or "", settings.get("PORT")
     if host.startswith("/"):  # a folder with the server's socket goes into the query
         options["host"], host = host, ""
@@ -161,3 +178,14 @@ def own_url(alias: str) -> str:
         query=options,
     )
     return url.render_as_string(hide_password=False)
+
+
+def _own_options(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the store's own options as Django's OPTIONS have them; `max_size` of its pool bounds this one."""
+    options = {"prepare_threshold": str(given["prepare_threshold"])} if "prepare_threshold" in given else {}
+    pool = given.get("pool")
+    if isinstance(pool, Mapping):
+        most = pool.get("max_size") or pool.get("min_size")
+        options |= {"pool_size": str(most), "max_overflow": "0"} if most else {}
+        options |= {"pool_timeout": str(round(pool["timeout"]))} if "timeout" in pool else {}
+    return options

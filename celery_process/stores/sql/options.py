@@ -17,6 +17,8 @@ MOST = 1_000
 
 _OWN = ("pool_size", "max_overflow", "pool_timeout")
 _OWN_OF = {"postgresql": ("prepare_threshold", "read_timeout")}
+OWN_OPTIONS = frozenset(_OWN).union(*_OWN_OF.values())
+"""Options that a driver knows nothing of."""
 # SQLAlchemy's names for what PyMySQL takes in a dict.
 _SSL = {"ssl", "ssl_ca", "ssl_capath", "ssl_cert", "ssl_check_hostname", "ssl_cipher", "ssl_key"}
 

@@ -7,6 +7,7 @@ is missing the tables are judged by their columns, and the next migration makes 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,24 +23,31 @@ from celery_process.stores.sql.transaction import Transaction
 
 
 class Migration(NamedTuple):
-    """A version of the tables. `mark`: the last table, or column ("table.column"), that `upgrade` makes, without prefix."""
+    """A version of the tables.
+
+    `mark`: the last table, or column ("table.column"), that `upgrade` makes, without prefix. `least`: the version of the
+    oldest code that may use these tables, for in a rolling deploy older workers meet them; code knows the number of its
+    own newest migration. An additive change leaves it as it was, unless older code would do harm by not knowing of it.
+    """
 
     title: str
     upgrade: Callable[[Connection, str], None]
     mark: str
+    least: int
 
 
 MIGRATIONS = (
-    Migration("create the tables", v0001.upgrade, "work"),
-    Migration("keep the history of the settings", v0002.upgrade, "settings_version"),
-    Migration("keep the limits of a process, and its pace", v0003.upgrade, "process.pace"),
-    Migration("keep the limit whose breach aborted a run", v0004.upgrade, "run.limit_broken"),
+    Migration("create the tables", v0001.upgrade, "work", 1),
+    Migration("keep the history of the settings", v0002.upgrade, "settings_version", 2),
+    Migration("keep the limits of a process, and its pace", v0003.upgrade, "process.pace", 3),
+    Migration("keep the limit whose breach aborted a run", v0004.upgrade, "run.limit_broken", 4),
 )
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)
 COMMAND = "celery -A proj process migrate"
 
-_KEY = "schema_version"
+_KEY, _LEAST = "schema_version", "least_version"
+logger = logging.getLogger(__name__)
 
 
 class Schema:
@@ -56,41 +64,54 @@ class Schema:
         """Refuse tables of another version. SQLite has nobody else to create them, so there it does so itself."""
         if self._checked == os.getpid():
             return
-        found = self.version()
+        found, least = self._versions()
         if found == 0 and self.creates:
             self.migrate()
-            found = self.version()
-        if found != VERSION:
+            found, least = self._versions()
+        if found < VERSION or least > VERSION:
             raise self._mismatch(found)
+        self._newer = found if found > VERSION else None
+        if self._newer and self._checked == 0:
+            logger.warning("%s", self._warning(self._newer), extra={"action": "schema_newer"})
         self._checked = os.getpid()
 
     def check(self) -> tuple[str, ...]:
         """Look again, over a connection that answers; return warnings."""
-        self._checked = 0
+        self._checked = -1
         self.ensure()
-        return self._db.peek("check", _warnings)
+        newer = (self._warning(self._newer),) if self._newer else ()
+        return (*newer, *self._db.peek("check", _warnings))
 
     def version(self) -> int:
         """Return the version of the tables; 0 where there are none."""
-        return self._db.read("check", _version, self._db.address.shown)
+        return self._versions()[0]
+
+    def _versions(self) -> tuple[int, int]:
+        """Return the version of the tables, and of the oldest code that may use them."""
+        return self._db.read("check", _versions, self._db.address.shown)
+
+    def _warning(self, found: int) -> str:
+        return (
+            f"The tables of {self._db.address.shown} are of version {found}, newer than the {VERSION} of this code, and may "
+            "be used by it; update celery-process here too."
+        )
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the tables up to `VERSION`, each step a transaction; return a line for each that this call did."""
         done = []
-        if self.version() > VERSION:
-            raise self._mismatch(self.version())
+        found, least = self._versions()
+        if least > VERSION:
+            raise self._mismatch(found)
         with self._db.patient() as database:
             database.write("migrate", _begin)
-            for number, (title, upgrade, _) in enumerate(MIGRATIONS, start=1):
-                if database.write("migrate", _step, number, upgrade):
-                    done.append(f"{database.tables.prefix}*: version {number}, {title}")
+            for number, migration in enumerate(MIGRATIONS, start=1):
+                if database.write("migrate", _step, number, migration):
+                    done.append(f"{database.tables.prefix}*: version {number}, {migration.title}")
         return tuple(done)
 
     def _mismatch(self, found: int) -> SchemaMismatch:
         if found > VERSION:
-            text = (
-                f"are of version {found}, newer than the {VERSION} of this code; update celery-process here, which then has"
-            )
+            text = f"are of version {found}, newer than what this code ({VERSION}) can use; update it, then run"
         else:
             state = f"are of version {found}, older than the {VERSION} of this code" if found else "do not exist yet"
             text = f"{state}; run"
@@ -107,14 +128,17 @@ def _warnings(tx: Transaction) -> tuple[str, ...]:
     return (f"The database's encoding is {encoding}, which lacks many names; create it with ENCODING 'UTF8'.",)
 
 
-def _version(tx: Transaction, url: str) -> int:
+def _versions(tx: Transaction, url: str) -> tuple[int, int]:
     meta = tx.t.meta
     if mysql.is_mysql(tx.conn):
         mysql.refuse_old(tx.conn, url)
-    stored = None
+    stored: dict[str, int] = {}
     if sa.inspect(tx.conn).has_table(meta.name):
-        stored = tx.value(sa.select(meta.c.number).where(meta.c.name == _KEY))
-    return _of_columns(tx) if stored is None else int(stored)
+        rows = tx.rows(sa.select(meta.c.name, meta.c.number).where(meta.c.name.in_((_KEY, _LEAST))))
+        stored = {row.name: row.number for row in rows}
+    found = stored.get(_KEY)
+    found = _of_columns(tx) if found is None else found
+    return found, stored.get(_LEAST, found)
 
 
 def _of_columns(tx: Transaction) -> int:
@@ -136,7 +160,7 @@ def _of_columns(tx: Transaction) -> int:
 def step(tx: Transaction, number: int) -> bool:
     """Bring the tables from the version before to a version, in a transaction of the caller's; return whether it did."""
     _begin(tx)
-    return _step(tx, number, MIGRATIONS[number - 1].upgrade)
+    return _step(tx, number, MIGRATIONS[number - 1])
 
 
 def _begin(tx: Transaction) -> None:
@@ -146,13 +170,14 @@ def _begin(tx: Transaction) -> None:
     tx.add_missing(tx.t.meta, {"name": _KEY, "number": _of_columns(tx)})
 
 
-def _step(tx: Transaction, number: int, upgrade: Callable[[Connection, str], None]) -> bool:
+def _step(tx: Transaction, number: int, migration: Migration) -> bool:
     meta = tx.t.meta
     locked = sa.select(meta.c.number).where(meta.c.name == _KEY).with_for_update()
     if tx.value(locked) != number - 1:
         return False
-    upgrade(tx.conn, tx.t.prefix)
+    migration.upgrade(tx.conn, tx.t.prefix)
     # MySQL's DDL has given the lock up, so that somebody else may have done the same meanwhile.
     mine = (meta.c.name == _KEY, meta.c.number == number - 1)
     tx.compare_and_set(sa.update(meta).where(*mine).values(number=number))
+    tx.put(meta, [{"name": _LEAST, "number": migration.least}], lambda new: {"number": new.number})
     return True
