@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -15,17 +16,19 @@ from celery_process.config import read_config, store_of, use_store
 from celery_process.definition import Handler, define
 from celery_process.dispatch import Dispatch
 from celery_process.events import emit
-from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound
+from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound, TaskNameTaken
 from celery_process.frequency import Frequency, zone_of
 from celery_process.heartbeat import Heartbeat
 from celery_process.late import LateSlots
 from celery_process.model import Overrides
+from celery_process.own_tasks import OwnTasks, place_of
 from celery_process.process import Process
 from celery_process.runner import Ended, Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
+from celery_process.starting import start_check
 from celery_process.stores.base import Store
 from celery_process.sweep import sweep
-from celery_process.sweep_task import SweepTimer, make_sweep_task
+from celery_process.sweep_task import SWEEP_TASK, SweepTimer, make_sweep_task
 from celery_process.tolerance import Tolerance
 from celery_process.worker import Worker, handlers_of
 
@@ -49,7 +52,6 @@ class Processes:
                 value=backend,
             )
         self._processes: dict[str, Process] = {}
-        self._tasks: dict[str, Mapping[str, Any]] = {}
         self._backend = backend
         self._app: Celery | None = None
         self._runners: dict[str, Runner] = {}
@@ -75,7 +77,12 @@ class Processes:
             app.conf.process_backend = self._backend
         app.steps["consumer"].add(SweepTimer)
         app.steps["worker"].add(ShutdownNote)
-        make_sweep_task(app, self.sweep)
+        self._tasks = OwnTasks(app, entries=self._entries.check)
+        app.steps["worker"].add(start_check(self._tasks.check))
+        self._tasks.reserve([SWEEP_TASK], __name__)
+        # As Celery binds all tasks, the last step of finalizing that an error gets out of.
+        make_sweep_task(app, self.sweep, bound=self._tasks.check)
+        self._tasks.connect()
         self._entries.connect(app)
         for process in list(self._processes.values()):
             self._adopt(process)
@@ -156,13 +163,20 @@ class Processes:
         return process
 
     def _adopt(self, process: Process) -> None:
-        self._tasks[process.name] = tasks.make_tasks(
+        make = partial(
+            tasks.make_tasks,
             self.app,
             process.definition,
             trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
             advance=lambda run_id, token: process.dispatch.advance(run_id, token),  # noqa: PLW0108 - as above
             run_items=lambda run_id, names: self._run_items(process, run_id, names),
         )
+        names = tasks.task_names(process.name).values()
+        try:
+            self._tasks.add(process.name, names, place_of(process.definition.handler), make)
+        except TaskNameTaken:
+            del self._processes[process.name]
+            raise
         self._entries.add(process)
 
     def define_shared(self, pending: shared.SharedProcess) -> None:
@@ -244,6 +258,10 @@ class Processes:
     def migrate(self) -> tuple[str, ...]:
         """Bring the store's tables up to this version; return what was done."""
         return self.store.migrate()
+
+    def check_names(self) -> None:
+        """Raise `TaskNameTaken` where another task or beat entry of the app has a name of a process's own."""
+        self._tasks.check()
 
     def check(self) -> tuple[str, ...]:
         """Check the settings and the store; return warnings. Raises `ConfigurationError` or `StoreUnavailable`."""

@@ -97,6 +97,10 @@ class SchemaMismatch(ConfigurationError, StoreError):
     """The tables do not fit the code. Facts: `found`, `wanted` (schema versions), `command`."""
 
 
+class TaskNameTaken(ConfigurationError):
+    """A task or beat entry of the app's has the name of one of a process. Facts: `task`, `ours`, `theirs` (module.name)."""
+
+
 class InvalidValue(ProcessError, ValueError):
     """A value of the right type that cannot be used. Facts: `argument`, `value`."""
 

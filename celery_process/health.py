@@ -63,6 +63,7 @@ def examine(
     findings = [_guarded("settings", lambda: _settings(app))]
     if not findings[0].ok:
         return tuple(findings)
+    findings.append(_guarded("names", lambda: _names(processes)))
     broker = _guarded("broker", lambda: _broker(app, patience or 1.0))
     beats = _beats(app, patience) if broker.ok and patience is not None else None
     store = list(_store(processes))
@@ -92,6 +93,11 @@ def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
 def _settings(app: Celery) -> Finding:
     read_config(app)
     return Finding("settings", True, "The process_* settings make sense.")
+
+
+def _names(processes: Processes) -> Finding:
+    processes.check_names()
+    return Finding("names", True, "No other task or entry of beat has a name of a process.")
 
 
 def _store(processes: Processes) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from celery.signals import task_received
 
 from celery_process.config import read_config, store_of
 from celery_process.exceptions import ConfigurationError, StoreUnavailable
+from celery_process.own_tasks import OWN
 from celery_process.patience import within
 from celery_process.stores.base import Store
 
@@ -32,10 +33,21 @@ def answer_within(interval: timedelta) -> float:
     return min(every, max(1.0, every / 4))
 
 
-def make_sweep_task(app: Celery, sweep: Callable[..., object]) -> Task:
-    """Register the sweep of the app, which gives up early where the store does not answer: a pool child waits for it."""
+def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callable[[], object]) -> Task:
+    """Register the sweep of the app, which gives up early where the store does not answer: a pool child waits for it.
 
-    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False, shared=False)
+    `bound` is called whenever Celery binds the task again, which it does as the app is finalized.
+    """
+    binds = 0
+
+    def on_bound(cls: type[Task], to: Celery) -> None:
+        nonlocal binds
+        binds += 1
+        app.Task.on_bound.__func__(cls, to)  # what the project's own class does
+        if binds > 1:  # the first is its own making, when not all tasks are known yet
+            bound()
+
+    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False, shared=False, on_bound=classmethod(on_bound), **{OWN: True})
     def sweep_task() -> None:
         try:
             sweep(answer_within=answer_within(read_config(app).sweep_interval))

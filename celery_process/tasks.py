@@ -21,6 +21,7 @@ from celery_process.background import background
 from celery_process.definition import Definition
 from celery_process.model import RunClaim
 from celery_process.outcomes import kwargs_shown, outcome_of
+from celery_process.own_tasks import OWN
 from celery_process.runner import Ended
 from celery_process.states import By, ClaimAnswer, WorkList
 
@@ -53,7 +54,15 @@ def make_tasks(
     names = task_names(definition.name)
     options = {key: value for key, value in definition.task_options.items() if key not in _PUBLISH_OPTIONS}
     # Celery shares the tasks of one app with all others unless told not to; these belong to the registry of this app.
-    common = {"bind": True, "ignore_result": True, "trail": False, "serializer": "json", "shared": False, **options}
+    common = {
+        "bind": True,
+        "ignore_result": True,
+        "trail": False,
+        "serializer": "json",
+        "shared": False,
+        OWN: True,
+        **options,
+    }
     # A spawned pool child imports the modules of the tasks, to have them: that is where the process is defined, not here.
     common["__module__"] = getattr(definition.handler, "__module__", None) or __name__
     item = dict(common)

@@ -21,7 +21,7 @@ from django_celery_beat.models import (
 
 from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import Followed, Row
+from celery_process.beats.rows import Followed, Row, name_taken
 from celery_process.frequency import Frequency, frequency, in_zone, once
 from celery_process.zones import zone_named
 
@@ -64,8 +64,11 @@ class DjangoRows(columns.ColumnRows):
                     **self.new(followed, schedule, enabled=enabled), **_columns(schedule, followed.zone)
                 )
         except (IntegrityError, ValidationError):
-            if not PeriodicTask.objects.filter(name=followed.task).exists():
+            known = PeriodicTask.objects.filter(name=followed.task).first()
+            if known is None:
                 raise
+            if known.task != followed.task:
+                raise name_taken(followed, known.task) from None
             # Another beat was faster.
 
     def write(

@@ -11,7 +11,9 @@ from celery.signals import beat_init, before_task_publish, import_modules
 from celery_process import slots, tasks
 from celery_process.beats.follow import Follower, keeps_rows, rows_of
 from celery_process.beats.rows import Followed
+from celery_process.exceptions import TaskNameTaken
 from celery_process.frequency import once, zone_of
+from celery_process.own_tasks import place_of
 from celery_process.process import Process
 from celery_process.schedule import ProcessSchedule
 from celery_process.stored_schedules import REFRESH
@@ -23,6 +25,7 @@ class Registry(Protocol):
     def __iter__(self) -> Iterator[Process]: ...
     @property
     def app(self) -> Celery: ...  # noqa: D102
+    def check_names(self) -> None: ...  # noqa: D102
 
 
 class BeatEntries:
@@ -41,6 +44,21 @@ class BeatEntries:
         beat_init.connect(self._on_beat, dispatch_uid=uid)
         # `-S` is read by now, and beat has not set up its schedule yet.
         import_modules.connect(self._on_imports, dispatch_uid=uid)
+
+    def check(self) -> None:
+        """Raise `TaskNameTaken` for an entry that has the name of a process's own and runs another task."""
+        for process in self._registry:
+            name = tasks.task_names(process.name)["schedule"]
+            task = (self._registry.app.conf.beat_schedule or {}).get(name, {}).get("task", name)
+            if task != name:
+                place = place_of(process.definition.handler)
+                raise TaskNameTaken(
+                    f"The entry {name!r} of beat_schedule runs {task!r}; it is the name of the entry of the process "
+                    f"{process.name!r} of {place}: give that entry another name.",
+                    task=name,
+                    ours=place,
+                    theirs=task,
+                )
 
     def owner(self, process: Process) -> tuple[str, Any] | None:
         """Return the entry of `beat_schedule` that the user made for a process, as (key, schedule)."""
@@ -106,6 +124,10 @@ class BeatEntries:
         """Add entries to a beat that was set up from a `beat_schedule` assigned after the app was finalized."""
         if sender.app is not self._registry.app:
             return
+        try:
+            self._registry.check_names()
+        except TaskNameTaken as error:
+            raise SystemExit(f"Beat does not start. {error}") from error  # the signal would log any other exception
         rows = rows_of(sender.scheduler)
         followed = self.followed() if rows is not None else []
         entries = self._entries(self._registry) if rows is None else {}

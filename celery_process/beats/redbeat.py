@@ -13,7 +13,7 @@ from redbeat.schedulers import get_redis
 from redis.exceptions import WatchError
 
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows
+from celery_process.beats.rows import REMEMBERED, Followed, Row, Rows, name_taken
 from celery_process.exceptions import InvalidValue
 from celery_process.frequency import Frequency, frequency, from_text
 from celery_process.schedule import ProcessSchedule
@@ -69,6 +69,8 @@ class RedBeatRows(Rows):
         """Return the entry of a process."""
         text, remembered = found
         definition = json.loads(text, cls=RedBeatJSONDecoder)
+        if definition["task"] != followed.task:
+            raise name_taken(followed, definition["task"])
         minimum = followed.process.definition.min_schedule_frequency
         schedule = frequency(definition["schedule"], minimum=minimum, zone=followed.zone)
         return Row(text, schedule, definition.get("enabled", True), Agreed.from_text(remembered))

@@ -10,6 +10,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from celery_process.beats.merge import Agreed
+from celery_process.exceptions import TaskNameTaken
 from celery_process.frequency import Frequency
 from celery_process.process import Process
 from celery_process.schedule import ProcessSchedule
@@ -39,6 +40,17 @@ class Followed:
     options: Mapping[str, Any]
     schedule: ProcessSchedule
     zone: tzinfo
+
+
+def name_taken(followed: Followed, task: str) -> TaskNameTaken:
+    """Return the error for a row that has the name of the row of a process and runs another task."""
+    return TaskNameTaken(
+        f"The periodic task named {followed.task!r} runs {task!r}; rename it, the process {followed.process.name!r} needs "
+        "that name for its own.",
+        task=followed.task,
+        ours=followed.process.name,
+        theirs=task,
+    )
 
 
 class Rows(ABC):

@@ -23,7 +23,7 @@ from sqlalchemy_celery_beat.models import (
 
 from celery_process.beats import columns
 from celery_process.beats.merge import Agreed
-from celery_process.beats.rows import Followed, Row
+from celery_process.beats.rows import Followed, Row, name_taken
 from celery_process.frequency import Frequency, frequency, in_zone, once
 from celery_process.zones import zone_named
 
@@ -72,7 +72,11 @@ class SqlAlchemyRows(columns.ColumnRows):
             try:
                 session.commit()
             except IntegrityError:
-                return  # another beat was faster
+                session.rollback()
+                known = session.scalars(sa.select(PeriodicTask.task).where(PeriodicTask.name == followed.task)).first()
+                if known is not None and known != followed.task:
+                    raise name_taken(followed, known) from None
+                # Another beat was faster.
 
     def write(
         self, followed: Followed, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed

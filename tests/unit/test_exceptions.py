@@ -29,6 +29,7 @@ BUILTINS = {
     "RunPurged": RuntimeError,
     "ScheduleOwned": RuntimeError,
     "SchemaMismatch": ValueError,
+    "TaskNameTaken": ValueError,
     "SettingsChanged": RuntimeError,
     "StoreUnavailable": ConnectionError,
     "UnknownSetting": ValueError,

@@ -1,0 +1,93 @@
+"""Which task of an app has which name: those of the processes are added last, so that no name has two owners unseen.
+
+Celery keeps the first of two decorated tasks of one name and the last of two registered ones, and says nothing before 5.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from celery import Celery, Task
+
+from celery_process.exceptions import TaskNameTaken
+
+Make = Callable[[], Mapping[str, Task]]
+
+OWN = "celery_process"
+"""An attribute that the tasks of the library have, each in the one app that they are made for."""
+
+
+class OwnTasks:
+    """The tasks that the library adds to an app, by process. `entries` raises for a name taken in `beat_schedule`."""
+
+    def __init__(self, app: Celery, *, entries: Callable[[], None]) -> None:
+        self._app, self._entries = app, entries
+        self._waiting: dict[str, Make] = {}
+        self._made: dict[str, Mapping[str, Task]] = {}
+        self._places: dict[str, str] = {}
+
+    def connect(self) -> None:
+        """Register the tasks once the app is finalized; keeps nothing alive."""
+        self._app.on_after_finalize.connect(self._on_finalized, dispatch_uid=f"celery_process.{id(self)}")
+
+    def _on_finalized(self, **_: Any) -> None:
+        self.make()
+
+    def reserve(self, names: Iterable[str], place: str) -> None:
+        """Refuse other tasks of these names from here on; `place` is where ours are defined."""
+        self._places.update(dict.fromkeys(names, place))
+
+    def add(self, process: str, names: Iterable[str], place: str, make: Make) -> None:
+        """Have `make` register the tasks of a process: now in a finalized app, else once all others are known.
+
+        Raises `TaskNameTaken` where the app has another task of one of these names, and leaves out the process.
+        """
+        names = tuple(names)
+        self.reserve(names, place)
+        self._waiting[process] = make
+        if self._app.finalized:
+            try:
+                self.make()
+            except TaskNameTaken:
+                del self._waiting[process]
+                for name in names:
+                    del self._places[name]
+                raise
+
+    def make(self) -> None:
+        """Register the tasks that wait; raises `TaskNameTaken` for a name that the app has already."""
+        self.check()
+        for process, make in list(self._waiting.items()):
+            self._made[process] = make()
+            del self._waiting[process]
+
+    def __getitem__(self, process: str) -> Mapping[str, Task]:
+        if process not in self._made:
+            self._app.finalize(auto=True)
+            self.make()
+        return self._made[process]
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter([task for made in self._made.values() for task in made.values()])
+
+    def check(self) -> None:
+        """Raise `TaskNameTaken` where a task or an entry of beat of the app has a name of ours; finalizes the app."""
+        for name, place in self._places.items():
+            known = self._app.tasks.get(name)
+            if known is not None and not getattr(known, OWN, False):
+                theirs = place_of(known)
+                raise TaskNameTaken(
+                    f"Two tasks are named {name!r}: one of {place}, and {theirs}; give that task another name.",
+                    task=name,
+                    ours=place,
+                    theirs=theirs,
+                )
+        self._entries()
+
+
+def place_of(thing: Any) -> str:
+    """Return where a task or a handler is defined, as module.name."""
+    found = getattr(thing, "__wrapped__", None) or type(thing) if isinstance(thing, Task) else thing
+    found = found if hasattr(found, "__qualname__") else type(found)
+    return f"{found.__module__}.{found.__qualname__}"
