@@ -195,7 +195,7 @@ class TestEntriesOfBeat:
 def test_names_that_are_only_near_ours(app: Celery) -> None:
     """Processes whose names look like each other's tasks, and tasks beside ours, are no matter."""
     processes = Processes(app, backend="memory://")
-    for name in ("p", "p.schedule", "p.work", "celery_process", "p.work.cleanup"):
+    for name in ("p", "p.schedule", "p.work", "p.work.cleanup"):
         processes.process(name, schedule=60)(handler)
     decorate(app, "p.works")
     app.finalize()
