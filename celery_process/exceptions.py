@@ -5,7 +5,8 @@
     │   ├── UnknownSetting                     a `process_*` key that does not exist
     │   ├── MissingBackend                     no `process_backend`
     │   ├── MissingDriver (ImportError)        the store's URL needs a package that is not installed
-    │   └── SchemaMismatch (also a StoreError) the store's tables are older or newer than the code
+    │   ├── SchemaMismatch (also a StoreError) the store's tables are older or newer than the code
+    │   └── TaskNameTaken                      another task or beat entry of the app has a name of a process's own
     ├── InvalidValue (ValueError)              a value of the right type that cannot be used
     ├── InvalidType (TypeError)                a value of the wrong type
     ├── DuplicateProcess (ValueError)          a second process of the same name in one app
