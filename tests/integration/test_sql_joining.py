@@ -261,3 +261,49 @@ class TestInNobodysWay:
         for thread in threads:
             thread.join()
         assert failed == []
+
+
+class TestAnotherSchema:
+    """The names of the store's tables mean others on the caller's connection: nothing is written there."""
+
+    def refused(self, server: SqlStore, conn: sa.Connection) -> None:
+        with pytest.raises(CannotJoin, match="leads elsewhere"):
+            server.register("p", {"a": "{}"}, using=conn)
+
+    @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+    def test_by_search_path(self, server: SqlStore, engine: sa.Engine) -> None:
+        """At any moment of a transaction, with tables there or without; set back, the call is taken."""
+        name = f"s_{uuid4().hex[:8]}"
+        table = server._db.tables.process.name
+        with engine.connect() as conn:
+            conn.execute(sa.schema.CreateSchema(name))
+            assert server.register("p", {"a": "{}"}, using=conn) == ("a",)
+            conn.exec_driver_sql(f"SET LOCAL search_path TO {name}")
+            self.refused(server, conn)
+            conn.exec_driver_sql(f"CREATE TABLE {table} (LIKE public.{table} INCLUDING ALL)")
+            self.refused(server, conn)
+            conn.exec_driver_sql(f"SET LOCAL search_path TO public, {name}")
+            assert server.register("p", {"b": "{}"}, using=conn) == ("b",)
+            conn.rollback()
+
+    @pytest.mark.parametrize("server", ["mysql"], indirect=True)
+    def test_by_use(self, server: SqlStore, engine: sa.Engine) -> None:
+        """USE of another database is refused, and of the store's own is taken."""
+        name, own = f"s_{uuid4().hex[:8]}", server._db.address.database
+        with engine.connect() as conn:
+            conn.exec_driver_sql(f"CREATE DATABASE {name}")
+            try:
+                conn.exec_driver_sql(f"USE {name}")
+                self.refused(server, conn)
+                conn.exec_driver_sql(f"USE {own}")
+                assert server.register("p", {"a": "{}"}, using=conn) == ("a",)
+            finally:
+                conn.rollback()
+                conn.exec_driver_sql(f"DROP DATABASE {name}")
+                conn.exec_driver_sql(f"USE {own}")
+
+    def test_by_schema_translate_map(self, store: SqlStore, engine: sa.Engine) -> None:
+        """SQLAlchemy's map of schemas is refused where it maps the store's tables, on every database."""
+        with engine.connect() as conn:
+            mapped = conn.execution_options(schema_translate_map={None: "other"})
+            self.refused(store, mapped)

@@ -21,7 +21,7 @@ from celery_process.stores.sql.address import parse
 from celery_process.stores.sql.engine import Database, Given, Result, Step
 from celery_process.stores.sql.options import OWN_OPTIONS
 from celery_process.stores.sql.tables import Tables
-from celery_process.stores.sql.transaction import Clock, Transaction
+from celery_process.stores.sql.transaction import Clock
 
 _PLAIN = re.compile(r"django://([\w.\-]{0,80})/?(?:\?([\w=&]{0,200}))?")
 TABLE_PREFIX = "cp_"
@@ -105,9 +105,8 @@ class DjangoStore(SqlStore):
                 "it out and call after your commit, with transaction.on_commit().",
                 using=using,
             )
-        database = self._ready
         with joined(self.alias) as conn:
-            return step(Transaction(conn, database.tables, database.clock), *args, **more)
+            return self._join(conn, using, step, *args, **more)
 
 
 def alias_of(url: str) -> str:

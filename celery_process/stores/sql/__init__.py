@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.engine import Connection
+
 from celery_process.exceptions import ConfigurationError
 from celery_process.model import (
     ItemClaim,
@@ -47,7 +49,7 @@ from celery_process.stores.sql import (
 )
 from celery_process.stores.sql.address import check_prefix, parse
 from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Given, Result, Step
-from celery_process.stores.sql.joining import connection_of
+from celery_process.stores.sql.joining import connection_of, place_of, refuse_elsewhere
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.migrations import Schema
 from celery_process.stores.sql.tables import Tables
@@ -84,6 +86,8 @@ class SqlStore(Store):
 
     def _use(self, database: Database) -> None:
         self._db, self._schema = database, Schema(database)
+        self._place: tuple[str, ...] | None = None
+        """Where its tables are, once a caller's transaction was compared with it."""
 
     def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
         return self._define("register", using, definitions.register, process, works)
@@ -256,5 +260,15 @@ class SqlStore(Store):
         if using is None:
             return self._ready.write(operation, step, *args, **more)
         # The caller's transaction is theirs: nothing is committed, tried again or turned into an error of ours.
-        conn = connection_of(using, self._db.address)
-        return step(Transaction(conn, self._db.tables, self._ready.clock), *args, **more)
+        return self._join(connection_of(using, self._db.address), using, step, *args, **more)
+
+    def _join(
+        self, conn: Connection, using: Any, step: Step[Given, Result], *args: Given.args, **more: Given.kwargs
+    ) -> Result:
+        """Run a step in a caller's transaction, on the store's own tables."""
+        database = self._ready
+        table = database.tables.process
+        if self._place is None:
+            self._place = () if database.is_sqlite else database.peek("place", lambda tx: place_of(tx.conn, table))
+        refuse_elsewhere(conn, using, table, self._place, self.url)
+        return step(Transaction(conn, database.tables, database.clock), *args, **more)
