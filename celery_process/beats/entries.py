@@ -128,6 +128,9 @@ class BeatEntries:
             self._registry.check_names()
         except TaskNameTaken as error:
             raise SystemExit(f"Beat does not start. {error}") from error  # the signal would log any other exception
+        for process in self._registry:
+            task = tasks.task_names(process.name)["schedule"]
+            before_task_publish.connect(tasks.stamp, sender=task, weak=False, dispatch_uid=f"celery_process.{task}")
         rows = rows_of(sender.scheduler)
         followed = self.followed() if rows is not None else []
         entries = self._entries(self._registry) if rows is None else {}
@@ -137,9 +140,6 @@ class BeatEntries:
         self._registry.app.set_current()
         # Up to 300 s by default, in which no change of a schedule would be seen.
         sender.scheduler.max_interval = min(sender.scheduler.max_interval, REFRESH)
-        for process in self._registry:
-            task = tasks.task_names(process.name)["schedule"]
-            before_task_publish.connect(tasks.stamp, sender=task, weak=False, dispatch_uid=f"celery_process.{task}")
         if rows is not None:
             Follower(rows, followed).start()
             return
