@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from celery import Celery
@@ -65,7 +65,8 @@ def examine(
         return tuple(findings)
     findings.append(_guarded("names", lambda: _names(processes)))
     broker = _guarded("broker", lambda: _broker(app, patience or 1.0))
-    beats = _beats(app, patience) if broker.ok and patience is not None else None
+    # Asked only where a slot is late: beat has as long to answer as the workers.
+    beats = cache(lambda: _beats(app, patience) if broker.ok and patience is not None else [])
     store = list(_store(processes))
     findings += store
     if all(finding.ok for finding in store if finding.check in ("store", "schema")):
@@ -151,7 +152,7 @@ def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
     return Finding("clock", ok, said, "" if ok else cure)
 
 
-def _beat(process: Process, beats: list[str] | None) -> Finding:
+def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
     """Judge beat by the newest slot. A beat that is wedged does not answer either, so that only an answer says more."""
     check, name = f"beat:{process.name}", process.name
     store = process.dispatch.store
@@ -171,9 +172,9 @@ def _beat(process: Process, beats: list[str] | None) -> Finding:
         if not _swept(store, name):
             return Finding(check, True, f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value}).")
         said = f"Beat does not run for {name}: its last slots came late, from the sweep, the newest at {_when(newest.at)}."
-    if beats:
+    if answering := beats():
         cure = (
-            f"Beat answers ({', '.join(beats)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
+            f"Beat answers ({', '.join(answering)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
             "whether a worker consumes the queue of that task."
         )
     else:

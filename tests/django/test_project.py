@@ -227,6 +227,32 @@ print(json.dumps([probe.status_code, probe.json(), told.status_code, told.json()
     assert found["workers"]["cure"]
 
 
+def test_probes(make: Callable[[str], Shop]) -> None:
+    """Whether the program lives is answered where neither store nor broker nor cache can be reached, and asks none."""
+    shop = make(
+        """
+DATABASES["default"]["NAME"] = "/nowhere/at/all"
+CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}}
+"""
+    )
+    said = shop.shell(
+        """
+import json, time
+from django.test import Client
+from celery_process import health
+asked = []
+health._store = lambda processes: asked.append("store") or []
+client = Client()
+live = client.get("/processes/live")
+before = list(asked)
+answers = [client.get("/processes/health") for _ in range(5)]
+print(json.dumps([live.status_code, live.json(), before, [answer.status_code for answer in answers], asked]))
+"""
+    )
+    assert json.loads(said) == [200, {"ok": True}, [], [503] * 5, ["store"]]
+
+
 def test_commands(shop: Shop) -> None:
     """The exit status is the command's; an error is one line; the tables are Django's to make."""
     said = shop.call("celery_process", "show", "nothing", fails=True)

@@ -2,8 +2,8 @@
 
 Who may look is a user with the permission `celery_process.view_process`; settings, errors and items need the permissions
 that the admin asks for: what a user may not see is left out, and the permissions for it are listed as "withheld".
-`/processes/health` tells everybody whether all is well, for those who restart what is not, and only such a user what is
-wrong.
+`/processes/health` tells everybody whether all is well, and only such a user what is wrong. `/processes/live` asks nothing
+of anybody: it is for those who restart what does not answer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from django.core.cache import cache
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -23,17 +22,14 @@ from celery_process.contrib.django.shelves import processes as all_processes
 from celery_process.contrib.django.shelves import shelves
 from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError
-from celery_process.health import document as judged
-from celery_process.health import examine
 from celery_process.original import document
+from celery_process.probe import probe_of
 from celery_process.process import Process
 from celery_process.readers import TABLE, Reader, may_see
 
 PERMISSION = "celery_process.view_process"
 May = Callable[[str], bool]
 """Whether the user may view what a model stands for."""
-HEALTH_KEPT = 5
-"""Seconds for which what was found is kept in Django's cache: whoever asks, the workers are asked no more often."""
 WORKS, MOST_WORKS = 100, 1_000
 """Items of each list that an answer has, as it stands and at most; `?works=` asks for another number, `?after=` goes on."""
 MOST_BYTES = 2_000_000
@@ -105,16 +101,21 @@ def _may(user: Any, noun: str) -> bool:
 
 @require_safe
 @never_cache
+def live(_: HttpRequest) -> JsonResponse:
+    """Answer that this program answers. Neither the store nor the broker nor beat is asked."""
+    return JsonResponse({"ok": True})
+
+
+@require_safe
+@never_cache
 def health(request: HttpRequest) -> JsonResponse:
     """Answer whether all is well, with the status 503 where not; to who may look, what `process doctor` finds."""
-    found = cache.get_or_set("celery_process.health", _examined, HEALTH_KEPT)
+    answers = [probe_of(registry).answer() for registry in registries()]
+    found: dict[str, Any] = {"ok": all(answer["ok"] for answer in answers)}
     user = getattr(request, "user", None)
-    may_look = user is not None and user.is_authenticated and user.has_perm(PERMISSION)
-    return JsonResponse(found if may_look else {"ok": found["ok"]}, status=200 if found["ok"] else 503)
-
-
-def _examined() -> dict[str, Any]:
-    return judged(finding for registry in registries() for finding in examine(registry))
+    if user is not None and user.is_authenticated and _may(user, "process"):
+        found["findings"] = [finding for answer in answers for finding in answer["findings"]]
+    return JsonResponse(found, status=200 if found["ok"] else 503)
 
 
 def _error(status: int, message: str) -> JsonResponse:

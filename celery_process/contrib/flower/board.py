@@ -19,6 +19,7 @@ from celery_process.health import document, examine
 from celery_process.model import SettingsVersion
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
+from celery_process.probe import PATIENCE
 from celery_process.process import Process
 from celery_process.readers import Reader, as_shown
 
@@ -51,7 +52,7 @@ class Board:
 
     async def health(self) -> Document:
         """Return what is found about the app, its store, its broker and its workers; nothing is raised."""
-        return await self._shared(_HEALTH, lambda: document(examine(self.processes)))
+        return await self._shared(_HEALTH, lambda: document(examine(self.processes, patience=PATIENCE)))
 
     async def act(self, name: str, verb: Callable[[Process], T]) -> T:
         """Do something to a process; what is read after it is read anew."""
