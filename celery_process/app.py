@@ -221,7 +221,9 @@ class Processes:
     def _runner(self, process: Process) -> Runner:
         runner = self._runners.get(process.name)
         if runner is None or runner.dispatch is not process.dispatch:
-            runner = self._runners[process.name] = Runner(process.dispatch, _heartbeat, stopping=shutting_down)
+            runner = self._runners[process.name] = Runner(
+                process.dispatch, _heartbeat, stopping=partial(shutting_down, self.app)
+            )
         return runner
 
     # -- the app as a whole

@@ -5,9 +5,15 @@ A check of the process id comes too late, since it has to be made under a lock.
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
+
+logger = logging.getLogger(__name__)
 
 
 class Forked(Protocol):
@@ -32,3 +38,19 @@ def _renew() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows forks nothing
     os.register_at_fork(after_in_child=_renew)
+
+
+def end_child(user: str, extra: Mapping[str, str]) -> None:
+    """End this forked process, which came back from the user's code that forked it; with the code of a SystemExit.
+
+    It is a copy of a worker, with its broker's sockets and its claims: whatever it did next would be done twice.
+    """
+    error = sys.exc_info()[1]
+    code = error.code if isinstance(error, SystemExit) else 1
+    if not isinstance(error, SystemExit):
+        text = "A process that %s forked came back from it and is ended here; end it there."
+        logger.critical(text, user, exc_info=error, extra=extra)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))

@@ -36,22 +36,19 @@ def kwargs_shown(kwargs: Mapping[str, Any]) -> str:
 def outcome_of(process: str, worked: Sequence[Ended]) -> str:
     """Return how the items of one message ended, in the store's words.
 
-    Where one did not complete, raises what the handler of the only item raised, else `WorkFailed`.
+    Where one did not complete, raises `WorkFailed`, caused by what the first such item's handler raised.
     """
     failed = [item for item in worked if item.outcome is not WorkState.COMPLETED]
     if failed:
-        if len(worked) == 1 and isinstance(failed[0].error, Exception):
-            # Recorded already; raised so that the task has its traceback in the worker's log.
-            raise failed[0].error
         shown = "; ".join(_sentence(item) for item in failed[:FAILURES_SHOWN])
         more = f"; and {len(failed) - FAILURES_SHOWN} more" if len(failed) > FAILURES_SHOWN else ""
         count = "" if len(worked) == 1 else f"{len(failed)} of {len(worked)} items did not complete: "
         raise WorkFailed(
-            f"{count}{shown}{more}. See `process show {process} --work …`.",
+            f"{count}{shown}{more}. See `process work {process} {failed[0].name!r}`.",
             process=process,
             works=tuple(item.name for item in failed),
             outcomes=tuple(item.outcome.value if item.outcome else None for item in failed),
-        )
+        ) from next((item.error for item in failed if item.error is not None), None)
     errors = sum(item.errors for item in worked)
     words = Counter(item.outcome.value for item in worked if item.outcome is not None)
     told = ", ".join(word if len(worked) == 1 else f"{count} {word}" for word, count in words.items())

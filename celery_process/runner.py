@@ -6,8 +6,6 @@ What an item's end means is decided here; what it does to the run, by the store.
 from __future__ import annotations
 
 import logging
-import os
-import sys
 import time
 import uuid
 import zlib
@@ -24,6 +22,7 @@ from celery_process.callables import not_run
 from celery_process.definition import Handler
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
+from celery_process.forks import end_child
 from celery_process.heartbeat import Leases
 from celery_process.limits import Limits, page_size
 from celery_process.model import ItemClaim
@@ -244,6 +243,8 @@ class Runner:
             return self._lost(work, done.error)
         if not work.over:
             return self._not_stored(work, done.error)
+        if done.outcome is not WorkState.COMPLETED:
+            self._log_failure(done)
         self.dispatch.emit(
             Event.WORK_FINISHED,
             work=work.name,
@@ -252,8 +253,25 @@ class Runner:
             outcome=done.outcome,
             stats=work.stats,
             errors=work.total_errors,
+            error=done.error,
         )
         return Ended(work.name, done.outcome, done.error, work.total_errors, work.last_error)
+
+    def _log_failure(self, done: Outcome) -> None:
+        """Log the item's name and its handler's traceback; an item that was stopped with its run is no news."""
+        work = done.work
+        level = logging.WARNING if done.error is not None or work.total_errors else logging.INFO
+        logger.log(
+            level,
+            "Item %s of %s ended %s in attempt %d%s",
+            work.name,
+            self.dispatch.name,
+            done.outcome.value,
+            work.attempt,
+            f": {work.last_error}" if work.last_error else "",
+            exc_info=done.error,
+            extra=self._extra("item_failed", work.run.id, work.name),
+        )
 
     def _lost(self, work: Work, error: BaseException | None) -> Ended:
         logger.warning(
@@ -284,6 +302,9 @@ class Runner:
                     self.dispatch.finished(answer.run)
             if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
                 self._advance(run_id)
+        except StoreUnavailable as error:
+            extra = self._extra("follow_failed", run_id)
+            logger.warning("What %s made due is left to the sweep: %s", run_id, error, extra=extra)
         except Exception:
             logger.exception(
                 "What %s made due failed; the sweep will do it.", run_id, extra=self._extra("follow_failed", run_id)
@@ -316,18 +337,5 @@ def _called(handler: Handler, work: Work) -> object:
         return handler(work)
     finally:
         if work.elsewhere:
-            _end_child(work)
-
-
-def _end_child(work: Work) -> None:
-    # A copy of this worker, with its broker's sockets and the claims of its batch: whatever it did next would be doubled.
-    error = sys.exc_info()[1]
-    code = error.code if isinstance(error, SystemExit) else 1
-    if not isinstance(error, SystemExit):
-        extra = {"action": "forked_child_ended", "process_name": "", "run_id": work.run.id, "work_name": work.name}
-        text = "A process that the handler of %s forked came back from it, and is ended here; end it in the handler."
-        logger.critical(text, work.name, exc_info=error, extra=extra)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+            extra = {"action": "forked_child_ended", "process_name": "", "run_id": work.run.id, "work_name": work.name}
+            end_child(f"the handler of {work.name!r}", extra)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import mmap
 import sys
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from celery import bootsteps
+from celery import Celery, bootsteps
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 
-_byte = mmap.mmap(-1, 1)
+_bytes: WeakKeyDictionary[Celery, mmap.mmap] = WeakKeyDictionary()
 
 
 class ShutdownNote(bootsteps.StartStopStep):
@@ -21,18 +22,23 @@ class ShutdownNote(bootsteps.StartStopStep):
 
     requires = ("celery.worker.components:Pool",)
 
-    def start(self, parent: Any) -> None:  # noqa: ARG002
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        _bytes.setdefault(parent.app, mmap.mmap(-1, 1))  # before the pool forks
+        super().__init__(parent, **kwargs)
+
+    def start(self, parent: Any) -> None:
         """Note that the worker runs."""
-        _byte[0] = 0
+        _bytes[parent.app][0] = 0
 
-    def close(self, parent: Any) -> None:  # noqa: ARG002
+    def close(self, parent: Any) -> None:
         """Note that the worker stops; it waits for its children after that."""
-        _byte[0] = 1
+        _bytes[parent.app][0] = 1
 
 
-def shutting_down() -> bool:
-    """Whether to begin nothing more."""
-    return _byte[0] == 1
+def shutting_down(app: Celery) -> bool:
+    """Whether to begin nothing more: in a task of a worker of this app that stops, not in one that runs eagerly."""
+    task, byte = app.current_worker_task, _bytes.get(app)
+    return task is not None and not task.request.is_eager and byte is not None and byte[0] == 1
 
 
 def ends_worker(error: BaseException) -> bool:

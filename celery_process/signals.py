@@ -7,7 +7,7 @@ The sender is the `Process`. Receivers take `**kwargs`, as Celery's do. What eac
     run_aborted      run (RunStatus): before run_finished, when the tolerance was used up
     run_repaired     run_id, expired, published: a sweep let leases run out, or published items again
     slot_skipped     slot (datetime), end (SlotEnd)
-    work_finished    work, run_id, slot, outcome (WorkState), stats, errors
+    work_finished    work, run_id, slot, outcome (WorkState), stats, errors, error (what its handler raised, or None)
     work_lost        work, run_id: given up after the last attempt
     ownership_lost   work, run_id, attempt: its holder was too late, nothing of the attempt is kept
 """
@@ -34,7 +34,9 @@ run_finished = Signal(name="run_finished", providing_args={"run"})
 run_aborted = Signal(name="run_aborted", providing_args={"run"})
 run_repaired = Signal(name="run_repaired", providing_args={"run_id", "expired", "published"})
 slot_skipped = Signal(name="slot_skipped", providing_args={"slot", "end"})
-work_finished = Signal(name="work_finished", providing_args={"work", "run_id", "slot", "outcome", "stats", "errors"})
+work_finished = Signal(
+    name="work_finished", providing_args={"work", "run_id", "slot", "outcome", "stats", "errors", "error"}
+)
 work_lost = Signal(name="work_lost", providing_args={"work", "run_id"})
 ownership_lost = Signal(name="ownership_lost", providing_args={"work", "run_id", "attempt"})
 

@@ -19,6 +19,7 @@ from celery.exceptions import Ignore
 
 from celery_process.background import background
 from celery_process.definition import Definition
+from celery_process.exceptions import StoreUnavailable, WorkFailed
 from celery_process.model import RunClaim
 from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.own_tasks import OWN
@@ -29,6 +30,12 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
+TRIES = "cp_tries"
+"""The header that counts how often a message met a store out of reach."""
+MOST_TRIES, LONGEST_WAIT = 8, 30
+"""Such a message comes again after 2, 4, 8, … seconds, at most the second number, and so often at most."""
+EXPECTED = (WorkFailed, StoreUnavailable)
+"""What a task may raise of which Celery logs a line, with no traceback: the library has said what there is to say."""
 SENT_AT = "cp_sent_at"
 """The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
 LATE_SLOT = "cp_late_slot"
@@ -63,23 +70,24 @@ def make_tasks(
         OWN: True,
         **options,
     }
+    common["throws"] = (*EXPECTED, *_classes(options.get("throws")))
     # A spawned pool child imports the modules of the tasks, to have them: that is where the process is defined, not here.
     common["__module__"] = getattr(definition.handler, "__module__", None) or __name__
-    item = dict(common)
-    if definition.time_limit is not None:
-        # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
-        item.setdefault("time_limit", definition.time_limit.total_seconds() * definition.most_items)
-
     # Without the events of its items a process is still seen by its scheduling task, and their rate is not its own.
     of_schedule = {key: value for key, value in common.items() if key not in ("send_events", "rate_limit")}
 
     @app.task(name=names["schedule"], **of_schedule)
     def schedule(self: Task, *, comeback: bool = False, run: str | None = None, token: str = "") -> str:
-        if run is not None:
-            advance(str(run), str(token))
-            return f"advanced {run}"
-
         headers = self.request.headers or {}
+        if run is not None:
+            try:
+                advance(str(run), str(token))
+            except StoreUnavailable as error:
+                if self.request.is_eager:
+                    raise
+                _give_back(self, definition, error, run=run, token=token)
+                raise Ignore("given back") from None
+            return f"advanced {run}"
 
         def defer(due_in: timedelta) -> None:
             sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
@@ -90,11 +98,64 @@ def make_tasks(
         return f"{claim.answer.value} {claim.run.id}" if claim.run is not None else claim.answer.value
 
     def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
-        return _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
+        try:
+            return _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
+        except StoreUnavailable as error:
+            # A claim that got no answer left nothing begun; after a later outage the items come back with their leases.
+            if error.facts.get("operation") != "claim" or self.request.is_eager:
+                raise
+            names = {"works": works} if work is None else {"work": work}
+            _give_back(self, definition, error, process=process, run=run, **names)
+        _say_revoked(self, definition.name)
+        raise Ignore("given back")
 
     # Two names for one body: the claim tells the list, the names tell people and routes which it is.
-    of_items = {kind: app.task(name=names[kind], **item)(run_message) for kind in ("work", "cleanup")}
+    of_items = {kind: app.task(name=names[kind], **common)(run_message) for kind in ("work", "cleanup")}
+
+    def limit_batches(**_: Any) -> None:
+        for kind in of_items:
+            _limit_batches(app.tasks[names[kind]], definition)
+
+    if app.finalized:
+        limit_batches()
+    else:  # the project's own limits are known then
+        app.on_after_finalize.connect(limit_batches, weak=False)
     return {"schedule": schedule, **of_items}
+
+
+def _classes(given: Any) -> tuple[Any, ...]:
+    return tuple(given) if isinstance(given, list | tuple) else (given,) if given else ()
+
+
+def _limit_batches(task: Task, definition: Definition) -> None:
+    """Let a message of several items take as many times the limits of one, soft and hard, whoever set them."""
+    conf, most = task.app.conf, definition.most_items
+    own = definition.time_limit.total_seconds() if definition.time_limit is not None else None
+    # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
+    hard = definition.task_options.get("time_limit") or own or conf.task_time_limit
+    soft = definition.task_options.get("soft_time_limit") or conf.task_soft_time_limit
+    task.time_limit = hard and hard * most
+    task.soft_time_limit = soft and soft * most
+
+
+def _give_back(task: Task, definition: Definition, error: StoreUnavailable, **kwargs: Any) -> None:
+    """Publish a message that met an outage once more, a little later; after `MOST_TRIES` it is the sweep's."""
+    headers = task.request.headers or {}
+    met = headers.get(TRIES, 0)
+    tries = max(met, 0) + 1 if isinstance(met, int) else MOST_TRIES  # a foreign message may hold anything
+    extra = {"action": "message_given_back", "process_name": definition.name, "run_id": str(kwargs.get("run", ""))}
+    if tries > MOST_TRIES:
+        logger.warning("A message to %s met an outage again and is left to the sweep: %s", task.name, error, extra=extra)
+        return
+    due_in = timedelta(seconds=min(LONGEST_WAIT, 2**tries))
+    more = {"headers": {"cp_schema": SCHEMA, TRIES: tries}, "kwargsrepr": kwargs_shown(kwargs)}
+    more.update(root_id=task.request.root_id, parent_id=task.request.parent_id)
+    try:
+        _publish_later(task, definition, due_in, more, **kwargs)
+    except Exception as unsent:  # noqa: BLE001 - whatever the transport raises
+        logger.warning("A message to %s met an outage, is left to the sweep: %s; %s", task.name, error, unsent, extra=extra)
+    else:
+        logger.warning("A message to %s comes again in %s: %s", task.name, due_in, error, extra=extra)
 
 
 def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
@@ -127,6 +188,11 @@ def _run(
     worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
     if worked or not ended:
         return outcome_of(name, worked)
+    _say_revoked(task, name)
+    raise Ignore(ended[0].answer.value)
+
+
+def _say_revoked(task: Task, name: str) -> None:
     # Nothing was done here: neither a success nor a failure. Celery's word for it has no exception, only an event.
     if task.send_events and not task.app.conf.task_always_eager:
         try:
@@ -135,7 +201,6 @@ def _run(
             logger.warning(
                 "task-revoked could not be sent: %s", error, extra={"action": "event_unsent", "process_name": name}
             )
-    raise Ignore(ended[0].answer.value)
 
 
 def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, token: str, due_in: timedelta) -> None:

@@ -47,12 +47,13 @@ def test_a_clean_cleanup_is_no_failure():
     assert outcome_of("p", [Ended("a", WorkState.COMPLETED, LookupError("gone"))]) == "COMPLETED"
 
 
-def test_the_error_of_a_single_item_is_the_task_s():
-    """What the handler raised is raised."""
+@pytest.mark.parametrize("before", [[], [DONE, Ended("b", None)]], ids=["alone", "in a batch"])
+def test_the_error_of_an_item_is_the_cause_of_the_task_s(before):
+    """The task's error names the item with its error's text, and the handler's own is its cause, traceback and all."""
     error = ValueError("no")
-    with pytest.raises(ValueError, match="no") as caught:
-        outcome_of("p", [Ended("a", WorkState.INCOMPLETE, error, 1, "no")])
-    assert caught.value is error
+    with pytest.raises(WorkFailed, match="'a' ended INCOMPLETE: ValueError: no") as caught:
+        outcome_of("p", [*before, Ended("a", WorkState.INCOMPLETE, error, 1, "ValueError: no")])
+    assert caught.value.__cause__ is error
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_the_error_of_a_single_item_is_the_task_s():
 )
 def test_what_did_not_complete_is_a_failure_although_nothing_was_raised(item, text):
     """A handler that returns after Abort leaves an item that is not completed, and so a task that failed."""
-    with pytest.raises(WorkFailed, match="process show p") as caught:
+    with pytest.raises(WorkFailed, match="process work p 'a'") as caught:
         outcome_of("p", [item])
     assert str(caught.value).startswith(f"{text}.")
 
