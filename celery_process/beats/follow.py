@@ -86,11 +86,12 @@ class Follower:
         self._thread.join()
 
     def _run(self) -> None:
-        rest = 0.0
+        self.follow()  # takes long where it imports a driver, so its time says nothing of the others
+        self._begun.set()
+        rest = REFRESH
         while not self._stopped.wait(rest):
             began = time.monotonic()
             self.follow()
-            self._begun.set()
             rest = max(REFRESH, _REST * (time.monotonic() - began))
 
     def follow(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from celery import Celery
 
 from celery_process import Processes
+from celery_process.beats import follow
 from celery_process.beats.follow import Follower, keeps_rows
 from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
 from celery_process.beats.rows import Rows
@@ -118,3 +121,47 @@ def test_what_fails_once_is_tried_again_before_anyone_is_told(caplog, times, war
     for _ in range(6):
         follower.follow()
     assert [record.action for record in caplog.records] == ["row_unfollowed"] * warnings
+
+
+class Slow(Rows):
+    """Rows whose first round takes until somebody lets it, or some time."""
+
+    def __init__(self, seconds):
+        self.seconds, self.rounds, self.aligned = seconds, 0, threading.Event()
+        self.goes_on = threading.Event()
+
+    def find(self, tasks):
+        self.rounds += 1
+        if self.rounds == 1:
+            self.goes_on.wait(self.seconds)
+        return {}
+
+    def align(self, schedules):
+        self.aligned.set()
+
+    read = create = write = None
+
+
+def test_a_first_round_that_hangs_does_not_keep_beat_from_its_start(monkeypatch):
+    """Beat waits for the first round up to a bound, then goes on with what its rows say."""
+    monkeypatch.setattr(follow, "FIRST_ROUND", 0.05)
+    rows = Slow(60)
+    follower = Follower(rows, [])
+    follower.start()
+    assert rows.aligned.is_set()
+    rows.goes_on.set()
+    follower.stop()
+
+
+def test_a_first_round_that_took_long_does_not_put_off_the_second(monkeypatch):
+    """The first imports drivers; only the others say how much rest a database needs."""
+    monkeypatch.setattr(follow, "REFRESH", 0.01)
+    monkeypatch.setattr(follow, "_REST", 1_000)
+    rows = Slow(0.2)
+    follower = Follower(rows, [])
+    follower.start()
+    deadline = time.monotonic() + 20
+    while rows.rounds < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    follower.stop()
+    assert rows.rounds >= 2
