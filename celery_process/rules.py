@@ -33,9 +33,24 @@ CLOCK_FAULT = timedelta(hours=1)
 """A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
 EPOCHS_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """Epochs are seconds since, if runs do not follow faster; with 16 bits of attempts they stay below 2^53 for 4,000 years."""
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_BACKOFF = timedelta(hours=1)
 EVEN_WAITS = 6
 """Times that an unclaimed item is published again after the same wait, while others of its run are claimed in between."""
+
+
+def passed(at: datetime, now: datetime, span: timedelta) -> bool:
+    """Whether a span of time has passed since an instant that was noted.
+
+    One ahead of `now` was noted by a clock that was wrong, and counts as past: what waits for it would stand still until
+    the clock comes by.
+    """
+    return at > now or now - at >= span
+
+
+def seen_moving(now: datetime, instants: Iterable[datetime]) -> datetime:
+    """Return when a run was last seen to move, of all instants that say so; those ahead of `now` say nothing."""
+    return max((at for at in instants if at <= now), default=NEVER)
 
 
 def next_epoch(last: int, now: datetime) -> int:
@@ -159,6 +174,11 @@ def walk_over(state: RunState, cursor: Cursor | None) -> bool:
     return cursor is None or state is not RunState.ACTIVE
 
 
+def listed_for(before: datetime, listed_at: datetime, now: datetime) -> bool:
+    """Whether a run that began at `before` has an item that was listed then; one ahead of `now` is of a wrong clock."""
+    return listed_at <= before or listed_at > now
+
+
 def walked(cursor: Cursor | None, on: WorkList, name: str) -> bool:
     """Whether a run whose cursor stands there has passed a name of a list. The active list comes first."""
     if cursor is None:
@@ -263,7 +283,7 @@ def finish_stats(stats: Stats, *, state: RunState, total_errors: int, duration: 
         "workItems": 0,
         **stats,
         "errors": total_errors,
-        "duration": duration.total_seconds(),
+        "duration": max(duration.total_seconds(), 0.0),
         "runs": 1,
         f"state.{state.value.lower()}": 1,
     }
@@ -302,7 +322,7 @@ def redispatch_waits(after: timedelta, *, moved: bool) -> tuple[timedelta, ...]:
 
 def published_again(now: datetime, dispatched_at: datetime, dispatches: int, after: timedelta, seen: datetime) -> bool:
     """Whether an item that nobody claimed is published again, given when its run was `seen` to move."""
-    return now - dispatched_at >= redispatch_wait(dispatches, after, moved=seen > dispatched_at)
+    return passed(dispatched_at, now, redispatch_wait(dispatches, after, moved=seen > dispatched_at))
 
 
 def limit_broken(work: str, errors: int, work_limit: int | None, *, total: int, run_limit: int | None) -> LimitBroken | None:

@@ -90,6 +90,7 @@ def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
     return dispatch.store.sweep_run(
         dispatch.name,
         run_id,
+        lease=dispatch.definition.lease,
         redispatch_after=config.redispatch_after,
         grace=grace,
         max_attempts=config.max_attempts,

@@ -216,13 +216,24 @@ class Items(ABC):
 
     @abstractmethod
     def sweep_run(
-        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+        self,
+        process: str,
+        run: str,
+        *,
+        lease: timedelta,
+        redispatch_after: timedelta,
+        grace: timedelta,
+        max_attempts: int,
+        limit: int,
     ) -> Swept:
         """Repair an open run: expired leases, pages that nobody closed, items that nobody published or claimed.
 
         Items unpublished for longer than `grace` are returned to publish, at most about `limit` of them. A run without a
         claim for `redispatch_after` stands still: all items of it that `rules.published_again` names become unpublished
         at once, so that what this call does not return the next one does, though workers claim meanwhile.
+
+        A lease that ends later than `lease` from now was given by a clock that was ahead: it is cut to that, so that its
+        holder has the time to renew it.
         """
 
 

@@ -253,7 +253,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
     )
     def sweep_run(self, back: int, grace: int, attempts: int, later: int) -> None:
         self.clock.advance(later * SECOND)
-        limits = {"redispatch_after": 60 * SECOND, "grace": grace * SECOND}
+        limits = {"lease": LEASE, "redispatch_after": 60 * SECOND, "grace": grace * SECOND}
         self.do("sweep_run", *self.run_at(back), **limits, max_attempts=attempts, limit=100)
 
     @precondition(lambda self: self.held)
@@ -276,7 +276,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         self.do("mark_published", process, run, names)
         self.do("release", process, run, names, token=token)
         self.do("report", process, run, [ItemReport(names[0], 1, Totals(), 0, 0)], token=token, lease=LEASE)
-        self.do("sweep_run", process, run, redispatch_after=HOUR, grace=HOUR, max_attempts=1, limit=1)
+        self.do("sweep_run", process, run, lease=HOUR, redispatch_after=HOUR, grace=HOUR, max_attempts=1, limit=1)
         self.do("stop_run", process, run, StopReason.CANCELLED)
         self.do("ack_finish", process, run)
         self.twin.same("redrive", process, run, uuid=token, spec=RunSpec(), by="b")

@@ -60,7 +60,9 @@ def operations(store: SqlStore, process: str, run: str) -> dict[str, Callable[[]
     return {
         "report": lambda: store.report(process, run, [report], token="t", lease=LEASE),
         "claim": lambda: store.claim(process, run, ["c"], token="u", lease=LEASE, max_attempts=3),
-        "sweep": lambda: store.sweep_run(process, run, redispatch_after=LEASE, grace=LEASE, max_attempts=3, limit=10),
+        "sweep": lambda: store.sweep_run(
+            process, run, lease=LEASE, redispatch_after=LEASE, grace=LEASE, max_attempts=3, limit=10
+        ),
         "cancel": lambda: store.stop_run(process, run, StopReason.CANCELLED),
     }
 

@@ -94,7 +94,7 @@ OPERATIONS: dict[str, Callable[[State], Any]] = {
     "release": lambda s: s.store.release(PROCESS, s.run, ["y", "x"], token=s.token),
     "fold": lambda s: settle(s.store._client, "fold", RunKey.of(PROCESS, s.run), "1"),
     "stop": lambda s: s.store._client.call("stop", "stop", PROCESS, s.epoch, s.run, "cancelled"),
-    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, '"', '"'),
+    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, 1, '"', '"'),
     "ack_finish": lambda s: s.store.ack_finish(PROCESS, s.first),
     "begin_sweep": lambda s: s.store.begin_sweep([PROCESS], interval=LEASE, grace=timedelta(0)),
     "purge_runs": lambda s: s.store._client.call("purge", "purge_runs", PROCESS, 0, 0, 100),
@@ -187,7 +187,7 @@ class TestHalfDone:
         minute = timedelta(minutes=1)
         before = state.store.run(PROCESS, state.run)
         assert state.store.sweep_run(
-            PROCESS, state.run, redispatch_after=minute, grace=minute, max_attempts=3, limit=9
+            PROCESS, state.run, lease=LEASE, redispatch_after=minute, grace=minute, max_attempts=3, limit=9
         ) == Swept(expired=0)
         assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1") == Settled()
         after = state.store.run(PROCESS, state.run)
@@ -220,10 +220,10 @@ LATER = 10**16 // 2
 STEPS: dict[str, tuple[Any, ...]] = {
     "pages": (),
     "cancel": ("0", 1),
-    "expire": ("0", 1, '"', '"'),
+    "expire": ("0", 1, 1, '"', '"'),
     "moved": ("0",),
     "unpublish": ("0", LATER, LATER, LATER),
-    "unpublished": ("0", LATER),
+    "unpublished": ("0", 0),
     "fold": ("1", 0, "{}", "{}"),
 }
 """The scripts that go on with what another one found, and what they are given of it: of page 0, or of page 1 to fold it."""
@@ -262,7 +262,7 @@ class TestTooLate:
         """Nothing of a page that was folded is to be published, nor is it folded again."""
         state = prepared(start_valkey())
         assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").page_closed
-        assert self.step(state, "moved", "1") == self.step(state, "unpublished", "1", LATER) == []
+        assert self.step(state, "moved", "1") == self.step(state, "unpublished", "1", 0) == []
         assert self.step(state, "fold", "1") == self.step(state, "fold", *STEPS["fold"]) == ["over"]
         state.store.close()
 

@@ -100,7 +100,9 @@ class Scene:
 
     def sweep(self) -> Any:
         return self.told(
-            self.store.sweep_run(self.process, self.run, redispatch_after=LEASE, grace=LEASE, max_attempts=2, limit=99)
+            self.store.sweep_run(
+                self.process, self.run, lease=LEASE, redispatch_after=LEASE, grace=LEASE, max_attempts=2, limit=99
+            )
         )
 
     def supersede(self) -> Any:

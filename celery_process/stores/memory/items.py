@@ -77,11 +77,13 @@ class MemoryItems(MemoryBase, Items):
         return Page(PageAnswer.LATER, due_in=due_in) if promised else Page(PageAnswer.WAITING)
 
     def _next_names(self, row: rows.Process, run: rows.Run, on: WorkList, after: str, size: int) -> tuple[str, ...]:
+        now = self.now()
+
         def wanted(name: str, work: rows.Work) -> bool:
             return (
                 name > after
                 and work.on is on
-                and work.listed_at <= run.listed_before
+                and rules.listed_for(run.listed_before, work.listed_at, now)
                 and name not in run.items
                 and row.ended(name, run.epoch) is None
                 and not any(row.runs[epoch].completed(name, on) for epoch in run.redrives)
@@ -263,7 +265,15 @@ class MemoryItems(MemoryBase, Items):
             return Reported(page_closed=closed, run=found.status() if found is not None and ended else None)
 
     def sweep_run(  # noqa: D102
-        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+        self,
+        process: str,
+        run: str,
+        *,
+        lease: timedelta,
+        redispatch_after: timedelta,
+        grace: timedelta,
+        max_attempts: int,
+        limit: int,
     ) -> Swept:
         with self._lock:
             row, now, found = self._of(process), self.now(), self._run(process, run)
@@ -271,6 +281,7 @@ class MemoryItems(MemoryBase, Items):
                 return Swept()
             was_active, expired, lost = found.state is RunState.ACTIVE, 0, []
             for item in found.open_items():
+                item.cut(now + lease)
                 if item.expired(now):
                     expired += 1
                     if item.attempt >= max_attempts:
@@ -313,11 +324,11 @@ class MemoryItems(MemoryBase, Items):
     def _to_publish(self, run: rows.Run, redispatch_after: timedelta, grace: timedelta) -> list[rows.Item]:
         now, pending = self.now(), [item for item in run.open_items() if item.state is ItemState.PENDING]
         started = [item.started_at for item in run.items.values() if item.started_at is not None]
-        seen = max([run.progress_at or run.started_at, *started])
-        if now - seen >= redispatch_after:
+        seen = rules.seen_moving(now, [run.progress_at or run.started_at, *started])
+        if rules.passed(seen, now, redispatch_after):
             for item in pending:
                 sent = item.dispatched_at
                 if sent and rules.published_again(now, sent, item.dispatches, redispatch_after, seen):
                     item.dispatched_at = None
-        old = {number for number, page in run.pages.items() if now - page.opened_at >= grace}
+        old = {number for number, page in run.pages.items() if rules.passed(page.opened_at, now, grace)}
         return [item for item in pending if item.dispatched_at is None and (item.attempt or item.page in old)]

@@ -76,6 +76,10 @@ class Item:
         """Whether its holder's lease ran out."""
         return self.state is ItemState.CLAIMED and self.lease_until is not None and self.lease_until <= now
 
+    def cut(self, latest: datetime) -> None:
+        """Let a lease end at `latest` that ends later."""
+        self.lease_until = self.lease_until and min(self.lease_until, latest)
+
     def free(self) -> None:
         """Take the item from its holder: unpublished as if it had never been, with no token that could write."""
         self.token, self.lease_until, self.dispatched_at, self.dispatches = "", None, None, 0

@@ -198,12 +198,12 @@ class MemoryRuns(MemoryBase, Runs):
         with self._lock:
             now, targets = self.now(), []
             for row in (self._processes[name] for name in processes if name in self._processes):
-                if row.swept_at is not None and now - row.swept_at < interval:
+                if row.swept_at is not None and not rules.passed(row.swept_at, now, interval):
                     continue
                 untold = tuple(
                     run.id
                     for run in row.runs.values()
-                    if run.notified_at is None and run.finished_at is not None and now - run.finished_at >= grace
+                    if run.notified_at is None and run.finished_at is not None and rules.passed(run.finished_at, now, grace)
                 )
                 target = SweepTarget(row.name, row.open_run.id if row.open_run else None, untold, row.purge_due)
                 if target.open_run or untold or target.purge_due:

@@ -143,11 +143,20 @@ class RedisStore(Store):
         return items.release(self._client, RunKey.of(process, run), names, token=token)
 
     def sweep_run(  # noqa: D102
-        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+        self,
+        process: str,
+        run: str,
+        *,
+        lease: timedelta,
+        redispatch_after: timedelta,
+        grace: timedelta,
+        max_attempts: int,
+        limit: int,
     ) -> Swept:
         return sweeps.sweep_run(
             self._client,
             RunKey.of(process, run),
+            lease=lease,
             redispatch_after=redispatch_after,
             grace=grace,
             max_attempts=max_attempts,

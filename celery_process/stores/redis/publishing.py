@@ -13,6 +13,7 @@ from typing import Any
 from celery_process import rules
 from celery_process.states import WorkList
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey, chunks
 from celery_process.stores.redis.records import LISTS
 from celery_process.values import from_us, to_us
@@ -31,11 +32,11 @@ def to_publish(
     if not looks:
         return []
     now, seen = (from_us(max(int(look[place]) for look in looks)) for place in (0, 1))
-    if now - seen >= redispatch_after:
+    if rules.passed(seen, now, redispatch_after):
         since = [_since(now, redispatch_after, moved=moved) for moved in (False, True)]
         for _ in _each(client, "unpublish", key, pages, to_us(seen), *since):
             pass  # a round trip each
-    return _unpublished(client, key, pages, now - grace, limit)
+    return _unpublished(client, key, pages, grace, limit)
 
 
 def _since(now: datetime, after: timedelta, *, moved: bool) -> str:
@@ -43,9 +44,9 @@ def _since(now: datetime, after: timedelta, *, moved: bool) -> str:
     return " ".join(str(to_us(now - wait)) for wait in rules.redispatch_waits(after, moved=moved))
 
 
-def _unpublished(client: Client, key: RunKey, pages: Sequence[str], opened: datetime, limit: int) -> Chosen:
+def _unpublished(client: Client, key: RunKey, pages: Sequence[str], grace: timedelta, limit: int) -> Chosen:
     chosen: Chosen = []
-    for looks in _each(client, "unpublished", key, pages, to_us(opened)):
+    for looks in _each(client, "unpublished", key, pages, grace // MICROSECOND):
         for on, *found in filter(None, looks):
             chosen += [(LISTS[on], name, int(attempt)) for name, attempt in zip(found[::2], found[1::2], strict=True)]
         if len(chosen) >= limit:

@@ -48,7 +48,14 @@ def _target(process: str, answer: Sequence[Any]) -> SweepTarget:
 
 
 def sweep_run(
-    client: Client, key: RunKey, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+    client: Client,
+    key: RunKey,
+    *,
+    lease: timedelta,
+    redispatch_after: timedelta,
+    grace: timedelta,
+    max_attempts: int,
+    limit: int,
 ) -> Swept:
     """Repair an open run, page by page."""
     found = client.call("sweep_run", "pages", key.process, key.epoch, key.id)
@@ -56,7 +63,7 @@ def sweep_run(
         return Swept()
     pages: list[str] = found[1]
     before, _, after = _LOST
-    steps = [(key.process, (key.epoch, key.id, page, max_attempts, before, after)) for page in pages]
+    steps = [(key.process, (key.epoch, key.id, page, lease // MICROSECOND, max_attempts, before, after)) for page in pages]
     repaired = {page: step for page, step in zip(pages, client.call_all("sweep_run", "expire", steps), strict=True) if step}
     stopping = any(step[1] for step in repaired.values())
     due = [page for page, step in repaired.items() if step[2]]

@@ -191,11 +191,20 @@ class SqlStore(Store):
         return items.release(self._ready, RunKey.of(process, run), names, token=token)
 
     def sweep_run(  # noqa: D102
-        self, process: str, run: str, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+        self,
+        process: str,
+        run: str,
+        *,
+        lease: timedelta,
+        redispatch_after: timedelta,
+        grace: timedelta,
+        max_attempts: int,
+        limit: int,
     ) -> Swept:
         return sweeps.sweep_run(
             self._ready,
             RunKey.of(process, run),
+            lease=lease,
             redispatch_after=redispatch_after,
             grace=grace,
             max_attempts=max_attempts,

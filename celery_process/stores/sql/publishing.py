@@ -17,7 +17,7 @@ from celery_process import rules
 from celery_process.states import ItemState, RunState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey
-from celery_process.stores.sql.tables import one_of
+from celery_process.stores.sql.tables import one_of, passed
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -29,10 +29,10 @@ def to_publish(
     if run is None:
         return []
     now, seen = run
-    if now - seen >= redispatch_after:
+    if rules.passed(seen, now, redispatch_after):
         for page in db.peek("sweep_run", _pages_due, key, now, seen, redispatch_after):
             db.write("sweep_run", _unpublish, page, now, seen, redispatch_after)
-    return db.peek("sweep_run", _unpublished, key, now - grace, limit)
+    return db.peek("sweep_run", _unpublished, key, now, grace, limit)
 
 
 def _moved(tx: Transaction, key: RunKey) -> tuple[datetime, datetime] | None:
@@ -45,8 +45,8 @@ def _moved(tx: Transaction, key: RunKey) -> tuple[datetime, datetime] | None:
     # Claims of closed pages came before the fold that is the run's progress.
     pages = page.join(item, item.c.page_id == page.c.id)
     open_page = (key.rows(page), page.c.is_open.is_(True))
-    last_claim = tx.value(sa.select(sa.func.max(item.c.started_at)).select_from(pages).where(*open_page))
-    return row.now, max(row.progress_at, last_claim or row.progress_at)
+    claims = sa.select(sa.func.max(item.c.started_at)).select_from(pages).where(*open_page, item.c.started_at <= row.now)
+    return row.now, rules.seen_moving(row.now, filter(None, (row.progress_at, tx.value(claims))))
 
 
 def _is_due(tx: Transaction, now: datetime, seen: datetime, after: timedelta) -> sa.ColumnElement[bool]:
@@ -63,7 +63,9 @@ def _is_due(tx: Transaction, now: datetime, seen: datetime, after: timedelta) ->
         return item.c.dispatched_at <= since
 
     moved = sa.and_(item.c.dispatched_at < seen, waited(moved=True))
-    return sa.and_(one_of(item.c.state, (ItemState.PENDING,)), sa.or_(waited(moved=False), moved))
+    return sa.and_(
+        one_of(item.c.state, (ItemState.PENDING,)), sa.or_(waited(moved=False), moved, item.c.dispatched_at > now)
+    )
 
 
 def _pages_due(tx: Transaction, key: RunKey, now: datetime, seen: datetime, after: timedelta) -> Sequence[int]:
@@ -80,14 +82,14 @@ def _unpublish(tx: Transaction, page: int, now: datetime, seen: datetime, after:
         tx.change(sa.update(item).where(item.c.id.in_(found)).values(dispatched_at=None))
 
 
-def _unpublished(tx: Transaction, key: RunKey, opened: datetime, limit: int) -> Sequence[Row[Any]]:
+def _unpublished(tx: Transaction, key: RunKey, now: datetime, grace: timedelta, limit: int) -> Sequence[Row[Any]]:
     item, page = tx.t.item, tx.t.page
     unsent = (one_of(item.c.state, (ItemState.PENDING,)), item.c.dispatched_at.is_(None))
     return tx.rows(
         sa.select(item.c.name, item.c.on_list, item.c.attempt)
         .select_from(page.join(item, item.c.page_id == page.c.id))
         .where(key.rows(page), page.c.is_open.is_(True), *unsent)
-        .where(sa.or_(item.c.attempt > 0, page.c.opened_at <= opened))
+        .where(sa.or_(item.c.attempt > 0, passed(page.c.opened_at, now, grace)))
         .order_by(item.c.page_id, item.c.name)
         .limit(limit)
     )

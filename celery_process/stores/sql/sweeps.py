@@ -23,7 +23,7 @@ from celery_process.stores.sql.keys import RunKey, among, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
-from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
+from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of, passed
 from celery_process.stores.sql.transaction import Transaction
 from celery_process.values import MAX_WORK_ERRORS
 
@@ -51,9 +51,9 @@ def _due(
     tx: Transaction, processes: Sequence[str], interval: timedelta, grace: timedelta
 ) -> dict[str, tuple[datetime | None, SweepTarget]]:
     process, run, now = tx.t.process, tx.t.run, tx.now
-    due = sa.or_(process.c.swept_at.is_(None), process.c.swept_at <= now - interval)
+    due = sa.or_(process.c.swept_at.is_(None), passed(process.c.swept_at, now, interval))
     rows = {row.name: row for row in tx.rows(sa.select(process).where(process.c.name.in_(processes), due))}
-    untold = sa.and_(run.c.notified_at.is_(None), run.c.finished_at <= now - grace)
+    untold = sa.and_(run.c.notified_at.is_(None), passed(run.c.finished_at, now, grace))
     runs = sa.select(run.c.process, run.c.epoch, run.c.run_uuid, run.c.state).where(
         run.c.process.in_(rows), sa.or_(one_of(run.c.state, OPEN_RUNS), untold)
     )
@@ -108,13 +108,20 @@ def _target(process: Row[Any], runs: Sequence[Row[Any]]) -> SweepTarget:
 
 
 def sweep_run(
-    db: Database, key: RunKey, *, redispatch_after: timedelta, grace: timedelta, max_attempts: int, limit: int
+    db: Database,
+    key: RunKey,
+    *,
+    lease: timedelta,
+    redispatch_after: timedelta,
+    grace: timedelta,
+    max_attempts: int,
+    limit: int,
 ) -> Swept:
     """Repair an open run, step by step."""
     state = db.peek("sweep_run", _state, key)
     if state is None or not state.is_open:
         return Swept()
-    expired = db.write("sweep_run", _expire, key, max_attempts)
+    expired = db.write("sweep_run", _expire, key, max_attempts, lease)
     cut = "" if state is RunState.ABORTING else expired.last
     pages = db.peek("sweep_run", list_open_pages, key)
     if cut is not None:
@@ -142,9 +149,11 @@ def _close(tx: Transaction, key: RunKey) -> RunStatus | None:
     return None if locked_run(tx, key) is None else close_if_due(tx, key)
 
 
-def _expire(tx: Transaction, key: RunKey, max_attempts: int) -> Expired:
+def _expire(tx: Transaction, key: RunKey, max_attempts: int, lease: timedelta) -> Expired:
     item, now = tx.t.item, tx.now
-    over = (key.rows(item), one_of(item.c.state, (ItemState.CLAIMED,)), item.c.lease_until <= now)
+    claimed = (key.rows(item), one_of(item.c.state, (ItemState.CLAIMED,)))
+    _cut(tx, claimed, now + lease)
+    over = (*claimed, item.c.lease_until <= now)
     rows = tx.rows(sa.select(item).where(*over).order_by(item.c.page_id, item.c.name).with_for_update(skip_locked=True))
     lost, faults = [], []
     for row in rows:
@@ -157,6 +166,14 @@ def _expire(tx: Transaction, key: RunKey, max_attempts: int) -> Expired:
         tx.change(sa.update(item).where(item.c.id == row.id).values(**values, **FREED))
     last = charge(tx, key, faults).fatal if faults else None
     return Expired(len(rows), tuple(lost), None if last is None else lost[last])
+
+
+def _cut(tx: Transaction, claimed: Sequence[sa.ColumnElement[bool]], latest: datetime) -> None:
+    """Let leases end at `latest` that end later."""
+    item = tx.t.item
+    later = sa.select(item.c.id).where(*claimed, item.c.lease_until > latest).order_by(item.c.page_id, item.c.name)
+    for found in chunks(tx.column(later.with_for_update(skip_locked=True))):
+        tx.change(sa.update(item).where(item.c.id.in_(found)).values(lease_until=latest))
 
 
 def _lost(row: Row[Any], entry: ErrorEntry) -> dict[str, Any]:

@@ -11,6 +11,7 @@ as soon walk the whole run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -55,6 +56,11 @@ BUSY_TABLE = sa.DDL("ALTER TABLE %(fullname)s SET (fillfactor = 70, autovacuum_v
 def one_of(column: sa.ColumnElement[Any], words: tuple[Any, ...]) -> sa.ColumnElement[bool]:
     """Return "column is one of words" with the words in the SQL, for only then can a plan use a partial index."""
     return column.in_(sa.bindparam(None, words, type_=column.type, expanding=True, literal_execute=True, unique=True))
+
+
+def passed(at: sa.ColumnElement[Any], now: datetime, span: timedelta) -> sa.ColumnElement[bool]:
+    """Return `rules.passed` for a column."""
+    return sa.or_(at <= now - span, at > now)
 
 
 class Tables:

@@ -38,7 +38,8 @@ def next_names(tx: Transaction, run: Row[Any], on: WorkList, after: str, size: i
 def _listed(tx: Transaction, run: Row[Any], on: WorkList, after: str, most: int) -> Sequence[Row[Any]]:
     work = tx.t.work
     on_list = (work.c.process == run.process, work.c.on_list == on, work.c.name > after)
-    query = sa.select(work.c.name, work.c.params_version).where(*on_list, work.c.listed_at <= run.listed_before)
+    listed = sa.or_(work.c.listed_at <= run.listed_before, work.c.listed_at > tx.now)  # `rules.listed_for`
+    query = sa.select(work.c.name, work.c.params_version).where(*on_list, listed)
     return tx.rows(query.order_by(work.c.name).limit(most))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery_process.testing.conformance.aborting import TestAborting
 from celery_process.testing.conformance.claims import TestItemClaims
 from celery_process.testing.conformance.cleanup import TestCleanup
+from celery_process.testing.conformance.clocks import TestClock, ahead
 from celery_process.testing.conformance.definitions import TestJoining, TestOverrides, TestRegistering, TestUnregistering
 from celery_process.testing.conformance.epochs import TestEpochs
 from celery_process.testing.conformance.fixtures import clock, drive, process
@@ -35,6 +36,7 @@ __all__ = [
     "TestBeginningSweeps",
     "TestClaimingRuns",
     "TestCleanup",
+    "TestClock",
     "TestClosing",
     "TestEpochs",
     "TestFolds",
@@ -71,6 +73,7 @@ __all__ = [
     "TestUnregistering",
     "TestUpkeep",
     "TestWalk",
+    "ahead",
     "clock",
     "drive",
     "process",

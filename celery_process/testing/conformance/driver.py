@@ -232,10 +232,16 @@ class Driver:
         """Pause the process."""
         self.store.pause(self.process, note=note, by="suite")
 
-    def sweep(self, run: str, *, max_attempts: int = 3, limit: int = 1_000) -> Swept:
+    def sweep(self, run: str, *, lease: timedelta = LEASE, max_attempts: int = 3, limit: int = 1_000) -> Swept:
         """Repair a run: unpublished items after 10 s, unclaimed ones after a minute."""
         return self.store.sweep_run(
-            self.process, run, redispatch_after=MINUTE, grace=10 * SECOND, max_attempts=max_attempts, limit=limit
+            self.process,
+            run,
+            lease=lease,
+            redispatch_after=MINUTE,
+            grace=10 * SECOND,
+            max_attempts=max_attempts,
+            limit=limit,
         )
 
     def targets(self, *processes: str) -> tuple[SweepTarget, ...]:

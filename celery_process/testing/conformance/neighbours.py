@@ -83,7 +83,7 @@ class Life:
 
     def sweep(self, *, attempts: int = 3) -> Any:
         swept = self.store.sweep_run(
-            self.process, self.run, redispatch_after=LONG, grace=timedelta(0), max_attempts=attempts, limit=99
+            self.process, self.run, lease=LONG, redispatch_after=LONG, grace=timedelta(0), max_attempts=attempts, limit=99
         )
         return swept.publish, swept.expired, swept.lost, swept.stopping, self.seen(swept.run)
 

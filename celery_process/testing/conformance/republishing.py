@@ -123,6 +123,6 @@ class TestRepublishing:
         assert found(drive, run) == ()
         drive.store.resume(drive.process)
         swept = drive.store.sweep_run(
-            drive.process, run, redispatch_after=MINUTE, grace=timedelta(0), max_attempts=3, limit=1_000
+            drive.process, run, lease=LEASE, redispatch_after=MINUTE, grace=timedelta(0), max_attempts=3, limit=1_000
         )
         assert swept.publish == ((WorkList.ACTIVE, ("a", "b")),)

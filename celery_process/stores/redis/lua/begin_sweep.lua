@@ -3,11 +3,15 @@
 -- Give a process to this caller, if it needs a look and had none for the interval. ARGV: time, interval, grace.
 local now = clock()
 local found = call('HMGET', PROCESS, 'swept', 'run', 'purge')
-if found[1] and now - tonumber(found[1]) < tonumber(ARGV[2]) then return {} end
+if found[1] and not passed(tonumber(found[1]), now, tonumber(ARGV[2])) then return {} end
 local untold = {}
-for _, epoch in ipairs(call('ZRANGEBYSCORE', UNTOLD, '-inf', whole(now - tonumber(ARGV[3])), 'LIMIT', 0, 1000)) do
-  untold[#untold + 1] = call('HGET', run_key(epoch), 'id')
+local function add(from, to)
+  for _, epoch in ipairs(call('ZRANGEBYSCORE', UNTOLD, from, to, 'LIMIT', 0, 1000)) do
+    untold[#untold + 1] = call('HGET', run_key(epoch), 'id')
+  end
 end
+add('-inf', whole(now - tonumber(ARGV[3])))
+add('(' .. whole(now), '+inf')
 if not found[2] and #untold == 0 and found[3] ~= '1' then return {} end
 local open = found[2] and call('HGET', run_key(found[2]), 'id') or ''
 call('HSET', PROCESS, 'swept', whole(now))

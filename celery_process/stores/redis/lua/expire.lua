@@ -1,9 +1,9 @@
 #!lua
 -- include: basics items faults showing
 -- Free the items of a page whose lease ran out, or give them up; in a run that is ABORTING cancel what is pending.
--- ARGV: time, epoch, run, page, attempts, and the text of a loss as JSON, before and after the number of attempts.
+-- A lease that ends later than one from now is cut to that. ARGV: time, epoch, run, page, lease, attempts, and the text of a loss as JSON, before and after the number of attempts.
 if not load_run() then return {} end
-local page, attempts, now = ARGV[4], tonumber(ARGV[5]), clock()
+local page, lease, attempts, now = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), clock()
 if not call('ZSCORE', open_key(epoch), page) then return {} end
 local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
 load(names)
@@ -11,12 +11,13 @@ local freed, lost = 0, {}
 for _, name in ipairs(names) do
   local item = item_of(records[name])
   local open = is_open(item)
+  if item[STATE] == 'c' and tonumber(item[LEASE]) > now + lease then item[LEASE] = whole(now + lease) end
   if expired(item, now) then
     freed = freed + 1
     free(item)
     if tonumber(item[ATTEMPT]) >= attempts then
       item[STATE] = 'l'
-      local text = ARGV[6] .. item[ATTEMPT] .. ARGV[7]
+      local text = ARGV[7] .. item[ATTEMPT] .. ARGV[8]
       local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'
       item[STATS], item[RUN_STATS] = '', ''
       keep_entry(item, entry)

@@ -8,13 +8,16 @@ local page = ARGV[4]
 if not call('ZSCORE', open_key(epoch), page) then return {} end
 local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
 load(names)
-local seen, known = tonumber(found[3]), {}
+local now, seen, known = clock(), 0, {}
+local function look(at)  -- `rules.seen_moving`
+  if at and at <= now then seen = math.max(seen, at) end
+end
+look(tonumber(found[3]))
 for _, name in ipairs(names) do
   local record = records[name]
   if not known[record] then
     known[record] = true
-    local started = item_of(record)[STARTED]
-    if started ~= '' then seen = math.max(seen, tonumber(started)) end
+    look(tonumber(item_of(record)[STARTED]))
   end
 end
-return {whole(clock()), whole(seen)}
+return {whole(now), whole(seen)}

@@ -28,7 +28,7 @@ if tonumber(run[7]) + size > window then return {'full'} end
 hashes(items_key(epoch))
 sets(open_key(epoch))
 
-local before = {}
+local before, now = {}, clock()
 for other in string.gmatch(run[5], '%d+') do
   local found = call('HMGET', run_key(other), 'cur', 'cursor')
   before[#before + 1] = {items = items_key(other), cur = found[1], cursor = found[2]}
@@ -56,7 +56,8 @@ local function registered(record)
   local is = read[record]
   if not is then
     local listed, version = string.match(record, '^%a\n(%d+)\n(%d+)\n')
-    is = {wanted = tonumber(listed) <= tonumber(run[4]), version = version}
+    -- `rules.listed_for`: what is ahead of the clock was listed by one that was wrong.
+    is = {wanted = tonumber(listed) <= tonumber(run[4]) or tonumber(listed) > now, version = version}
     read[record] = is
   end
   return is
@@ -116,7 +117,6 @@ if rate then
   local function page_time(items)
     return math.ceil(math.min(items, math.max(1, math.floor(rate))) * 1000000 / rate)
   end
-  local now = clock()
   local due = now
   if process[3] then
     local at, items, awaited = unpack(split(process[3]))

@@ -5,7 +5,7 @@
 -- follow: of items that were published since, and of others.
 local found = call('HMGET', run_key(epoch), 'id', 'state', 'open')
 if found[1] ~= ARGV[3] or found[2] ~= 'ACTIVE' then return 0 end
-local page, seen = ARGV[4], tonumber(ARGV[5])
+local page, seen, now = ARGV[4], tonumber(ARGV[5]), clock()
 if not call('ZSCORE', open_key(epoch), page) then return 0 end
 
 local function numbers(text)
@@ -19,7 +19,7 @@ local function is_due(item)
   if item[STATE] ~= 'p' or item[SENT] == '' then return false end
   local sent, waits = tonumber(item[SENT]), still
   if sent < seen then waits = moved end
-  return sent <= waits[math.min(tonumber(item[SENDS]) + 1, #waits)]
+  return sent > now or sent <= waits[math.min(tonumber(item[SENDS]) + 1, #waits)]
 end
 
 local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))

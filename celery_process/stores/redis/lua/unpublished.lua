@@ -1,12 +1,12 @@
 #!lua flags=no-writes
 -- include: basics items showing
 -- Return the list of a page, then name and attempt of each item that is pending and unpublished; of those that nobody worked on
--- yet none where the page was opened after a time. ARGV: time, epoch, run, page, that time.
+-- yet none where the page is younger than a grace. ARGV: time, epoch, run, page, grace.
 if call('HGET', run_key(epoch), 'id') ~= ARGV[3] then return {} end
 local page = ARGV[4]
 if not call('ZSCORE', open_key(epoch), page) then return {} end
 local names, parts = names_of(call('HGET', pages_key(epoch), 'p' .. page))
-local old = tonumber(parts[2]) <= tonumber(ARGV[5])
+local old = passed(tonumber(parts[2]), clock(), tonumber(ARGV[5]))
 load(names)
 local found, known = {parts[1]}, {}
 for _, name in ipairs(names) do
