@@ -144,6 +144,7 @@ class Processes:
     def _define(self, name: str, options: Mapping[str, Any], target: Any) -> Process:
         handlers = handlers_of(target)
         definition = define(name, handlers["handler"], options)
+        tasks.check_base(definition.task_options.get("base"))
         if definition.name in self._processes:
             raise DuplicateProcess(f"The process {name!r} is defined already; give this one another name.", process=name)
         process = Process(

@@ -23,6 +23,18 @@ MAX_BATCH = 1_000
 """Items a message at most."""
 MAX_AUTO_BATCH = 100
 """Items a message at most with `batch_size="auto"`: beyond it there is little left to save."""
+_USELESS_OPTIONS = {
+    **dict.fromkeys(
+        (
+            *("autoretry_for", "dont_autoretry_for", "default_retry_delay", "max_retries", "override_max_retries"),
+            *("retry_backoff", "retry_backoff_max", "retry_jitter", "retry_kwargs"),
+        ),
+        "an item that fails is not tried again by Celery: its run counts the error, and redrive runs it again",
+    ),
+    **dict.fromkeys(("countdown", "eta"), "the schedule and initial_wait say when a run begins"),
+    **dict.fromkeys(("filter", "lazy", "on_bound", "run", "apply_async", "delay", "apply"), "they are the library's own"),
+}
+"""Options that could not do what they say, and why."""
 _OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "shared", "trail")
 
 _OPTIONS = frozenset(
@@ -202,6 +214,20 @@ def _task_options(value: object) -> dict[str, Any]:
     if own:
         raise InvalidValue(
             f"task_options cannot set {', '.join(own)}; the library does.", argument="task_options", value=own
+        )
+    for option in value:
+        if option in _USELESS_OPTIONS:
+            raise InvalidValue(
+                f"task_options cannot set {option}: {_USELESS_OPTIONS[option]}; leave it out.",
+                argument="task_options",
+                value=option,
+            )
+    expires = value.get("expires")
+    if expires is not None and (isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0):
+        raise InvalidValue(
+            f"task_options: expires is seconds above 0, counted for each message, not {expires!r:.80}.",
+            argument="task_options",
+            value=expires,
         )
     return dict(value)
 

@@ -47,7 +47,9 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
         if binds > 1:  # the first is its own making, when not all tasks are known yet
             bound()
 
-    @app.task(name=SWEEP_TASK, ignore_result=True, trail=False, shared=False, on_bound=classmethod(on_bound), **{OWN: True})
+    options = {"ignore_result": True, "trail": False, "autoretry_for": (), OWN: True}
+
+    @app.task(name=SWEEP_TASK, shared=False, on_bound=classmethod(on_bound), **options)
     def sweep_task() -> None:
         try:
             sweep(answer_within=answer_within(read_config(app).sweep_interval))

@@ -19,7 +19,7 @@ from celery.exceptions import Ignore
 
 from celery_process.background import background
 from celery_process.definition import Definition
-from celery_process.exceptions import StoreUnavailable, WorkFailed
+from celery_process.exceptions import InvalidValue, StoreUnavailable, WorkFailed
 from celery_process.model import RunClaim
 from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.own_tasks import OWN
@@ -67,8 +67,12 @@ def make_tasks(
         "trail": False,
         "serializer": "json",
         "shared": False,
-        OWN: True,
         **options,
+        OWN: True,
+        # Whatever class the project has for its tasks: an item that raises is not retried by Celery, and whether a message
+        # goes out is decided by the store, not by a lock, which a worker that is killed leaves behind.
+        "autoretry_for": (),
+        "apply_async": Task.apply_async,
     }
     common["throws"] = (*EXPECTED, *_classes(options.get("throws")))
     # A spawned pool child imports the modules of the tasks, to have them: that is where the process is defined, not here.
@@ -172,6 +176,17 @@ def _sent_at(headers: Mapping[str, Any]) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):  # a message may hold any number
         return None
+
+
+def check_base(base: Any) -> None:
+    """Refuse a class for the tasks of one process that decides by itself which messages are published."""
+    if base is not None and getattr(base, "apply_async", None) is not Task.apply_async:
+        raise InvalidValue(
+            f"task_options: base is {base!r:.80}, whose apply_async would decide whether an item is published; give a class "
+            "that leaves apply_async to Celery. A process needs no lock: one run a slot and one worker an item is its own.",
+            argument="task_options",
+            value=base,
+        )
 
 
 def _run(
