@@ -6,7 +6,7 @@ Nothing here changes anything, and nothing here raises.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -14,10 +14,11 @@ from typing import Any
 
 from celery import Celery
 
+from celery_process import beat_slots
 from celery_process.app import Processes
 from celery_process.config import read_config
 from celery_process.exceptions import ProcessError, SchemaMismatch, StoreUnavailable
-from celery_process.frequency import Frequency, shown
+from celery_process.frequency import shown
 from celery_process.model import SlotEntry
 from celery_process.process import Process
 from celery_process.states import By
@@ -27,8 +28,6 @@ from celery_process.tasks import publishing, task_names
 
 SKEW = timedelta(seconds=2)
 """How far the clocks of this host and of the store may be apart."""
-LATE_LEAST, LATE_MOST = timedelta(seconds=30), timedelta(minutes=5)
-"""How late a slot may be: as long as the schedule, between these two."""
 _REDIS_TIMEOUTS = {"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True}
 SWEEPS = 6
 """So many sweeps may fail to come while a run is open."""
@@ -153,25 +152,25 @@ def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
 
 
 def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
-    """Judge beat by the newest slot. A beat that is wedged does not answer either, so that only an answer says more."""
+    """Judge beat by the slots that it brought: one that is wedged does not answer either, so only an answer says more."""
     check, name = f"beat:{process.name}", process.name
     store = process.dispatch.store
     overrides = store.overrides(name)
     current = process.in_force(overrides)
     if current is None:
         return Finding(check, True, f"{name} has no schedule.")
-    newest = newest_slot(process)
-    slot = due_slot(current, newest, overrides.changed_at)
     start = "Start beat if it does not run: celery -A PROJ beat."
-    if newest is None or slot is None:
+    entries = store.slots(name, before=None, limit=beat_slots.LOOKED_AT)
+    owed, since = beat_slots.owed(process, current, overrides, entries)
+    if owed is None:
         return Finding(check, True, f"No slot of {name} has come yet.", start)
-    every = current.occurrences.following(slot) - slot
-    allowed = max(min(every, LATE_MOST), LATE_LEAST) + process.definition.jitter + process.definition.initial_wait
-    said = f"No slot of {name} has come since {_when(newest.slot)}; the schedule is {shown(current.value)}."
-    if store.now() - slot <= allowed:
-        if not _swept(store, name):
-            return Finding(check, True, f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value}).")
-        said = f"Beat does not run for {name}: its last slots came late, from the sweep, the newest at {_when(newest.at)}."
+    if store.now() - owed <= beat_slots.allowed(process, current, owed):
+        return Finding(check, True, _last_slot(name, entries), "" if entries else start)
+    said = f"No slot of {name} has come from beat since {_when(since)}; the schedule is {shown(current.value)}."
+    if entries and entries[0].by == By.SWEEP:
+        said = (
+            f"Beat does not run for {name}: its last slots came late, from the sweep, the newest at {_when(entries[0].at)}."
+        )
     if answering := beats():
         cure = (
             f"Beat answers ({', '.join(answering)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
@@ -185,25 +184,11 @@ def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
     return Finding(check, False, said, cure)
 
 
-def _swept(store: Store, name: str) -> bool:
-    """Whether the sweep brought the last slots: one of them may be what the broker lost, or the end of a pause."""
-    brought = [entry.by for entry in store.slots(name, before=None, limit=10) if entry.by in set(By)]
-    return len(brought) > 1 and set(brought[:2]) == {By.SWEEP}
-
-
-def newest_slot(process: Process) -> SlotEntry | None:
-    """Return the newest entry of the ledger, if there is one."""
-    return next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
-
-
-def due_slot(current: Frequency | None, newest: SlotEntry | None, changed_at: datetime | None) -> datetime | None:
-    """Return the slot that comes after the newest in the ledger; None without a schedule, and where none has come yet.
-
-    `changed_at`: when the stored settings changed; a schedule that was shortened then owes no slot of before.
-    """
-    if current is None or newest is None:
-        return None
-    return current.occurrences.following(max(newest.slot, changed_at or newest.slot))
+def _last_slot(name: str, entries: Sequence[SlotEntry]) -> str:
+    newest = next(iter(entries), None)
+    if newest is None:
+        return f"No slot of {name} has come yet."
+    return f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value})."
 
 
 def _sweep(processes: Processes) -> Finding:
@@ -303,5 +288,5 @@ def _queue(app: Celery, task: str, options: dict[str, Any]) -> str:
     return str(getattr(queue, "name", queue))
 
 
-def _when(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S}"
+def _when(instant: datetime | None) -> str:
+    return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}"

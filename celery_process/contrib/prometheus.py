@@ -20,8 +20,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from celery_process.app import Processes
+from celery_process.beat_slots import due_slot, newest_slot
 from celery_process.exceptions import ProcessError
-from celery_process.health import due_slot, newest_slot
 from celery_process.model import ItemCounts, StoredProcess
 from celery_process.process import Process
 from celery_process.states import RunState, SlotEnd

@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy as sa
 from celery import Celery
 
-from celery_process import Processes, health
+from celery_process import Processes, beat_slots
 from celery_process.health import Finding, document, examine
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.sql.tables import Tables
@@ -125,8 +125,8 @@ def faults(processes: Processes, **options: Any) -> set[str]:
 class TestBeat:
     def test_stopped_wedged_and_well(self, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
         """Slots come: beat is well. It is frozen, or ended: none comes any more, and the cure names both."""
-        monkeypatch.setattr(health, "LATE_LEAST", timedelta(seconds=3))
-        monkeypatch.setattr(health, "LATE_MOST", timedelta(seconds=3))
+        monkeypatch.setattr(beat_slots, "LATE_LEAST", timedelta(seconds=3))
+        monkeypatch.setattr(beat_slots, "LATE_MOST", timedelta(seconds=3))
         with programs.worker():
             with programs.beat() as beat:
                 programs.until("workers", ok=True)
@@ -144,8 +144,8 @@ class TestBeat:
 
     def test_ticking_for_nobody(self, programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
         """Beat answers and its slots do not come: the cure leads to the queue of the scheduling task, not to beat."""
-        monkeypatch.setattr(health, "LATE_LEAST", timedelta(seconds=3))
-        monkeypatch.setattr(health, "LATE_MOST", timedelta(seconds=3))
+        monkeypatch.setattr(beat_slots, "LATE_LEAST", timedelta(seconds=3))
+        monkeypatch.setattr(beat_slots, "LATE_MOST", timedelta(seconds=3))
         programs.process.run_now()
         with programs.beat():
             deadline = time.monotonic() + 60
