@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -186,3 +187,15 @@ def test_other_stores() -> None:
     with pytest.raises(WorkNotFound):
         store.work("p", "a")
     assert connection.alias == "default"
+
+
+@pytest.mark.usefixtures("databases")
+def test_psycopg2_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project on PostgreSQL without psycopg 3 is told by the system checks what to install; one on SQLite needs none."""
+    from celery_process.contrib.django.checks import _check_driver
+
+    assert _check_driver("default", "postgresql") == []
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    (error,) = _check_driver("default", "postgresql")
+    assert (error.id, "pip install" in error.hint) == ("celery_process.E004", True)
+    assert _check_driver("default", "sqlite") == []

@@ -279,6 +279,7 @@ def test_all_is_well(shop: Shop) -> None:
         ("CELERY_PROCESS_BACKEND = 'django://other'", "E003", "default"),
         ("DATABASES['default']['AUTOCOMMIT'] = False", "W002", "AUTOCOMMIT"),
         ("del DATABASES['default']['OPTIONS']", "W003", "IMMEDIATE"),
+        ("TENANT_APPS = ['celery_process.contrib.django']", "E005", "SHARED_APPS"),
     ],
 )
 def test_checks(make: Callable[[str], Shop], settings: str, number: str, words: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
+from django.conf import settings as project
 from django.core import checks
 from django.db import connections
 
 from celery_process.app import Processes, registries
 from celery_process.config import read_config
+from celery_process.contrib.django.apps import CeleryProcessConfig
 from celery_process.contrib.django.store import alias_of
 from celery_process.exceptions import ConfigurationError
 
@@ -45,7 +48,7 @@ def _check_alias(url: str) -> list[checks.CheckMessage]:
         alias = alias_of(url)
     except ConfigurationError as error:
         return [checks.Error(str(error), id="celery_process.E003")]
-    settings, found = connections[alias].settings_dict, list[checks.CheckMessage]()
+    settings, found = connections[alias].settings_dict, _check_driver(alias, connections[alias].vendor) + _check_tenants()
     if not settings.get("AUTOCOMMIT", True):
         hint = "A registration with using= is kept once you commit."
         found.append(checks.Warning(f"AUTOCOMMIT is off for {alias!r}.", hint=hint, id="celery_process.W002"))
@@ -53,3 +56,21 @@ def _check_alias(url: str) -> list[checks.CheckMessage]:
         hint = "Set OPTIONS = {'transaction_mode': 'IMMEDIATE'}: a block that reads first then waits, and does not fail."
         found.append(checks.Warning(f"{alias!r} is an SQLite file that runs write to.", hint=hint, id="celery_process.W003"))
     return found
+
+
+def _check_driver(alias: str, vendor: str) -> list[checks.CheckMessage]:
+    """Django is content with psycopg2, the store is not."""
+    if vendor != "postgresql" or find_spec("psycopg") is not None:
+        return []
+    hint = "Run: pip install 'celery-process[postgresql]'. Django then uses psycopg 3 too; psycopg2 may stay."
+    return [checks.Error(f"django://{alias} needs psycopg 3, which is not installed.", hint=hint, id="celery_process.E004")]
+
+
+def _check_tenants() -> list[checks.CheckMessage]:
+    """With django-tenants, workers and beat look at the schema that all tenants share."""
+    app = CeleryProcessConfig.name
+    if not any(str(name).startswith(app) for name in getattr(project, "TENANT_APPS", ())):
+        return []
+    hint = f"Put {app!r} into SHARED_APPS alone, and run: python manage.py migrate_schemas --shared"
+    message = "TENANT_APPS has the app of the processes, whose tables belong to no tenant."
+    return [checks.Error(message, hint=hint, id="celery_process.E005")]
