@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from celery_process.definition import Definition
-from celery_process.exceptions import StoreUnavailable
+from celery_process.exceptions import StoreError
 from celery_process.model import ItemClaim
 from celery_process.reports import ItemAnswer, ItemReport, Reported
 from celery_process.states import WorkList, WorkState
@@ -195,7 +195,7 @@ class Batch:
         try:
             self.flush()
             self.give_back()
-        except StoreUnavailable as error:
+        except StoreError as error:
             logger.warning("Items of %s come back when their leases end: %s", self.run_id, error, extra=extra)
 
     @property

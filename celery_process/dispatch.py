@@ -17,7 +17,7 @@ from celery_process import slots
 from celery_process.callables import not_run
 from celery_process.config import Config
 from celery_process.definition import Definition
-from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreUnavailable
+from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreError
 from celery_process.frequency import Frequency
 from celery_process.masking import masked_text
 from celery_process.model import RunClaim, RunStatus, SlotRef
@@ -117,7 +117,7 @@ class Dispatch:
         """
         try:
             now, current = self.store.now(), self.current()
-        except StoreUnavailable:
+        except StoreError:
             if defer is not None:  # else an outage of a second at the wrong time would cost an hourly slot
                 defer(TRY_AGAIN)
             raise

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery_process.exceptions import NotFound, ProcessError, StoreUnavailable, WrongState
+from celery_process.exceptions import NotFound, ProcessError, StoreError, WrongState
 from celery_process.frequency import shown
 
 
@@ -31,4 +31,4 @@ def http_status(error: ProcessError) -> int:
         return 404
     if isinstance(error, WrongState):
         return 409
-    return 503 if isinstance(error, StoreUnavailable) else 400
+    return 503 if isinstance(error, StoreError) else 400

@@ -17,7 +17,7 @@ from celery import Celery
 from celery_process import beat_slots
 from celery_process.app import Processes
 from celery_process.config import read_config
-from celery_process.exceptions import ProcessError, SchemaMismatch, StoreUnavailable
+from celery_process.exceptions import ProcessError, SchemaMismatch, StoreError, StoreUnavailable
 from celery_process.frequency import shown
 from celery_process.model import SlotEntry
 from celery_process.process import Process
@@ -128,7 +128,7 @@ def _writes(store: Store) -> Finding:
     """Try an operation that writes, on what cannot exist: a server or an account that may only read refuses it."""
     try:
         store.ack_finish(*NOBODY)
-    except StoreUnavailable as error:
+    except StoreError as error:
         reason = error.__cause__ or error
         return Finding(
             "writes",

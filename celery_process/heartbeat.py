@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from celery_process.batch import Batch
-from celery_process.exceptions import StoreUnavailable
+from celery_process.exceptions import StoreError
 from celery_process.forks import renew_in_children
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Heartbeat:
         extra = {"action": "heartbeat", "process_name": "", "work_name": "", "run_id": batch.run_id}
         try:
             return batch.beat()
-        except StoreUnavailable as error:
+        except StoreError as error:
             logger.warning("The leases of run %s could not be renewed: %s", batch.run_id, error, extra=extra)
         except Exception:
             logger.exception("The heartbeat of run %s failed.", batch.run_id, extra=extra)

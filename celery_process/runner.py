@@ -21,7 +21,7 @@ from celery_process.batch import Batch, Outcome
 from celery_process.callables import not_run
 from celery_process.definition import Handler
 from celery_process.dispatch import Dispatch
-from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
+from celery_process.exceptions import OwnershipLost, RunAborted, StoreError
 from celery_process.forks import end_child
 from celery_process.heartbeat import Leases
 from celery_process.limits import Limits, page_size
@@ -149,7 +149,7 @@ class Runner:
         except Exception:
             raise
         except BaseException:  # the worker ends here and now, the handler with it
-            with suppress(StoreUnavailable):
+            with suppress(StoreError):
                 batch.flush()
             raise
 
@@ -166,7 +166,7 @@ class Runner:
             # Eagerly they would be worked here and now; the next sweep sends them.
             if given is not None and not batch.aborting and not self.dispatch.inline:
                 self.dispatch.publish(batch.run_id, *given)
-        except StoreUnavailable as error:
+        except StoreError as error:
             extra = self._extra("give_back_failed", batch.run_id)
             logger.warning("Items of %s come back when their leases end: %s", batch.run_id, error, extra=extra)
 
@@ -225,7 +225,7 @@ class Runner:
         for attempt in range(1, _REPORT_TRIES):
             try:
                 return report()
-            except StoreUnavailable:
+            except StoreError:
                 self.host.sleep(0.2 * 2**attempt)
         # The claim stays: after its lease the item runs again, since nobody can know that it ended.
         return report()
@@ -302,7 +302,7 @@ class Runner:
                     self.dispatch.finished(answer.run)
             if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
                 self._advance(run_id)
-        except StoreUnavailable as error:
+        except StoreError as error:
             extra = self._extra("follow_failed", run_id)
             logger.warning("What %s made due is left to the sweep: %s", run_id, error, extra=extra)
         except Exception:

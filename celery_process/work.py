@@ -19,7 +19,7 @@ from celery_process.exceptions import (
     InvalidValue,
     OwnershipLost,
     RunAborted,
-    StoreUnavailable,
+    StoreError,
     WorkElsewhere,
 )
 from celery_process.model import ErrorEntry, ItemClaim
@@ -215,7 +215,7 @@ class Work:
             self._keep(error, of_run=of_run)
             if isinstance(error, BaseException):
                 self._mark(error)
-            with suppress(StoreUnavailable):  # kept in the totals: the next report, or the heartbeat's, brings it
+            with suppress(StoreError):  # kept in the totals: the next report, or the heartbeat's, brings it
                 self._flush()
             self._aborted_here = self._aborted_here or self._action() is ErrorAction.ABORT
         if isinstance(error, self._tolerance.fail):
@@ -260,7 +260,7 @@ class Work:
                     return Progress.NONE
                 try:
                     answer = self._flush()
-                except StoreUnavailable as error:
+                except StoreError as error:
                     self._note_outage(error)
                     return Progress.NONE
                 self._last_progress, self._outage = now, False
@@ -276,7 +276,7 @@ class Work:
             )
         return word
 
-    def _note_outage(self, error: StoreUnavailable) -> None:
+    def _note_outage(self, error: StoreError) -> None:
         """Count an error of the run (B33): one an outage, however often progress is asked for in it."""
         if not self._outage:
             self._outage = True
