@@ -23,6 +23,7 @@ from celery_process.late import LateSlots
 from celery_process.model import Overrides
 from celery_process.own_tasks import OwnTasks, place_of
 from celery_process.process import Process
+from celery_process.required import check_required
 from celery_process.runner import Ended, Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
 from celery_process.starting import start_check
@@ -78,7 +79,7 @@ class Processes:
         app.steps["consumer"].add(SweepTimer)
         app.steps["worker"].add(ShutdownNote)
         self._tasks = OwnTasks(app, entries=self._entries.check)
-        app.steps["worker"].add(start_check(self._tasks.check))
+        app.steps["worker"].add(start_check(self._check_start))
         self._tasks.reserve([SWEEP_TASK], __name__)
         # As Celery binds all tasks, the last step of finalizing that an error gets out of.
         make_sweep_task(app, self.sweep, bound=self._tasks.check)
@@ -261,6 +262,18 @@ class Processes:
     def migrate(self) -> tuple[str, ...]:
         """Bring the store's tables up to this version; return what was done."""
         return self.store.migrate()
+
+    def _check_start(self) -> None:
+        self.check_names()
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Check the `process_*` settings and those of Celery's that the processes need; raises `ConfigurationError`."""
+        read_config(self.app)
+        messages: dict[str, Mapping[str, Any]] = {SWEEP_TASK: {}}
+        for process in self:
+            messages.update(dict.fromkeys(tasks.task_names(process.name).values(), tasks.publishing(process.definition)))
+        check_required(self.app, messages)
 
     def check_names(self) -> None:
         """Raise `TaskNameTaken` where another task or beat entry of the app has a name of a process's own."""

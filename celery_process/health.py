@@ -59,7 +59,7 @@ def examine(
     `clock` is this host's. A few reads a process, a round trip to the broker, and one question to all workers.
     """
     app = processes.app
-    findings = [_guarded("settings", lambda: _settings(app))]
+    findings = [_guarded("settings", lambda: _settings(processes))]
     if not findings[0].ok:
         return tuple(findings)
     findings.append(_guarded("names", lambda: _names(processes)))
@@ -90,9 +90,9 @@ def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
         return Finding(check, False, f"{type(error).__name__}: {error}", "See what it says, and the log.")
 
 
-def _settings(app: Celery) -> Finding:
-    read_config(app)
-    return Finding("settings", True, "The process_* settings make sense.")
+def _settings(processes: Processes) -> Finding:
+    processes.check_settings()
+    return Finding("settings", True, "The process_* settings make sense, and those of Celery's that processes need.")
 
 
 def _names(processes: Processes) -> Finding:

@@ -99,6 +99,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "frequency.py",
         "health.py",
         "own_tasks.py",
+        "required.py",
         "schedule.py",
         "shared.py",
         "shutdown.py",
