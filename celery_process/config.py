@@ -68,9 +68,11 @@ def read_config(app: Celery) -> Config:
     return Config(**checked)
 
 
-def _count(value: object, setting: str, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise ConfigurationError(f"{setting} is an int from 1 to {most}, not {value!r:.80}.", setting=setting, value=value)
+def _count(value: object, setting: str, most: int, *, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigurationError(
+            f"{setting} is an int from {least} to {most}, not {value!r:.80}.", setting=setting, value=value
+        )
     return value
 
 
@@ -94,8 +96,9 @@ def _hosts(value: object) -> tuple[str, ...]:
 
 def _retention(value: object) -> Retention:
     known = {field.name for field in fields(Retention)}
-    if isinstance(value, Retention):
-        return value
+    least = 1
+    if isinstance(value, Retention):  # which may keep nothing
+        value, least = {name: getattr(value, name) for name in known}, 0
     if not isinstance(value, Mapping) or not set(value) <= known:
         raise ConfigurationError(
             f"process_retention is a dict of {', '.join(sorted(known))}, not {value!r:.120}.",
@@ -105,7 +108,7 @@ def _retention(value: object) -> Retention:
     checked: dict[str, Any] = {
         name: seconds(item, argument="process_retention['dropped_for']")
         if name == "dropped_for"
-        else _count(item, f"process_retention[{name!r}]", 1_000_000)
+        else _count(item, f"process_retention[{name!r}]", 1_000_000, least=least)
         for name, item in value.items()
     }
     return Retention(**checked)

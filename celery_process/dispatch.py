@@ -24,6 +24,7 @@ from celery_process.model import RunClaim, RunStatus, SlotRef
 from celery_process.printable import printable
 from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
+from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
 
 logger = logging.getLogger(__name__)
 
@@ -290,6 +291,15 @@ class Dispatch:
             run.state.value,
             extra=self._extra(f"run_{run.state.value.lower()}", run.id),
         )
+        if OTHER_STATS in run.stats:
+            logger.warning(
+                "Run %s of %s counts more than %s names of stats; the others are one sum, %s: name kinds, not things.",
+                run.id,
+                self.name,
+                MAX_SUMMED_STATS,
+                OTHER_STATS,
+                extra=self._extra("stats_capped", run.id),
+            )
         if run.state is RunState.ABORTED:
             self.emit(Event.RUN_ABORTED, run=run)
         self.emit(Event.RUN_FINISHED, run=run)

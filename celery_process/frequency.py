@@ -8,7 +8,6 @@ wherever the same schedule is meant.
 from __future__ import annotations
 
 import json
-import math
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -122,7 +121,8 @@ def seconds(value: object, *, argument: str, above_zero: bool = False) -> timede
         )
         raise InvalidType(f"{argument} is {wanted}, not {value!r:.80}.", argument=argument, value=value)
     total = value.total_seconds() if isinstance(value, timedelta) else value
-    if not math.isfinite(total) or total < 0 or (above_zero and total < 1e-6) or total > LONGEST.total_seconds():
+    # Compared with, since `math.isfinite` raises for large integers; NaN is neither below nor above.
+    if not (1e-6 if above_zero else 0) <= total <= LONGEST.total_seconds():
         least = "more than 0" if above_zero else "0 or more"
         raise InvalidValue(
             f"{argument} is {least} and at most a hundred years, not {value!r:.80}.", argument=argument, value=value

@@ -33,6 +33,7 @@ CLOCK_FAULT = timedelta(hours=1)
 """A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
 EPOCHS_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """Epochs are seconds since, if runs do not follow faster; with 16 bits of attempts they stay below 2^53 for 4,000 years."""
+LEDGER_STEP = 100
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_BACKOFF = timedelta(hours=1)
 EVEN_WAITS = 6
@@ -172,6 +173,14 @@ def claim_answer(
 def walk_over(state: RunState, cursor: Cursor | None) -> bool:
     """Whether a run enlists nothing more: its cursor is at the end (None), or it was stopped."""
     return cursor is None or state is not RunState.ACTIVE
+
+
+def ledger_purge_due(entries: int) -> bool:
+    """Whether a purge is due, now that an entry of a slot that did not run made the ledger so long: every hundred entries.
+
+    While a process is paused, declines or overlaps, no run closes to make one due. An entry may bring one "missed" along.
+    """
+    return entries % LEDGER_STEP < 2
 
 
 def listed_for(before: datetime, listed_at: datetime, now: datetime) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from celery_process.exceptions import InvalidType, InvalidValue
 
+MOST_ERRORS = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
@@ -34,6 +36,12 @@ class Tolerance:
             if value is not None and value < 0:
                 raise InvalidValue(
                     f"Tolerance({argument}={value}) is below 0; 0 tolerates no error, None tolerates all.",
+                    argument=argument,
+                    value=value,
+                )
+            if value is not None and value > MOST_ERRORS:
+                raise InvalidValue(
+                    f"Tolerance({argument}=…) is at most {MOST_ERRORS:,}, which no store counts beyond; None tolerates all.",
                     argument=argument,
                     value=value,
                 )

@@ -28,6 +28,10 @@ MAX_INT_BITS = 14_000
 """Largest integer in params: Python writes and reads no more than 4,300 digits."""
 MAX_STATS = 100
 MAX_STAT_NAME = 100
+MAX_SUMMED_STATS = 1_000
+"""Names of stats that a run keeps, and a process of all its runs, beside the library's own."""
+OTHER_STATS = "otherStats"
+"""The stat that counts what has a name beyond those."""
 MAX_TEXT = 1000
 """Longest note, and longest name of who did something, in characters."""
 MAX_ERROR = 1024
@@ -42,7 +46,7 @@ LARGEST = sys.float_info.max
 
 _PROCESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 _RESERVED_STATS = frozenset(
-    {"workItems", "workItemsCleaned", "workItemsDirty", "workItemsAborted", "errors", "runs", "duration"}
+    {"workItems", "workItemsCleaned", "workItemsDirty", "workItemsAborted", "errors", "runs", "duration", "otherStats"}
 )
 _RESERVED_PREFIXES = ("work.", "state.")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -215,8 +219,13 @@ def check_stat(name: object, count: object, known: Mapping[str, Number]) -> Numb
 
 
 def add_stats(into: dict[str, Number], more: Mapping[str, Number]) -> None:
-    """Add `more` to `into` name by name; a sum that would overflow stays at the largest float (T7)."""
-    for name, count in more.items():
+    """Add `more` to `into` name by name; a sum that would overflow stays at the largest float (T7).
+
+    Beyond `MAX_SUMMED_STATS` names a new one is added to `OTHER_STATS`, unless it is one of the library's own.
+    """
+    for given, count in more.items():
+        own = given in _RESERVED_STATS or given.startswith("state.")
+        name = given if own or given in into or len(into) < MAX_SUMMED_STATS else OTHER_STATS
         total = into.get(name, 0) + count
         into[name] = total if -LARGEST <= total <= LARGEST else math.copysign(LARGEST, 1 if total > 0 else -1)
 

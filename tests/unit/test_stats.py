@@ -2,13 +2,20 @@
 
 import math
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celery_process.config import Config
+from celery_process.definition import define
+from celery_process.dispatch import Dispatch
 from celery_process.exceptions import InvalidType, InvalidValue
-from celery_process.values import MAX_STATS, add_stats, check_stat, error_text
+from celery_process.heartbeat import Heartbeat
+from celery_process.runner import Runner
+from celery_process.stores.memory import MemoryStore
+from celery_process.values import MAX_STATS, MAX_SUMMED_STATS, OTHER_STATS, add_stats, check_stat, error_text
 
 LARGEST = 1.7976931348623157e308
 
@@ -162,3 +169,39 @@ class TestErrorTexts:
         assert kept.isprintable()
         assert kept == error_text(kept)
         assert 0 < len(kept) <= 1_024
+
+
+@pytest.mark.parametrize(("names", "warnings"), [(MAX_SUMMED_STATS - 1, 0), (MAX_SUMMED_STATS + 50, 1)])
+def test_a_run_with_too_many_names_is_told_once(caplog: pytest.LogCaptureFixture, names: int, warnings: int) -> None:
+    """Beyond a thousand names of stats the end of a run warns once, with what to do; below it does not."""
+    store = MemoryStore()
+    store.register("p", dict.fromkeys([f"n{number}" for number in range(names // 50 + 1)], "{}"))
+
+    def count(work: Any) -> None:
+        for number in range(50):
+            if int(work.name[1:]) * 50 + number < names:
+                work.add_stats(f"{work.name}.{number}")
+
+    def send(on: Any, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
+        Runner(dispatch, Heartbeat()).run(run_id, names)
+
+    dispatch = Dispatch(
+        definition=define("p", count, {"schedule": None}),
+        store=store,
+        config=Config(),
+        current=lambda: None,
+        send=send,
+        come_back=lambda run_id, token, due_in: None,
+        emit=lambda event, **payload: None,
+        inline=True,
+    )
+    run = dispatch.run_now(slot=None, by="")
+    told = [record for record in caplog.records if getattr(record, "action", "") == "stats_capped"]
+    assert len(told) == warnings
+    assert run.stats.get(OTHER_STATS, 0) == (0 if not warnings else names - sum(n.startswith("work.") for n in run.stats))
+
+
+def test_the_name_of_the_rest_is_kept_by_the_library() -> None:
+    """Nobody counts under the name in which the rest is summed up."""
+    with pytest.raises(InvalidValue, match="kept by the library"):
+        check_stat(OTHER_STATS, 1, {})

@@ -88,3 +88,11 @@ class TestBadTolerances:
     def test_one_class_or_several(self, value: object) -> None:
         """One class may stand alone; they are kept as a tuple."""
         assert Tolerance(ignore=value).ignore == (KeyError,)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("argument", ["per_work", "per_run"])
+def test_more_than_a_store_counts(argument: str) -> None:
+    """A tolerance beyond what a store can count is refused where it is written; the largest one is taken."""
+    assert Tolerance(**{argument: 1_000_000_000})
+    with pytest.raises(InvalidValue, match="at most 1,000,000,000"):
+        Tolerance(**{argument: 2**63})

@@ -162,6 +162,7 @@ class MemoryRuns(MemoryBase, Runs):
                 return False
             after = rules.ended_after(slot, self._account(row, slot))
             row.ledger[slot.slot] = SlotEntry(slot.slot, end, self.now(), by, after=after)
+            row.purge_due = row.purge_due or rules.ledger_purge_due(len(row.ledger))
             return True
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102

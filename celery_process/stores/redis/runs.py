@@ -162,7 +162,7 @@ def skip_slot(client: Client, process: str, *, slot: SlotRef, end: SlotEnd, by: 
             return False
         after = rules.ended_after(slot, plan.earlier)
         start = "" if after is None else slot_text(after)
-        arguments = (plan.version, text, *plan.missed(slot), slot.schedule, end, by, start)
+        arguments = (plan.version, text, *plan.missed(slot), slot.schedule, end, by, start, rules.LEDGER_STEP)
         if client.call("skip_slot", "skip", process, *arguments) == "written":
             return True
     raise _overtaken(client, "skip_slot", process)

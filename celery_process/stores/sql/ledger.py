@@ -76,3 +76,9 @@ def account(tx: Transaction, process: Row[Any], slot: SlotRef) -> datetime | Non
         rows = tx.t.process
         tx.change(sa.update(rows).where(rows.c.name == process.name).values(schedule_rule=slot.schedule))
     return last
+
+
+def length(tx: Transaction, process: str) -> int:
+    """Return how many entries the ledger has; a purge keeps them few."""
+    table = tx.t.slot
+    return int(tx.value(sa.select(sa.func.count()).select_from(table).where(table.c.process == process)))

@@ -90,6 +90,8 @@ def skip_slot(tx: Transaction, process: str, *, slot: SlotRef, end: SlotEnd, by:
         return False
     after = rules.ended_after(slot, ledger.account(tx, row, slot))
     ledger.write(tx, process, SlotEntry(slot.slot, end, tx.now, by, after=after))
+    if not row.purge_due and rules.ledger_purge_due(ledger.length(tx, process)):
+        tx.change(sa.update(tx.t.process).where(tx.t.process.c.name == process).values(purge_due=True))
     return True
 
 

@@ -26,6 +26,7 @@ from celery_process.testing.conformance.reports import TestOutcomes, TestReports
 from celery_process.testing.conformance.republishing import TestRepublishing
 from celery_process.testing.conformance.restores import TestRestore
 from celery_process.testing.conformance.runs import TestClaimingRuns, TestClosing, TestGenerations
+from celery_process.testing.conformance.sizes import TestSizes
 from celery_process.testing.conformance.stops import TestPausing, TestStopping
 from celery_process.testing.conformance.sweeps import TestBeginningSweeps, TestSweep, TestTurns
 from celery_process.testing.conformance.tolerance import TestTolerance
@@ -65,6 +66,7 @@ __all__ = [
     "TestReports",
     "TestRepublishing",
     "TestRestore",
+    "TestSizes",
     "TestStopping",
     "TestSweep",
     "TestTexts",
