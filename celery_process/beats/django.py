@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import close_old_connections, transaction
 from django.db.utils import IntegrityError
+from django.utils import timezone
 from django_celery_beat.models import (
     ClockedSchedule,
     CrontabSchedule,
@@ -54,7 +56,7 @@ class DjangoRows(columns.ColumnRows):
 
     def read(self, followed: Followed, found: Any) -> Row:
         """Return the row of a process."""
-        return self.as_read(found, _frequency(found, followed), found.date_changed)
+        return self.as_read(found, _frequency(found, followed), aware(found.date_changed))
 
     def create(self, followed: Followed, schedule: Frequency, *, enabled: bool) -> None:
         """Make the row of a process."""
@@ -101,7 +103,7 @@ def _frequency(found: Any, followed: Followed) -> Frequency:
     if found.solar is not None:
         return columns.solar_of(found.solar.event, found.solar.latitude, found.solar.longitude)
     if found.clocked is not None:
-        return once(found.clocked.clocked_time)
+        return once(aware(found.clocked.clocked_time))
     return frequency(timedelta(**{found.interval.period: found.interval.every}), minimum=minimum)
 
 
@@ -115,4 +117,16 @@ def _columns(schedule: Frequency, zone: tzinfo) -> dict[str, Any]:
 def _one(kind: str, **fields: Any) -> Any:
     # The tables have no unique key, and may hold a schedule twice.
     model = _KINDS[kind]
+    if "clocked_time" in fields:
+        fields["clocked_time"] = stored_time(fields["clocked_time"])
     return model.objects.filter(**fields).first() or model.objects.create(**fields)
+
+
+def aware(instant: datetime) -> datetime:
+    """Return an instant of a row with its zone: without USE_TZ it is naive, and one of the project's TIME_ZONE."""
+    return timezone.make_aware(instant, timezone.get_default_timezone()) if timezone.is_naive(instant) else instant
+
+
+def stored_time(instant: datetime) -> datetime:
+    """Return an instant as the project's rows hold it."""
+    return instant if settings.USE_TZ else timezone.make_naive(instant, timezone.get_default_timezone())
