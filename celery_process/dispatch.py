@@ -129,8 +129,8 @@ class Dispatch:
             self._skip(slot, SlotEnd.DECLINED, by)
             return RunClaim(RunAnswer.LOST)
         claim = self._claim(slot, Again.IF_CHANGED if self.definition.rerun_on_change else Again.NEVER, by)
-        if claim.answer is RunAnswer.OVERLAPPED and claim.run is not None and self.definition.overlap == "replace":
-            self.stop(claim.run.id, StopReason.SUPERSEDED)
+        if claim.answer is RunAnswer.OVERLAPPED and claim.open_run is not None and self.definition.overlap == "replace":
+            self.stop(claim.open_run, StopReason.SUPERSEDED)
             claim = self._claim(slot, Again.NEVER, by)
         if claim.answer is RunAnswer.OVERLAPPED:
             self._skip(slot, SlotEnd.OVERLAPPED, by)
@@ -164,7 +164,7 @@ class Dispatch:
 
     def _started(self, claim: RunClaim) -> RunStatus:
         if claim.answer is RunAnswer.PAUSED:
-            paused = self.store.process(self.name).paused
+            paused = self.store.process(self.name, live=False).paused
             note, who = (paused.note, paused.by) if paused is not None else ("", "")
             raise ProcessPaused(
                 f"{self.name!r} is paused by {printable(who) or 'somebody'} ({printable(masked_text(note)) or 'no note'}); "
@@ -174,11 +174,10 @@ class Dispatch:
                 by=who,
             )
         if claim.run is None or claim.answer not in (RunAnswer.CLAIMED, RunAnswer.ALREADY):
-            which = claim.run.id if claim.run else "of this slot"
             raise RunOpen(
-                f"{self.name!r} has an open run, {which}; wait for its end, or cancel it.",
+                f"{self.name!r} has an open run, {claim.run_id or 'of this slot'}; wait for its end, or cancel it.",
                 process=self.name,
-                run=claim.run,
+                run=self.store.run(self.name, claim.open_run) if claim.open_run is not None else None,
             )
         self._start(claim)
         return self.store.run(self.name, claim.run.id)
@@ -201,13 +200,12 @@ class Dispatch:
 
     def _claim(self, slot: SlotRef, again: Again, by: str) -> RunClaim:
         claim = self.store.claim_run(self.name, uuid=_run_uuid(), slot=slot, spec=self.definition.spec(), again=again, by=by)
-        run_id = claim.run.id if claim.run else ""
         logger.info(
             "Slot %s of %s: %s",
             slot.slot,
             self.name,
             claim.answer.value,
-            extra=self._extra(f"slot_{claim.answer.name.lower()}", run_id),
+            extra=self._extra(f"slot_{claim.answer.name.lower()}", claim.run_id),
         )
         return claim
 
@@ -273,7 +271,7 @@ class Dispatch:
 
     def open_run(self) -> str | None:
         """Return the id of the open run, if there is one."""
-        found = self.store.process(self.name).run
+        found = self.store.process(self.name, live=False).run
         return found.id if found is not None and found.state.is_open else None
 
     def stop(self, run_id: str, reason: StopReason) -> None:

@@ -195,7 +195,7 @@ def _sweep(processes: Processes) -> Finding:
     store, interval = processes.store, read_config(processes.app).sweep_interval
     now, newest, late = store.now(), None, []
     for process in processes:
-        stored = store.process(process.name)
+        stored = store.process(process.name, live=False)
         if stored.run is None or not stored.run.state.is_open:
             continue
         newest = max(filter(None, (newest, stored.swept_at)), default=None)

@@ -249,11 +249,17 @@ class SlotRef:
 
 @dataclass(frozen=True, slots=True)
 class RunClaim:
-    """The answer to `claim_run`: the run claimed, or the open one in the way; `due_in` with NOT_DUE."""
+    """The answer to `claim_run`: the run claimed, or the id of the open one in the way; `due_in` with NOT_DUE."""
 
     answer: RunAnswer
     run: RunStatus | None = None
     due_in: timedelta = timedelta(0)
+    open_run: str | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that it tells of, or nothing."""
+        return self.run.id if self.run is not None else self.open_run or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def make_tasks(
 
         by = By.SWEEP if headers.get(LATE_SLOT) else By.BEAT if headers.get("celery_beat_task") else By.TASK
         claim = trigger(by=by, sent_at=_sent_at(headers), defer=None if comeback else defer)
-        return f"{claim.answer.value} {claim.run.id}" if claim.run is not None else claim.answer.value
+        return f"{claim.answer.value} {claim.run_id}".rstrip()
 
     def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
         try:

@@ -37,7 +37,7 @@ Brought = tuple[StoredProcess, Iterator[WorkInfo]]
 
 def export(store: Store, process: str) -> Iterator[str]:
     """Return the lines for a process. Raises `RunOpen`: what an open run is to add would be missing."""
-    stored = store.process(process)
+    stored = store.process(process, live=False)
     if stored.run is not None and stored.run.state.is_open:
         raise rules.run_open(process, stored.run)
     yield _line(
@@ -110,7 +110,7 @@ def read(lines: Iterable[str]) -> Iterator[Brought]:
 
 
 def _refuse(store: Store, stored: StoredProcess, works: Iterator[WorkInfo], *, force: bool) -> None:
-    process, here = stored.name, store.process(stored.name)
+    process, here = stored.name, store.process(stored.name, live=False)
     if here.run is not None and here.run.state.is_open:
         raise rules.run_open(process, here.run)
     newer = [

@@ -126,7 +126,7 @@ class Follower:
 
     def _settle(self, followed: Followed, found: Any) -> None:
         process, row = followed.process, None if found is None else self._rows.read(followed, found)
-        stored = process.dispatch.store.process(process.name)
+        stored = process.dispatch.store.process(process.name, live=False)
         current = process.in_force(stored.overrides)
         if row is None:
             if process.default_frequency() is not None and current is not None:

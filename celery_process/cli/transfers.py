@@ -53,7 +53,7 @@ def export(processes: Processes, names: tuple[str, ...], *, output: TextIO, form
 
 
 def _export_original(processes: Processes, process: Process, output: TextIO) -> None:
-    stored = processes.store.process(process.name)
+    stored = processes.store.process(process.name, live=False)
     if stored.run is not None and stored.run.state.is_open:
         raise rules.run_open(process.name, stored.run)
     json.dump(original.document(processes.store, process, limit=None), output, indent=2)

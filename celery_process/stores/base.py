@@ -245,8 +245,11 @@ class Reads(ABC):
         """Return the store's clock."""
 
     @abstractmethod
-    def process(self, process: str) -> StoredProcess:
-        """Return what is stored of a process; of one never heard of, an empty state."""
+    def process(self, process: str, *, live: bool = True) -> StoredProcess:
+        """Return what is stored of a process; of one never heard of, an empty state.
+
+        Not `live`, the counts and stats of an open run leave out its open pages, and the window is not read.
+        """
 
     @abstractmethod
     def overrides(self, process: str) -> Overrides:

@@ -121,7 +121,7 @@ class MemoryDefinitions(MemoryBase, Definitions):
         with self._lock:
             row = self._of(process)
             if row.open_run is not None:
-                raise rules.run_open(process, row.open_run.status())
+                raise rules.run_open(process, row.open_run.status(live=False))
             row.epoch = max(row.epoch, stored.epoch)
             row.last_slot = max(filter(None, (row.last_slot, stored.last_slot)), default=None)
             row.aggregate = dict(stored.aggregate_stats)

@@ -18,7 +18,7 @@ from celery_process.stores.memory.rows import Process
 class MemoryReads(MemoryBase, Reads):
     """See `Reads`."""
 
-    def process(self, process: str) -> StoredProcess:  # noqa: D102
+    def process(self, process: str, *, live: bool = True) -> StoredProcess:  # noqa: D102
         with self._lock:
             row = self._of(process)
             last = row.open_run or row.runs.get(row.epoch)
@@ -27,7 +27,7 @@ class MemoryReads(MemoryBase, Reads):
                 last_slot=row.last_slot,
                 paused=row.paused,
                 overrides=row.overrides,
-                run=last.status() if last else None,
+                run=last.status(live=live) if last else None,
                 aggregate_stats=dict(row.aggregate),
                 epoch=row.epoch,
                 limits=row.limits,

@@ -166,11 +166,13 @@ class Run:
             return rules.walked(self.cursor, on, name)
         return item.on is on and not rules.kept_after_fold(item.state, item.outcome)
 
-    def status(self) -> RunStatus:
+    def status(self, *, live: bool = True) -> RunStatus:
         """Return what people see of the run: the folded pages and, live, the open ones."""
-        live = self.paged()
-        counts = self.folded + Counter(rules.count_name(item.state, item.outcome) for item in live)
-        ended = [rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in live if not item.state.is_open]
+        paged = self.paged() if live else []
+        counts = self.folded + Counter(rules.count_name(item.state, item.outcome) for item in paged)
+        ended = [
+            rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in paged if not item.state.is_open
+        ]
         return RunStatus(
             process=self.process,
             id=self.id,

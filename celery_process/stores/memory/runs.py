@@ -94,7 +94,7 @@ class MemoryRuns(MemoryBase, Runs):
         if row.paused is not None:
             return RunClaim(RunAnswer.PAUSED)
         if row.open_run is not None:
-            return RunClaim(RunAnswer.OVERLAPPED, row.open_run.status())
+            return RunClaim(RunAnswer.OVERLAPPED, open_run=row.open_run.id)
         return None
 
     def _start(

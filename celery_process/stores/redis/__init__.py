@@ -166,8 +166,8 @@ class RedisStore(Store):
     def now(self) -> datetime:  # noqa: D102
         return reads.now(self._client)
 
-    def process(self, process: str) -> StoredProcess:  # noqa: D102
-        return reads.process(self._client, process)
+    def process(self, process: str, *, live: bool = True) -> StoredProcess:  # noqa: D102
+        return reads.process(self._client, process, live=live)
 
     def overrides(self, process: str) -> Overrides:  # noqa: D102
         return reads.overrides(self._client, process)

@@ -116,7 +116,7 @@ def restore(client: Client, process: str, stored: StoredProcess, works: Sequence
 
 
 def _run_open(client: Client, process: str) -> ProcessError:
-    run = reads.process(client, process).run
+    run = reads.process(client, process, live=False).run
     if run is None or not run.state.is_open:
         return StoreUnavailable(f"A run of {process!r} was open and has just ended; restore again.", operation="restore")
     return rules.run_open(process, run)

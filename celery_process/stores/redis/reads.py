@@ -38,9 +38,9 @@ def now(client: Client) -> datetime:
     return from_us(int(seconds) * 1_000_000) + timedelta(microseconds=int(microseconds))
 
 
-def process(client: Client, name: str) -> StoredProcess:
+def process(client: Client, name: str, *, live: bool) -> StoredProcess:
     """Return what is stored of a process; of one never heard of, an empty state."""
-    flat, shown = client.call("process", "process", name)
+    flat, shown = client.call("process", "process", name, int(live))
     fields = pairs(flat)
     return StoredProcess(
         name=name,

@@ -60,7 +60,7 @@ class Plan:
             settings_version=int(settings_version or 0),
             newest=instant(newest),
             mine=RunClaim(RunAnswer.ALREADY, read_run(process, mine)) if mine else None,
-            open=RunClaim(RunAnswer.OVERLAPPED, read_run(process, opened)) if opened else None,
+            open=RunClaim(RunAnswer.OVERLAPPED, open_run=opened) if opened else None,
             generation=int(same[0]) + 1 if same else 0,
             last_is_open=bool(same) and RunState(same[1]).is_open,
             last_started_at=instant(same[2]) if same else None,

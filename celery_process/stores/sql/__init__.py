@@ -214,8 +214,8 @@ class SqlStore(Store):
     def now(self) -> datetime:  # noqa: D102
         return self._db.clock() if self._db.clock else self._ready.peek("now", reads.now)
 
-    def process(self, process: str) -> StoredProcess:  # noqa: D102
-        return self._ready.read("process", reads.process, process)
+    def process(self, process: str, *, live: bool = True) -> StoredProcess:  # noqa: D102
+        return self._ready.read("process", reads.process, process, live=live)
 
     def overrides(self, process: str) -> Overrides:  # noqa: D102
         return self._ready.peek("overrides", reads.overrides, process)

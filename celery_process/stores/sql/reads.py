@@ -26,7 +26,7 @@ def now(tx: Transaction) -> datetime:
     return tx.now
 
 
-def process(tx: Transaction, name: str) -> StoredProcess:
+def process(tx: Transaction, name: str, *, live: bool) -> StoredProcess:
     """Return what is stored of a process; of one never heard of, an empty state."""
     table, run = tx.t.process, tx.t.run
     stored = overrides(tx, name)
@@ -39,7 +39,7 @@ def process(tx: Transaction, name: str) -> StoredProcess:
         last_slot=row.last_slot,
         paused=None if row.paused_at is None else Pause(row.pause_note, row.paused_by, row.paused_at),
         overrides=stored,
-        run=None if last is None else status_of(tx, last),
+        run=None if last is None else status_of(tx, last, live=live),
         aggregate_stats=row.aggregate_stats,
         epoch=row.epoch,
         limits=row.limits,

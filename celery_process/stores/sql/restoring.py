@@ -27,7 +27,7 @@ def restore(tx: Transaction, process: str, stored: StoredProcess, works: Sequenc
     row = locked_process(tx, process)
     found = tx.first(sa.select(run).where(run.c.process == process, one_of(run.c.state, OPEN_RUNS)))
     if found is not None:
-        raise rules.run_open(process, status_of(tx, found))
+        raise rules.run_open(process, status_of(tx, found, live=False))
     values: dict[str, Any] = {
         "epoch": max(row.epoch, stored.epoch),
         "last_slot": max(filter(None, (row.last_slot, stored.last_slot)), default=None),

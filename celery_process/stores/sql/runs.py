@@ -120,8 +120,9 @@ def _refused(tx: Transaction, process: Row[Any]) -> RunClaim | None:
     if process.paused_at is not None:
         return RunClaim(RunAnswer.PAUSED)
     run = tx.t.run
-    row = tx.first(sa.select(run).where(run.c.process == process.name, one_of(run.c.state, OPEN_RUNS)))
-    return None if row is None else RunClaim(RunAnswer.OVERLAPPED, status_of(tx, row))
+    opened = (run.c.process == process.name, one_of(run.c.state, OPEN_RUNS))
+    row = tx.first(sa.select(run.c.epoch, run.c.run_uuid).where(*opened))
+    return None if row is None else RunClaim(RunAnswer.OVERLAPPED, open_run=rules.run_id(row.epoch, row.run_uuid))
 
 
 def _start(

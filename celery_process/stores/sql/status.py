@@ -14,14 +14,14 @@ from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.transaction import Transaction
 
 
-def status_of(tx: Transaction, run: Row[Any]) -> RunStatus:
-    """Return the status of a row of `run`."""
+def status_of(tx: Transaction, run: Row[Any], *, live: bool = True) -> RunStatus:
+    """Return the status of a row of `run`; not `live`, of what was folded."""
     counts, stats = Counter(run.counts), dict(run.stats)
-    if run.state.is_open:
-        live = tx.rows(_live(tx, RunKey(run.process, run.epoch, run.run_uuid)))
-        counts.update(rules.count_name(item.state, item.outcome) for item in live)
+    if live and run.state.is_open:
+        found = tx.rows(_live(tx, RunKey(run.process, run.epoch, run.run_uuid)))
+        counts.update(rules.count_name(item.state, item.outcome) for item in found)
         ended = [
-            rules.item_stats(item.state, item.outcome, item.on_list, item.totals) for item in live if not item.state.is_open
+            rules.item_stats(item.state, item.outcome, item.on_list, item.totals) for item in found if not item.state.is_open
         ]
         stats = rules.sum_stats([stats, *ended])
     return RunStatus(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from celery_process.exceptions import RunNotFound, WorkNotFound
-from celery_process.model import StoredProcess
-from celery_process.states import WorkList, WorkState
+from celery_process.model import ItemCounts, StoredProcess
+from celery_process.states import StopReason, WorkList, WorkState
 from celery_process.stores.base import END
 from celery_process.testing.conformance.driver import LEASE, MINUTE, Driver, at_once, new_id
 
@@ -37,6 +39,21 @@ class TestReads:
         drive.work("a")
         drive.status(run)
         assert drive.store.process(drive.process) == before
+
+    def test_not_live(self, drive: Driver) -> None:
+        """Not live, a process is read without the window of its open run; all else is the same."""
+        run = drive.start("a", "b")
+        drive.page(run, size=1)
+        drive.take(run, "a").finish(stats={"x": 1})
+        drive.page(run, size=1)
+        drive.take(run, "b")
+        whole, brief = (drive.store.process(drive.process, live=live) for live in (True, False))
+        assert whole.run is not None
+        assert brief.run is not None
+        assert (whole.run.counts, brief.run.counts) == (ItemCounts(completed=1, claimed=1), ItemCounts(completed=1))
+        assert replace(brief, run=replace(brief.run, counts=whole.run.counts)) == whole
+        drive.store.stop_run(drive.process, run, StopReason.SUPERSEDED)
+        assert drive.store.process(drive.process, live=False) == drive.store.process(drive.process)
 
     def test_unknown_run(self, drive: Driver) -> None:
         """A run that is not kept is not found, with its facts, nor is one of the same epoch and another uuid."""

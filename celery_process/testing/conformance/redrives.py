@@ -235,8 +235,7 @@ class TestRedrive:
         new = self.again(drive, run)
         for wanted in (run, new):
             claim = drive.redrive(wanted)
-            assert claim.run is not None
-            assert (claim.answer, claim.run.id) == (RunAnswer.OVERLAPPED, new)
+            assert (claim.answer, claim.run, claim.open_run) == (RunAnswer.OVERLAPPED, None, new)
 
     def test_paused(self, drive: Driver) -> None:
         """A paused process redrives nothing."""

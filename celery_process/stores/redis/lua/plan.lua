@@ -22,5 +22,5 @@ if last then
 end
 local earlier = call('ZREVRANGEBYLEX', SLOTS, '(' .. slot, '-', 'LIMIT', 0, 1)[1]
 for place = 1, 9 do process[place] = process[place] or '' end
-return {whole(clock()), process, mine and show(mine) or '', process[6] ~= '' and show(process[6]) or '', same,
+return {whole(clock()), process, mine and show(mine) or '', process[6] ~= '' and call('HGET', run_key(process[6]), 'id') or '', same,
   call('HGET', LEDGER, slot) or '', earlier or '', call('ZCARD', LISTS.a), slot, old}

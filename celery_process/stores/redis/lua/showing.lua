@@ -25,11 +25,12 @@ local function count_groups(groups, places, of, found)
   end
 end
 
-local function show(epoch)
+-- `folded`: of the folded pages alone.
+local function show(epoch, folded)
   local run = call('HGETALL', run_key(epoch))
   if #run == 0 then return false end
   local groups, places, of = {}, {}, {}
-  for _, page in ipairs(call('ZRANGE', open_key(epoch), 0, -1)) do
+  for _, page in ipairs(folded and {} or call('ZRANGE', open_key(epoch), 0, -1)) do
     local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
     count_groups(groups, places, of, many('HMGET', items_key(epoch), names))
   end
