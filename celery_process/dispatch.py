@@ -223,7 +223,8 @@ class Dispatch:
             self.emit(Event.SLOT_SKIPPED, slot=slot.slot, end=end)
 
     def _start(self, claim: RunClaim) -> None:
-        if claim.run is not None and claim.answer is RunAnswer.CLAIMED:
+        # ALREADY is the answer to a repeat of one's own call, made within the store: its first answer was lost.
+        if claim.run is not None and claim.answer in (RunAnswer.CLAIMED, RunAnswer.ALREADY):
             self.emit(Event.RUN_STARTED, run=claim.run)
             self.advance(claim.run.id)
 
