@@ -184,7 +184,7 @@ RUN_TRANSITIONS: dict[RunState, dict[RunState, str]] = {
 
 ITEM_TRANSITIONS: dict[ItemState, dict[ItemState, str]] = {
     ItemState.PENDING: {
-        ItemState.CLAIMED: "a delivery claimed it",
+        ItemState.CLAIMED: "a delivery claimed it, or its last holder, whose lease ran out, reported",
         ItemState.CANCELLED: "the run is aborting",
         ItemState.REMOVED: "its name left the list that it was enlisted from",
     },

@@ -205,6 +205,9 @@ class Items(ABC):
     def report(self, process: str, run: str, reports: Sequence[ItemReport], *, token: str, lease: timedelta) -> Reported:
         """Write the totals of claimed items, extend their leases, and end those with an outcome.
 
+        An item whose lease ran out, and that a sweep may have freed, is its last holder's until somebody claims it: a newer
+        report claims it again, as the same attempt.
+
         Errors beyond the tolerance make the run ABORTING in the same transaction. A clean cleanup of a registration
         that did not change since drops the item in it too. An older sequence writes nothing. Once its page is folded, an
         item that completed is no longer kept: its last report is known by its attempt, which the status of this run has.

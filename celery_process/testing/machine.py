@@ -91,8 +91,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
 
     @rule(at=which, window=st.sampled_from([None, 1, 4]), rate=st.sampled_from([None, "1/m", "2.5/s"]), reset=st.booleans())
     def update_limits(self, at: int, window: int | None, rate: str | None, reset: bool) -> None:  # noqa: FBT001 - drawn
-        named = {"max_in_flight": window, "rate_limit": rate, "reset": reset}
-        self.do("update_limits", self.processes[at], **named, by="ann")
+        self.do("update_limits", self.processes[at], max_in_flight=window, rate_limit=rate, reset=reset, by="ann")
 
     @rule(at=st.sampled_from([1, 1, 0]), note=st.sampled_from("ab"))
     def pause(self, at: int, note: str) -> None:
@@ -257,13 +256,15 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         self.do("sweep_run", *self.run_at(back), **limits, max_attempts=attempts, limit=100)
 
     @precondition(lambda self: self.held)
-    @rule(at=index, outcome=st.none() | outcomes, errors=counts)
-    def take_over(self, at: int, outcome: WorkState | None, errors: int) -> None:
-        """Let the lease of a holder run out and another claim its item; the first one goes on all the same."""
+    @rule(at=index, outcome=st.none() | outcomes, errors=counts, swept=st.booleans())
+    def take_over(self, at: int, outcome: WorkState | None, errors: int, swept: bool) -> None:  # noqa: FBT001 - drawn
+        """Let a lease run out, and a sweep or another take the item; its holder goes on all the same."""
         holder = self.held[at % len(self.held)]
         self.clock.advance(LEASE)
-        names = [holder.claim.name]
-        self.do("claim", holder.process, holder.run, names, token=self.new_id(), lease=LEASE, max_attempts=3)
+        if swept:
+            self.sweep_run(0, 10, 3, 0)
+        else:
+            self.claim(0, [holder.claim.name], 3)
         self.send([holder], outcome, errors, 0, 1)
 
     @rule(at=which, run=st.sampled_from(["9-nothing", "0", "x", ""]), names=some_names)

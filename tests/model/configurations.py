@@ -73,6 +73,8 @@ PLANTED: Mapping[Fault, Bounds] = MappingProxyType(
         Fault.ATTEMPT_ALONE: Bounds("A", purge=True, attempts=1, fault=Fault.ATTEMPT_ALONE),
         Fault.CURSOR_TO_END: Bounds("AA", runs=2, stops=1, redrive=True, attempts=1, fault=Fault.CURSOR_TO_END),
         Fault.ROWS_ALONE: Bounds("AA", runs=2, stops=1, redrive=True, attempts=1, fault=Fault.ROWS_ALONE),
+        Fault.SWEEP_VOIDS: Bounds("A", fault=Fault.SWEEP_VOIDS),
+        Fault.ANYBODY_RETURNS: Bounds("A", attempts=3, fault=Fault.ANYBODY_RETURNS),
     }
 )
 
@@ -90,6 +92,8 @@ EXPECTED: Mapping[Fault, str] = MappingProxyType(
         Fault.ATTEMPT_ALONE: "I6",
         Fault.CURSOR_TO_END: "I15",
         Fault.ROWS_ALONE: "I15",
+        Fault.SWEEP_VOIDS: "late",
+        Fault.ANYBODY_RETURNS: "I6",
     }
 )
 """The invariant, or the behaviour, that each planted fault breaks first."""

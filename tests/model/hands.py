@@ -45,6 +45,9 @@ from .states import (
 
 Step = tuple[str, State]
 
+HELD = (PENDING, CLAIMED)
+"""Where a token counts: an item whose lease ran out stays its last holder's until somebody claims it."""
+
 
 def with_run(state: State, number: int, run: Run) -> State:
     """Return the state with another run in that place."""
@@ -123,7 +126,7 @@ def _work(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterator[
         return
     name, item = worker.names[0], run.row(worker.names[0])
     mine = item is not None and item.holder == place + 1
-    if mine and item.state == CLAIMED and not worker.raised:
+    if mine and item.state in HELD and not worker.raised:
         if not item.reported and (bounds.releases or run.state == ABORTING):
             yield from _release(state, place, worker)
         if bounds.errors:
@@ -135,6 +138,10 @@ def _work(state: State, place: int, worker: Worker, bounds: Bounds) -> Iterator[
     target = current(state.runs) if bounds.fault is Fault.FENCE_BY_INSTANCE else number
     theirs = state.runs[target].row(name)
     if not _may_write(theirs, mine=mine, other_run=target != number, bounds=bounds):
+        # Only a claim raises the attempt, and only a release lowers it: so nobody claimed the item since.
+        same = item is not None and item.state == PENDING and item.attempt == worker.attempts[0]
+        if same and run.state == RUNNING and not bounds.releases:
+            raise Broken("late: an outcome of the last holder is refused though nobody claimed since")
         repeat = mine and item.state == DONE if item else _is_repeat(state, place, number, name, worker.attempts[0], bounds)
         if repeat and item and bounds.fault is Fault.COUNTER_BARRIER:
             state = with_run(state, number, count_down(run, item.page))
@@ -159,7 +166,8 @@ def _report_error(state: State, place: int, worker: Worker, bounds: Bounds) -> I
     if first:
         run = told.runs[number]
         item = run.items[name]
-        told = with_run(told, number, charge(with_item(run, name, Item(*item[:6], 1, *item[7:])), name, bounds))
+        taken = Item(*item[:2], CLAIMED, *item[3:6], 1, *item[7:])
+        told = with_run(told, number, charge(with_item(run, name, taken), name, bounds))
     answered = told
     for kept, _ in worker.kept:
         answered = _void(answered, place, number, kept)
@@ -174,7 +182,7 @@ def _tell(state: State, place: int, worker: Worker, bounds: Bounds) -> State:
         item = state.runs[worker.run].row(name)
         if item is None:
             _is_repeat(state, place, worker.run, name, attempt, bounds)
-        elif item.state == CLAIMED and item.holder == place + 1:
+        elif item.state in HELD and item.holder == place + 1:
             state = _ended(state, place, worker.run, name, 0, bounds)
     return state
 
@@ -206,8 +214,10 @@ def _is_repeat(state: State, place: int, number: int, name: int, attempt: int, b
 
 
 def _may_write(item: Item | None, *, mine: bool, other_run: bool, bounds: Bounds) -> bool:
-    if item is None or item.state != CLAIMED:
+    if item is None or item.state not in HELD:
         return False
+    if item.state == PENDING:
+        return (mine and not other_run) or (bounds.fault is Fault.ANYBODY_RETURNS and item.attempt > 0)
     return mine or other_run or bounds.fault is Fault.NO_TOKEN
 
 
@@ -218,7 +228,7 @@ def _release(state: State, place: int, worker: Worker) -> Iterator[Step]:
         freed = run
         for name in worker.names:
             item = freed.items[name]
-            if item.state == CLAIMED and item.holder == place + 1:
+            if item.state in HELD and item.holder == place + 1:
                 given = Item(item.on, item.page, into, 0, item.attempt - 1, *item[5:])
                 freed = with_item(freed, name, given)
         after = Worker(WORKING if worker.kept else SETTLING, worker.run, (), (), 0, worker.page, (), worker.kept)

@@ -57,6 +57,8 @@ class Fault(Enum):
     ATTEMPT_ALONE = "an outcome is a repeat where the status is of its run and attempt, completed or not"
     CURSOR_TO_END = "a stop moves the cursor to the end"
     ROWS_ALONE = "a redrive takes a name without an item for one that was never enlisted"
+    SWEEP_VOIDS = "the sweep takes the token of whoever it frees an item from"
+    ANYBODY_RETURNS = "whoever was given an item may come back to it while it is free, whoever had it since"
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,8 @@ def _sweep(state: State, number: int, bounds: Bounds) -> Iterator[Step]:
                 lost = with_item(run, name, Item(item.on, item.page, LOST, 0, *item[4:]))
                 yield f"sweep gives {name} up", with_run(state, number, charge(lost, name, bounds))
             else:
-                freed = Item(item.on, item.page, PENDING, 0, *item[4:])
+                holder = 0 if bounds.fault is Fault.SWEEP_VOIDS else item.holder
+                freed = Item(item.on, item.page, PENDING, holder, *item[4:])
                 yield f"sweep frees {name}", with_run(state, number, with_item(run, name, freed))
     for page in range(len(run.pages)):
         if not run.pages[page].is_open:

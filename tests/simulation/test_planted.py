@@ -95,6 +95,17 @@ class NoLeaseEnds(MemoryStore):
         return swept
 
 
+class NobodyReturns(MemoryStore):
+    """Takes an item from its last holder when its lease ran out, though nobody claimed it."""
+
+    def sweep_run(self, process, run, **limits):
+        swept, found = super().sweep_run(process, run, **limits), self._run(process, run)
+        for item in found.open_items() if found else ():
+            if item.state is ItemState.PENDING:
+                item.free()
+        return swept
+
+
 class NothingTold(MemoryStore):
     """Forgets that the end of a run was never told."""
 
@@ -147,6 +158,7 @@ PLANTED = [
     (DirtyDrop, "I12"),
     (ClaimsWhileAborting, "I9"),
     (NoLeaseEnds, "I14"),
+    (NobodyReturns, "late"),
     (NothingTold, "I14"),
     (ClosesEarly, "I15"),
     (AttemptAlone, "I15"),

@@ -121,7 +121,7 @@ class MemoryItems(MemoryBase, Items):
             over = found is not None and row.ended(name, found.epoch) is not None
             return ItemClaim(name, ClaimAnswer.DONE if over else ClaimAnswer.CONFLICT)
         work = row.works.get(name)
-        repeat = item.token == token
+        repeat = item.state is ItemState.CLAIMED and item.token == token
         answer = rules.claim_answer(
             run=found.state,
             paused=row.paused is not None,
@@ -197,6 +197,8 @@ class MemoryItems(MemoryBase, Items):
             return ItemAnswer(report.name, Progress.COMPLETED), False
         if report.sequence <= item.sequence:
             return self._answer(row, run, item, report), False
+        if item.state is ItemState.PENDING:
+            item.move(ItemState.CLAIMED)
         self._count(run, item, report)
         item.lease_until = now + lease
         if report.outcome is not None:
@@ -255,9 +257,12 @@ class MemoryItems(MemoryBase, Items):
             row, found, closed = self._of(process), self._run(process, run), False
             for name in names:
                 item = found.items.get(name) if found else None
-                if found is None or item is None or item.state is not ItemState.CLAIMED or item.token != token:
+                if found is None or item is None or not item.state.is_open or item.token != token:
                     continue
-                item.move(ItemState.PENDING if found.state is RunState.ACTIVE else ItemState.CANCELLED)
+                if found.state is not RunState.ACTIVE:
+                    item.move(ItemState.CANCELLED)
+                elif item.state is ItemState.CLAIMED:
+                    item.move(ItemState.PENDING)
                 item.attempt -= 1
                 item.free()
                 closed = settle_page(row, found, item.page, self.now()) or closed
@@ -289,9 +294,10 @@ class MemoryItems(MemoryBase, Items):
                         lost.append(item.name)
                     else:
                         item.move(ItemState.PENDING)
-                        item.free()
+                        item.offer()
                 if item.state is ItemState.PENDING and found.state is RunState.ABORTING:
                     item.move(ItemState.CANCELLED)
+                    item.free()
             for number in list(found.pages):
                 settle_page(row, found, number, now)
             close_run(row, found, now)

@@ -80,9 +80,14 @@ class Item:
         """Let a lease end at `latest` that ends later."""
         self.lease_until = self.lease_until and min(self.lease_until, latest)
 
+    def offer(self) -> None:
+        """Offer the item to whoever comes, unpublished as if it had never been; it is its last holder's until then."""
+        self.lease_until, self.dispatched_at, self.dispatches = None, None, 0
+
     def free(self) -> None:
-        """Take the item from its holder: unpublished as if it had never been, with no token that could write."""
-        self.token, self.lease_until, self.dispatched_at, self.dispatches = "", None, None, 0
+        """Take the item from its holder: with no token that could write."""
+        self.offer()
+        self.token = ""
 
     def status(self) -> WorkStatus:
         """Return what people see of the item."""

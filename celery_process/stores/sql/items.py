@@ -101,7 +101,7 @@ def _claim(
     taken, unpublished, removed = [], [], []
     settings = _Settings()
     for name, row in rows.items():
-        mine = row.token == token
+        mine = row.state is ItemState.CLAIMED and row.token == token
         answer = rules.claim_answer(
             run=row.run_state,
             paused=row.paused_at is not None,
@@ -169,7 +169,7 @@ def release(db: Database, key: RunKey, chosen: Sequence[str], *, token: str) -> 
 
 def _release(tx: Transaction, key: RunKey, chosen: Sequence[str], token: str, *, wait: bool) -> list[int]:
     found = read(tx, claim_facts, key, chosen, wait=wait).values()
-    rows = [row for row in found if row.state is ItemState.CLAIMED and row.token == token]
+    rows = [row for row in found if row.state.is_open and row.token == token]
     states = {row.name: ItemState.PENDING if row.run_state is RunState.ACTIVE else ItemState.CANCELLED for row in rows}
     tx.change_each(GIVE_BACK, [{**_as_read(row), "new_state": states[row.name]} for row in rows])
     return sorted({row.page_id for row in rows if states[row.name] is ItemState.CANCELLED})

@@ -48,7 +48,7 @@ class Held:
             return None
         of_work, of_run = rules.new_errors(self.totals, given.totals)
         work_texts, run_texts = rules.new_texts(self.totals, given.totals, tx.now)
-        self.sequence, self.totals = given.sequence, given.totals
+        self.state, self.sequence, self.totals = ItemState.CLAIMED, given.sequence, given.totals
         self.errors = (self.errors + work_texts)[:MAX_WORK_ERRORS]
         self.error_count += of_work
         if of_work:
@@ -99,7 +99,7 @@ def _report(
         held = mine.get(given.name)
         if held is None:
             continue
-        if held.state is ItemState.CLAIMED:
+        if held.state.is_open:
             fault = held.take(given, tx)
             if fault is not None:
                 faults[place] = fault
@@ -129,7 +129,7 @@ def _repeated(given: ItemReport, gone: Over) -> ItemAnswer:
 
 def _reported(tx: Transaction, new: Any) -> sa.Update:
     item = tx.t.item
-    # Who ends an item that another holds takes its token away, so that the state needs no look.
+    # Whoever ends or claims an item that another holds takes its token away, so that the state needs no look.
     same = (item.c.id == new.of_id, item.c.token == new.was_token, item.c.sequence == new.was_sequence)
     return (
         sa.update(item)
@@ -188,7 +188,7 @@ def _drop(tx: Transaction, cleaned: Sequence[Held]) -> None:
 
 
 def _answer(held: Held | None, given: ItemReport, *, ended: bool, aborting: bool) -> ItemAnswer:
-    if held is None or held.state not in (ItemState.CLAIMED, ItemState.DONE):
+    if held is None or not (held.state.is_open or held.state is ItemState.DONE):
         return ItemAnswer(given.name, Progress.CONFLICT)
     if ended:
         return ItemAnswer(given.name, Progress.COMPLETED)

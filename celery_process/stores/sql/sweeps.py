@@ -23,7 +23,7 @@ from celery_process.stores.sql.keys import RunKey, among, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
-from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of, passed
+from celery_process.stores.sql.tables import FREED, OFFERED, OPEN_RUNS, one_of, passed
 from celery_process.stores.sql.transaction import Transaction
 from celery_process.values import MAX_WORK_ERRORS
 
@@ -157,13 +157,13 @@ def _expire(tx: Transaction, key: RunKey, max_attempts: int, lease: timedelta) -
     rows = tx.rows(sa.select(item).where(*over).order_by(item.c.page_id, item.c.name).with_for_update(skip_locked=True))
     lost, faults = [], []
     for row in rows:
-        values: dict[str, Any] = {"state": ItemState.PENDING}
+        values: dict[str, Any] = {"state": ItemState.PENDING, **OFFERED}
         if row.attempt >= max_attempts:
             entry = ErrorEntry(rules.lost_text(row.attempt), now, row.name)
             values = _lost(row, entry)
             lost.append(row.name)
             faults.append(Fault(row.name, 1, (entry,), row.error_count + 1))
-        tx.change(sa.update(item).where(item.c.id == row.id).values(**values, **FREED))
+        tx.change(sa.update(item).where(item.c.id == row.id).values(**values))
     last = charge(tx, key, faults).fatal if faults else None
     return Expired(len(rows), tuple(lost), None if last is None else lost[last])
 
@@ -178,6 +178,7 @@ def _cut(tx: Transaction, claimed: Sequence[sa.ColumnElement[bool]], latest: dat
 
 def _lost(row: Row[Any], entry: ErrorEntry) -> dict[str, Any]:
     return {
+        **FREED,
         "state": ItemState.LOST,
         "last_error_at": entry.at,
         "errors": (*row.errors, entry)[:MAX_WORK_ERRORS],

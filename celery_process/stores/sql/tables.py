@@ -41,8 +41,10 @@ PARTIAL = ("postgresql", "sqlite")
 OPEN_ITEMS = tuple(state for state in ItemState if state.is_open)
 OPEN_RUNS = tuple(state for state in RunState if state.is_open)
 
-FREED: Mapping[str, Any] = {"token": "", "lease_until": None, "dispatched_at": None, "dispatches": 0}
-"""What an item has that nobody holds: unpublished as if it had never been, with no token that could write."""
+OFFERED: Mapping[str, Any] = {"lease_until": None, "dispatched_at": None, "dispatches": 0}
+"""What an item has whose lease ran out: unpublished as if it had never been, and its last holder's until it is claimed."""
+FREED: Mapping[str, Any] = {**OFFERED, "token": ""}
+"""What an item has that nobody holds: with no token that could write."""
 
 MYSQL_OPTIONS: Mapping[str, Any] = {
     f"{family}_{option}": word for family in MYSQL for option, word in (("engine", "InnoDB"), ("charset", "utf8mb4"))

@@ -11,6 +11,7 @@ from celery_process.testing.conformance.epochs import TestEpochs
 from celery_process.testing.conformance.fixtures import clock, drive, process
 from celery_process.testing.conformance.folds import TestFolds
 from celery_process.testing.conformance.history import TestHistory
+from celery_process.testing.conformance.late import TestLate
 from celery_process.testing.conformance.ledger import TestLedger
 from celery_process.testing.conformance.limits import TestLimits, TestRate
 from celery_process.testing.conformance.merging import TestMerging
@@ -46,6 +47,7 @@ __all__ = [
     "TestItemClaims",
     "TestJoining",
     "TestLastStatus",
+    "TestLate",
     "TestLedger",
     "TestLimits",
     "TestMerging",

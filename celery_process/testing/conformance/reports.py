@@ -95,15 +95,6 @@ class TestReports:
         assert held.answer(stats={"x": 1}).progress is Progress.UPDATED
         assert drive.claim_one(run, "a").answer is ClaimAnswer.BUSY
 
-    def test_expired_and_swept(self, drive: Driver) -> None:
-        """After a sweep took the item its old holder is answered Conflict."""
-        run = drive.begin("a")
-        held = drive.take(run, "a")
-        drive.clock.advance(LEASE)
-        drive.sweep(run)
-        assert held.answer().progress is Progress.CONFLICT
-        assert drive.work("a").status.state is WorkState.NEW
-
     def test_unknown(self, drive: Driver) -> None:
         """An unknown run, another uuid and an unknown item are a Conflict."""
         run = drive.begin("a")

@@ -14,7 +14,7 @@ from typing import Any
 
 from celery_process.exceptions import ProcessError
 from celery_process.limits import Limits, page_size
-from celery_process.model import ItemClaim, Page, RunClaim, SlotRef
+from celery_process.model import ItemClaim, Page, RunClaim, SlotRef, Swept
 from celery_process.reports import ItemReport, Totals
 from celery_process.states import ClaimAnswer, Event, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
 from celery_process.stores.base import Store
@@ -63,6 +63,8 @@ class Witness:
     executions: dict[Key, Execution] = field(default_factory=dict)
     finishes: dict[tuple[str, str], Finish] = field(default_factory=dict)
     holders: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    taken: set[tuple[str, str]] = field(default_factory=set)
+    """Items that were taken from their last holder, or given back by it, and not claimed since."""
     told: Counter[str] = field(default_factory=Counter)
     sent_errors: dict[tuple[str, str, str], int] = field(default_factory=dict)
     lists: dict[str, WorkList] = field(default_factory=dict)
@@ -207,6 +209,15 @@ class Witness:
                     state = self.store.run(self.process, run).state
                     ensure("I9", state is RunState.ACTIVE, f"{claim.name!r} was claimed while {run} was {state}")
                 self.holders[run, claim.name] = (token, claim.attempt)
+                self.taken.discard((run, claim.name))
+            elif claim.answer is ClaimAnswer.REMOVED:
+                self.taken.add((run, claim.name))
+
+    def _note_release(self, run: str, names: list[str], *, token: str, **_: Any) -> None:
+        self.taken |= {(run, name) for name in names if self.holders.get((run, name), ("", 0))[0] == token}
+
+    def _note_sweep_run(self, run: str, *, answer: Swept, **_: Any) -> None:
+        self.taken |= {(run, name) for name in answer.lost}
 
     def _note_report(self, run: str, reports: list[ItemReport], *, answer: Any, token: str, **_: Any) -> None:
         for report, item in zip(reports, answer.items, strict=True):
@@ -215,6 +226,7 @@ class Witness:
             self.sent_errors[(*key, token)] = max(errors, self.sent_errors.get((*key, token), 0))
             if item.progress is Progress.CONFLICT:
                 self.refused += 1
+                self._check_refused(key, token)
                 continue
             holder, attempt = self.holders.get(key, ("", 0))
             ensure("I6", holder == token, f"{report.name!r} of {run} is held by {holder!r}, and {token!r} may write it")
@@ -222,3 +234,9 @@ class Witness:
                 ensure("I15", report.outcome is not None, f"{report.name!r} of {run} ended without an outcome")
                 assert report.outcome is not None
                 self.finishes[key] = Finish(token, attempt, report.outcome, totals, self.baton.now)
+
+    def _check_refused(self, key: tuple[str, str], token: str) -> None:
+        """Hold that an item is its last holder's while nobody claimed it since, though its lease ran out."""
+        if self.holders.get(key, ("", 0))[0] == token and key not in self.finishes and key not in self.taken:
+            state = self.store.run(self.process, key[0]).state
+            ensure("late", state is not RunState.ACTIVE, f"the last holder of {key[1]!r} of {key[0]} was refused")

@@ -26,7 +26,7 @@ end
 -- What comes of items with this record and this registration.
 local function claimed(record, work)
   local item = item_of(record)
-  local mine = item[TOKEN] == token
+  local mine = item[STATE] == 'c' and item[TOKEN] == token
   work = work and split(work)
   local is = {said = answer(item, mine, work and work[1] == item[ON])}
   if is.said == 'paused' and item[STATE] == 'p' then

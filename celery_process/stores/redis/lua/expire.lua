@@ -14,8 +14,8 @@ for _, name in ipairs(names) do
   if item[STATE] == 'c' and tonumber(item[LEASE]) > now + lease then item[LEASE] = whole(now + lease) end
   if expired(item, now) then
     freed = freed + 1
-    free(item)
     if tonumber(item[ATTEMPT]) >= attempts then
+      free(item)
       item[STATE] = 'l'
       local text = ARGV[7] .. item[ATTEMPT] .. ARGV[8]
       local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'
@@ -25,6 +25,8 @@ for _, name in ipairs(names) do
       charge(name, item, 1, 0, now)
       lost[#lost + 1] = name
     else
+      -- Its last holder's, until somebody claims it.
+      offer(item)
       item[STATE] = 'p'
     end
   end

@@ -56,8 +56,14 @@ local function change(name, record)
   end
 end
 
+-- Unpublished as if it had never been, and its last holder's until somebody claims it.
+local function offer(item)
+  item[LEASE], item[SENT], item[SENDS] = '', '', '0'
+end
+
 local function free(item)
-  item[TOKEN], item[LEASE], item[SENT], item[SENDS] = '', '', '', '0'
+  offer(item)
+  item[TOKEN] = ''
 end
 
 local function left_of(page)

@@ -7,7 +7,7 @@ local names = given(5)
 load(names)
 for _, name in ipairs(names) do
   local item = records[name] and item_of(records[name])
-  if item and item[STATE] == 'c' and item[TOKEN] == ARGV[4] then
+  if item and is_open(item) and item[TOKEN] == ARGV[4] then
     item[ATTEMPT] = whole(tonumber(item[ATTEMPT]) - 1)
     free(item)
     item[STATE] = found[2] == 'ACTIVE' and 'p' or 'x'

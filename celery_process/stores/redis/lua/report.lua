@@ -66,12 +66,12 @@ end
 local function reported(name, record, work, report, from)
   local item = item_of(record)
   work = work and split(work)
-  if item[TOKEN] ~= token or (item[STATE] ~= 'c' and item[STATE] ~= 'd') then return {said = 'Conflict'}, true end
+  if item[TOKEN] ~= token or not (is_open(item) or item[STATE] == 'd') then return {said = 'Conflict'}, true end
   if item[STATE] == 'd' then return {said = 'Completed', repeated = item[PAGE]}, true end
   if report.sequence <= tonumber(item[SEQUENCE]) then return {said = answer(item, report, work)}, true end
   local own = adds(item, report)
   count(name, item, report, from)
-  item[SEQUENCE], item[LEASE] = whole(report.sequence), whole(now + lease)
+  item[STATE], item[SEQUENCE], item[LEASE] = 'c', whole(report.sequence), whole(now + lease)
   local is = {}
   if report.outcome == '' then
     is.said = answer(item, report, work)
