@@ -7,7 +7,7 @@ Nothing here changes anything, and nothing here raises.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -16,9 +16,11 @@ from celery import Celery
 
 from celery_process import beat_slots
 from celery_process.app import Processes
+from celery_process.commands import pasted
 from celery_process.config import read_config
 from celery_process.exceptions import ProcessError, SchemaMismatch, StoreError, StoreUnavailable
 from celery_process.frequency import shown
+from celery_process.masking import masked_text
 from celery_process.model import SlotEntry
 from celery_process.process import Process
 from celery_process.states import By
@@ -59,6 +61,12 @@ def examine(
     `clock` is this host's. A few reads a process, a round trip to the broker, and one question to all workers.
     """
     app = processes.app
+    found = _examine(processes, patience, clock)
+    return tuple(replace(one, said=pasted(one.said, app), cure=pasted(one.cure, app)) for one in found)
+
+
+def _examine(processes: Processes, patience: float | None, clock: Callable[[], datetime]) -> tuple[Finding, ...]:
+    app = processes.app
     findings = [_guarded("settings", lambda: _settings(processes))]
     if not findings[0].ok:
         return tuple(findings)
@@ -87,7 +95,7 @@ def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
     except ProcessError as error:
         return Finding(check, False, str(error), "Do what it says.")
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        return Finding(check, False, f"{type(error).__name__}: {error}", "See what it says, and the log.")
+        return Finding(check, False, masked_text(f"{type(error).__name__}: {error}"), "See what it says, and the log.")
 
 
 def _settings(processes: Processes) -> Finding:
@@ -159,7 +167,7 @@ def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
     current = process.in_force(overrides)
     if current is None:
         return Finding(check, True, f"{name} has no schedule.")
-    start = "Start beat if it does not run: celery -A PROJ beat."
+    start = "Start beat if it does not run: celery -A proj beat."
     entries = store.slots(name, before=None, limit=beat_slots.LOOKED_AT)
     owed, since = beat_slots.owed(process, current, overrides, entries)
     if owed is None:
@@ -218,7 +226,7 @@ def _broker(app: Celery, patience: float) -> Finding:
 
         def note(error: Exception, _: float = 0) -> None:
             # Of a failover list the connection is at one URL, and goes on to the next after this.
-            failed[connection.as_uri()] = str(error) or type(error).__name__
+            failed[masked_text(connection.as_uri())] = masked_text(str(error)) or type(error).__name__
 
         try:
             tries = max(len(connection.alt), 1)
@@ -227,7 +235,7 @@ def _broker(app: Celery, patience: float) -> Finding:
             note(error)
             said = "; ".join(f"{url} is out of reach: {text}" for url, text in failed.items())
             return Finding("broker", False, said, "Start the broker, or correct broker_url.")
-        answers = connection.as_uri()
+        answers = masked_text(connection.as_uri())
     dead = ", ".join(url for url in failed if url != answers)
     if dead:
         return Finding("broker", True, f"{answers} answers, {dead} does not.", "Start it, or take it out of broker_url.")
@@ -276,7 +284,7 @@ def _workers(processes: Processes, patience: float) -> Finding:
             "workers",
             False,
             f"{who} consumes {', '.join(missing)} ({tasks}, …).",
-            f"Start one: celery -A PROJ worker -Q {','.join(missing)}. A solo worker that is busy, and one without remote "
+            f"Start one: celery -A proj worker -Q {','.join(missing)}. A solo worker that is busy, and one without remote "
             "control, do not answer.",
         )
     return Finding("workers", True, f"{len(answers)} answer, and {', '.join(sorted(needed))} is consumed.")

@@ -18,6 +18,7 @@ from celery.bin.base import handle_preload_options
 from wcwidth import wcswidth
 
 from celery_process.app import Processes, registry_of
+from celery_process.commands import pasted
 from celery_process.documents import plain
 from celery_process.exceptions import ProcessError
 from celery_process.model import RunStatus
@@ -51,7 +52,7 @@ def with_processes(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(registry, *args, **kwargs)
         except ProcessError as error:
-            _refuse(str(error))
+            _refuse(pasted(str(error), ctx.obj.app))
         finally:
             with suppress(ProcessError):  # a store that could not be opened has been told of already
                 registry.store.close()

@@ -31,7 +31,7 @@ def metrics(processes: Processes, *, port: int, address: str, events: bool) -> N
             f"metrics needs the package {error.name!r}; run pip install 'celery-process[prometheus]' first."
         ) from error
     registry = CollectorRegistry()
-    registry.register(ProcessCollector(processes))
+    registry.register(ProcessCollector(processes, own_registry=True))
     if port == 0:
         click.echo(generate_latest(registry).decode(), nl=False)
         return

@@ -103,8 +103,18 @@ def _frame(look: list[Overview] | str) -> Any:
     for title in ("", "ITEMS", "RATE", "LEFT", "ERRORS"):
         table.add_column(title, justify="right", no_wrap=True)
     for one in look:
-        bar: Any = "-" if one.fraction is None else ProgressBar(total=1.0, completed=one.fraction, width=BAR)
         state = "never ran" if one.state is None else one.state.value
+        colour = STATES.get(state, "cyan")  # rich's own is a pink that 16 colours show as bright red
+        bar: Any = "-"
+        if one.fraction is not None:
+            bar = ProgressBar(
+                total=1.0,
+                completed=one.fraction,
+                width=BAR,
+                style="bright_black",
+                complete_style=colour,
+                finished_style=colour,
+            )
         table.add_row(
             Text(one.process, no_wrap=True, overflow="ellipsis"),
             Text("paused" if one.paused and not one.is_open else state, style=STATES.get(state, "")),

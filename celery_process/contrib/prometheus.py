@@ -8,6 +8,7 @@ zero and counts from then on. `celery -A proj process metrics` serves both.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,11 +41,18 @@ class ProcessCollector(Collector):
     """Collects from the store: two reads a process and scrape, none of which grows with the number of items.
 
     Register it with any registry: `REGISTRY.register(ProcessCollector(processes))`. A scrape that finds the store out of
-    reach gives `celery_process_up 0` and nothing else.
+    reach gives `celery_process_up 0` and nothing else. Under PROMETHEUS_MULTIPROC_DIR that registry is not served, and
+    `own_registry` says that another is meant.
     """
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, *, own_registry: bool = False) -> None:
         self.processes = processes
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ and not own_registry:
+            logger.warning(
+                "PROMETHEUS_MULTIPROC_DIR is set, so what is registered with REGISTRY is not served; register this with the "
+                "registry that has the MultiProcessCollector, and pass own_registry=True, or run `process metrics`.",
+                extra={"action": "collector_unserved"},
+            )
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: to be registered must not need the store."""

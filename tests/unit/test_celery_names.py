@@ -94,6 +94,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
     assert users == {
         "app.py",
         "beats/entries.py",
+        "commands.py",
         "config.py",
         "events.py",
         "frequency.py",

@@ -42,7 +42,7 @@ def test_slots_of_the_sweep_are_not_those_of_beat() -> None:
     second = judged(By.SWEEP)
     assert not second.ok
     assert "late, from the sweep" in second.said
-    assert "celery -A PROJ beat" in second.cure
+    assert "celery -A " in second.cure
     assert judged(By.BEAT).ok
 
 

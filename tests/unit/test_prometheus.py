@@ -270,3 +270,13 @@ def test_the_exporter(tmp_path: Path) -> None:
     finally:
         running.terminate()
         running.communicate(timeout=30)
+
+
+def test_a_collector_that_nobody_serves_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Under PROMETHEUS_MULTIPROC_DIR the default registry is not served, which is a warning unless another is meant."""
+    processes = shop()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/nowhere")
+    ProcessCollector(processes, own_registry=True)
+    assert caplog.records == []
+    ProcessCollector(processes)
+    assert [record.action for record in caplog.records] == ["collector_unserved"]  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import pwd
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +15,12 @@ from typing import Any
 import pytest
 from celery import Celery, current_app
 from celery.bin.celery import celery
+from celery.schedules import crontab
 from click.testing import CliRunner, Result
+from wcwidth import wcswidth
 
 from celery_process import Processes
+from celery_process.cli.base import who
 from celery_process.exceptions import ProcessPaused
 from celery_process.health import document, examine
 from celery_process.masking import MASK
@@ -194,3 +199,33 @@ def test_nothing_that_somebody_wrote_acts_on_the_terminal(
         assert "\u202e" not in output
         assert "\nFORGED" not in output
     assert options or text in printed
+
+
+def test_who_acts_is_named_without_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the login name of the system where the environment has none, and by number where it has none either."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert who() == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    monkeypatch.setattr("getpass.getuser", lambda: {}["nobody"])
+    assert who() == f"cli:uid-{os.getuid()}"
+
+
+def test_the_help_is_whole(watched: Watched) -> None:
+    """No command's line in the list of commands is cut."""
+    assert [line for line in watched.call("--help").output.splitlines()[1:] if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"), [(None, "another: on demand"), (crontab(minute=5), "another: crontab 5 * * * *")]
+)
+def test_a_schedule_reads_as_a_sentence(watched: Watched, schedule: Any, words: str) -> None:
+    """Only an interval is "every" so long."""
+    watched.processes.process("another", schedule=schedule)(lambda work: None)
+    assert words in watched.call("show", "another").output
+
+
+def test_wide_characters_keep_the_columns(watched: Watched) -> None:
+    """What takes two columns of the terminal is counted as two."""
+    watched.process.register_works({"プロジェクト": None, "plain": None})
+    lines = watched.call("show", "one", "--on", "active").output.splitlines()
+    assert len({wcswidth(line.partition("NEW")[0]) for line in lines[1:]}) == 1

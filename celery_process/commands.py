@@ -1,0 +1,37 @@
+"""The commands that messages tell people to run, with the name of their own app."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from celery import Celery
+
+PLACEHOLDER = "celery -A proj"
+"""What stands in a message where no app is known."""
+
+
+def pasted(text: str, app: Celery) -> str:
+    """Return a text whose commands can be pasted: the app is named as `-A` finds it, where that can be told."""
+    name = name_of(app)
+    return text if name is None else text.replace(PLACEHOLDER, f"celery -A {name}")
+
+
+def name_of(app: Celery) -> str | None:
+    """Return what `-A` takes for an app: the module that has it, as `shop` for `shop.celery`, or `module:attribute`."""
+    found = []
+    for module, loaded in tuple(sys.modules.items()):
+        if not isinstance(loaded, ModuleType) or module.partition(".")[0] in ("__main__", "celery", "celery_process"):
+            continue
+        for attribute, value in tuple(vars(loaded).items()):
+            if value is app:
+                found.append(module.removesuffix(".celery") if attribute in _FOUND else f"{module}:{attribute}")
+    return min(
+        found,
+        key=lambda name: (":" in name, name.partition(".")[0] != app.main, name.count("."), len(name), name),
+        default=None,
+    )
+
+
+_FOUND = ("app", "celery")
+"""Where `-A module` looks for an app by itself."""
