@@ -172,13 +172,14 @@ client.force_login(user)
 words.append(client.get("/processes/key-gc").status_code)
 user.user_permissions.set(Permission.objects.filter(content_type__app_label="celery_process", codename__startswith="view"))
 answers = [client.get(path) for path in (
-    "/processes", "/processes/key-gc", "/processes/key-gc?works=1", "/processes/none", "/processes?works=x", "/processes/key-gc?works=1&after=one")]
+    "/processes", "/processes/key-gc", "/processes/key-gc?works=1", "/processes/none", "/processes?works=x",
+    "/processes/key-gc?works=1&after=old", "/processes/key-gc?works=1&after=one")]
 words += [answer.status_code for answer in answers] + [client.post("/processes/key-gc").status_code]
 print(json.dumps([words, run.id, *(answer.json() for answer in answers)]))
 """
     )
-    words, run, whole, one, cut, none, wrong, rest = json.loads(said)
-    assert words == [401, 403, 200, 200, 200, 404, 400, 200, 405]
+    words, run, whole, one, cut, none, wrong, more, rest = json.loads(said)
+    assert words == [401, 403, 200, 200, 200, 404, 400, 200, 200, 405]
     assert whole == {"processes": {"key-gc": one["process"]}}
     assert "'none'" in none["error"]
     assert "works" in wrong["error"]
@@ -197,8 +198,10 @@ print(json.dumps([words, run.id, *(answer.json() for answer in answers)]))
     assert status["stats"] == made["aggregateStats"]
     assert (status["stats"]["workItems"], status["stats"]["workItemsCleaned"]) == (2, 1)
     assert status["startTime"].endswith("Z")
-    assert (list(cut["process"]["activeWork"]), cut["process"]["next"]) == (["<b>&"], "<b>&")
-    assert list(rest["process"]["activeWork"]) == ["zz"]
+    pages = [answer["process"] for answer in (cut, more, rest)]
+    found = [tuple(list(page.get(key, ())) for key in ("activeWork", "cleanupWork", "droppedWork")) for page in pages]
+    assert found == [(["<b>&"], ["late"], ["old"]), (["one"], [], []), (["zz"], [], [])], "each item is on one page"
+    assert [page.get("next") for page in pages] == ["old", "one", None]
 
 
 def test_health(shop: Shop) -> None:
