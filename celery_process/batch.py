@@ -18,6 +18,7 @@ from datetime import timedelta
 from celery_process.definition import Definition
 from celery_process.exceptions import StoreError
 from celery_process.model import ItemClaim
+from celery_process.outages import log_failure
 from celery_process.reports import ItemAnswer, ItemReport, Reported
 from celery_process.states import WorkList, WorkState
 from celery_process.stores.base import Store
@@ -196,7 +197,7 @@ class Batch:
             self.flush()
             self.give_back()
         except StoreError as error:
-            logger.warning("Items of %s come back when their leases end: %s", self.run_id, error, extra=extra)
+            log_failure(logger, "Items of %s come back when their leases end", self.run_id, error=error, extra=extra)
 
     @property
     def has_more(self) -> bool:

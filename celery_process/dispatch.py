@@ -21,6 +21,7 @@ from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, Stor
 from celery_process.frequency import Frequency
 from celery_process.masking import masked_text
 from celery_process.model import RunClaim, RunStatus, SlotRef
+from celery_process.outages import log_failure
 from celery_process.printable import printable
 from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
@@ -38,7 +39,7 @@ def _run_uuid() -> str:
 
 
 class Send(Protocol):
-    """Publish items of a run; `single` puts each into a message of its own."""
+    """Publish items of a run; `single` puts each into a message of its own. Raises `OSError` where the broker is away."""
 
     def __call__(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None: ...  # noqa: D102
 
@@ -259,13 +260,9 @@ class Dispatch:
             return True
         try:
             self.send(on, names, run_id, single=single)
-        except Exception:
-            logger.exception(
-                "%d items of %s could not be published; the sweep will.",
-                len(names),
-                self.name,
-                extra=self._extra("publish_failed", run_id),
-            )
+        except Exception as error:  # noqa: BLE001 - logged, and the sweep sends them
+            text, extra = "%d items of %s could not be published; the sweep will", self._extra("publish_failed", run_id)
+            log_failure(logger, text, len(names), self.name, error=error, extra=extra)
             return False
         self.store.mark_published(self.name, run_id, names)
         return True

@@ -14,9 +14,11 @@ from celery import Celery
 
 from celery_process.background import background
 from celery_process.model import RunStatus
+from celery_process.outages import log_failure
 from celery_process.process import Process
 from celery_process.signals import BY_EVENT
 from celery_process.states import Event
+from celery_process.transport import reaching_broker
 
 logger = logging.getLogger(__name__)
 
@@ -33,20 +35,20 @@ def emit(app: Celery, process: Process, event: Event, payload: dict[str, Any]) -
     task = app.current_worker_task
     hostname = task.request.hostname if task else None
     if not background.do(lambda: _publish(app, process.name, event, hostname, _fields(payload))):
-        _unsent(process.name, event, "earlier events still wait for the broker")
+        _unsent(process.name, event, TimeoutError("earlier events still wait for the broker"))
 
 
 def _publish(app: Celery, process: str, event: Event, hostname: str | None, fields: dict[str, Any]) -> None:
     try:
-        with app.events.default_dispatcher(hostname=hostname) as dispatcher:
+        with reaching_broker(app), app.events.default_dispatcher(hostname=hostname) as dispatcher:
             dispatcher.send(f"process-{event.value.replace('_', '-')}", process=process, **fields)
-    except Exception as error:  # noqa: BLE001 - whatever the transport raises: a monitor that misses this sees the next
+    except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this sees the next
         _unsent(process, event, error)
 
 
-def _unsent(process: str, event: Event, reason: object) -> None:
+def _unsent(process: str, event: Event, error: Exception) -> None:
     extra = {"action": "event_unsent", "process_name": process}
-    logger.warning("The event %s could not be sent: %s", event.value, reason, extra=extra)
+    log_failure(logger, "The event %s could not be sent", event.value, error=error, extra=extra)
 
 
 def _fields(payload: dict[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from celery_process.batch import Batch
-from celery_process.exceptions import StoreError
 from celery_process.forks import renew_in_children
+from celery_process.outages import log_failure
 
 logger = logging.getLogger(__name__)
 
@@ -125,8 +125,6 @@ class Heartbeat:
         extra = {"action": "heartbeat", "process_name": "", "work_name": "", "run_id": batch.run_id}
         try:
             return batch.beat()
-        except StoreError as error:
-            logger.warning("The leases of run %s could not be renewed: %s", batch.run_id, error, extra=extra)
-        except Exception:
-            logger.exception("The heartbeat of run %s failed.", batch.run_id, extra=extra)
-        return True
+        except Exception as error:  # noqa: BLE001 - logged; the other batches of the thread go on
+            log_failure(logger, "The leases of run %s could not be renewed", batch.run_id, error=error, extra=extra)
+            return True

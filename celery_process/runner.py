@@ -26,6 +26,7 @@ from celery_process.forks import end_child
 from celery_process.heartbeat import Leases
 from celery_process.limits import Limits, page_size
 from celery_process.model import ItemClaim
+from celery_process.outages import log_failure
 from celery_process.reports import Reported
 from celery_process.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
 from celery_process.work import Work
@@ -168,7 +169,7 @@ class Runner:
                 self.dispatch.publish(batch.run_id, *given)
         except StoreError as error:
             extra = self._extra("give_back_failed", batch.run_id)
-            logger.warning("Items of %s come back when their leases end: %s", batch.run_id, error, extra=extra)
+            log_failure(logger, "Items of %s come back when their leases end", batch.run_id, error=error, extra=extra)
 
     def _progress_every(self) -> timedelta:
         now = self.host.monotonic()
@@ -302,13 +303,9 @@ class Runner:
                     self.dispatch.finished(answer.run)
             if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
                 self._advance(run_id)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - logged, and the sweep does it
             extra = self._extra("follow_failed", run_id)
-            logger.warning("What %s made due is left to the sweep: %s", run_id, error, extra=extra)
-        except Exception:
-            logger.exception(
-                "What %s made due failed; the sweep will do it.", run_id, extra=self._extra("follow_failed", run_id)
-            )
+            log_failure(logger, "What %s made due is left to the sweep", run_id, error=error, extra=extra)
 
     def _early(self, ended: Sequence[Ended]) -> bool:
         """Whether to look, after these items, if the window has room for a page: slow items must not hold up the others.

@@ -13,6 +13,7 @@ from functools import partial
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import RunNotFound, StoreUnavailable
 from celery_process.model import SweepTarget, Swept
+from celery_process.outages import log_failure
 from celery_process.patience import within
 from celery_process.states import Event, StopReason
 
@@ -45,13 +46,11 @@ def sweep(
     for target in targets:
         try:
             _repair(dispatches[target.process], target)
-        except StoreUnavailable as error:  # each of the others would wait for it as well
+        except Exception as error:  # noqa: BLE001 - logged; the next sweep tries again
             extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
-            logger.warning("The sweep ends at %s; the next one goes on: %s", target.process, error, extra=extra)
-            break
-        except Exception:
-            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
-            logger.exception("The sweep of %s failed; the next one tries again.", target.process, extra=extra)
+            log_failure(logger, "The sweep of %s is left to the next one", target.process, error=error, extra=extra)
+            if isinstance(error, StoreUnavailable):
+                break  # each of the others would wait for it as well
     return tuple(target.process for target in targets)
 
 

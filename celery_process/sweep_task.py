@@ -13,10 +13,12 @@ from celery import Celery, Task, bootsteps
 from celery.signals import task_received
 
 from celery_process.config import read_config, store_of
-from celery_process.exceptions import ConfigurationError, StoreUnavailable
+from celery_process.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from celery_process.outages import log_failure
 from celery_process.own_tasks import OWN
 from celery_process.patience import within
 from celery_process.stores.base import Store
+from celery_process.transport import reaching_broker
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +55,8 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
     def sweep_task() -> None:
         try:
             sweep(answer_within=answer_within(read_config(app).sweep_interval))
-        except StoreUnavailable as error:
-            logger.warning("No sweep: %s", error, extra={"action": "sweep_failed"})
+        except StoreError as error:
+            log_failure(logger, "No sweep", error=error, extra={"action": "sweep_failed"})
 
     return sweep_task
 
@@ -162,9 +164,10 @@ class SweepTimer(bootsteps.StartStopStep):
             return
         expires = self.flow.sent(now) * interval
         try:
-            parent.app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, retry=False)
-        except Exception as error:  # noqa: BLE001 - whatever the transport raises; the next interval tries again
-            logger.warning("The sweep could not be published: %s", error, extra={"action": "sweep_unpublished"})
+            with reaching_broker(parent.app):
+                parent.app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, retry=False)
+        except Exception as error:  # noqa: BLE001 - logged; the next interval tries again
+            log_failure(logger, "The sweep could not be published", error=error, extra={"action": "sweep_unpublished"})
 
 
 def _check(store: Store) -> tuple[str, ...]:

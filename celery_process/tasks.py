@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery import Celery, Task
@@ -19,12 +20,14 @@ from celery.exceptions import Ignore
 
 from celery_process.background import background
 from celery_process.definition import Definition
-from celery_process.exceptions import InvalidValue, StoreUnavailable, WorkFailed
+from celery_process.exceptions import InvalidValue, StoreError, StoreUnavailable, WorkFailed
 from celery_process.model import RunClaim
+from celery_process.outages import log_failure
 from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.own_tasks import OWN
 from celery_process.runner import Ended
 from celery_process.states import By, ClaimAnswer, WorkList
+from celery_process.transport import reaching_broker
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ TRIES = "cp_tries"
 """The header that counts how often a message met a store out of reach."""
 MOST_TRIES, LONGEST_WAIT = 8, 30
 """Such a message comes again after 2, 4, 8, … seconds, at most the second number, and so often at most."""
-EXPECTED = (WorkFailed, StoreUnavailable)
+EXPECTED = (WorkFailed, StoreError)
 """What a task may raise of which Celery logs a line, with no traceback: the library has said what there is to say."""
 SENT_AT = "cp_sent_at"
 """The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
@@ -84,30 +87,22 @@ def make_tasks(
     def schedule(self: Task, *, comeback: bool = False, run: str | None = None, token: str = "") -> str:
         headers = self.request.headers or {}
         if run is not None:
-            try:
-                advance(str(run), str(token))
-            except StoreUnavailable as error:
-                if self.request.is_eager:
-                    raise
-                _give_back(self, definition, error, run=run, token=token)
-                raise Ignore("given back") from None
-            return f"advanced {run}"
-
-        def defer(due_in: timedelta) -> None:
-            sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
-            _publish_later(self, definition, due_in, sent, comeback=True)
-
+            return _advance(self, definition, advance, str(run), str(token))
+        defer = None if comeback else partial(_defer, self, definition)
         by = By.SWEEP if headers.get(LATE_SLOT) else By.BEAT if headers.get("celery_beat_task") else By.TASK
-        claim = trigger(by=by, sent_at=_sent_at(headers), defer=None if comeback else defer)
+        try:
+            claim = trigger(by=by, sent_at=_sent_at(headers), defer=defer)
+        except StoreError as error:
+            raise _logged(self, definition, error) from None
         return f"{claim.answer.value} {claim.run_id}".rstrip()
 
     def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
         try:
             return _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
-        except StoreUnavailable as error:
+        except StoreError as error:
             # A claim that got no answer left nothing begun; after a later outage the items come back with their leases.
-            if error.facts.get("operation") != "claim" or self.request.is_eager:
-                raise
+            if error.facts.get("operation") != "claim":
+                raise _logged(self, definition, error, run) from None
             names = {"works": works} if work is None else {"work": work}
             _give_back(self, definition, error, process=process, run=run, **names)
         _say_revoked(self, definition.name)
@@ -142,8 +137,40 @@ def _limit_batches(task: Task, definition: Definition) -> None:
     task.soft_time_limit = soft and soft * most
 
 
-def _give_back(task: Task, definition: Definition, error: StoreUnavailable, **kwargs: Any) -> None:
-    """Publish a message that met an outage once more, a little later; after `MOST_TRIES` it is the sweep's."""
+def _advance(task: Task, definition: Definition, advance: Callable[[str, str], None], run: str, token: str) -> str:
+    try:
+        advance(run, token)
+    except StoreError as error:
+        _give_back(task, definition, error, run=run, token=token)
+        raise Ignore("given back") from None
+    return f"advanced {run}"
+
+
+def _defer(task: Task, definition: Definition, due_in: timedelta) -> None:
+    """Have a trigger come once more; where that fails, beat and the sweep look whether its slot has run."""
+    headers = task.request.headers or {}
+    sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
+    try:
+        _publish_later(task, definition, due_in, sent, comeback=True)
+    except Exception as error:  # noqa: BLE001 - logged
+        extra = {"action": "trigger_undeferred", "process_name": definition.name}
+        log_failure(logger, "The trigger of %s does not come again", definition.name, error=error, extra=extra)
+
+
+def _logged(task: Task, definition: Definition, error: StoreError, run: str = "") -> StoreError:
+    """Return an error that ends a task, once it is logged: of what a task is known to raise Celery logs a line at INFO."""
+    extra = {"action": "task_failed", "process_name": definition.name, "run_id": run}
+    log_failure(logger, "A task %s ends early", task.name, error=error, extra=extra)
+    return error
+
+
+def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: Any) -> None:
+    """Publish a message that met an outage once more, a little later; after `MOST_TRIES` it is the sweep's.
+
+    Any other error of the store's, and what an eager caller meets, is raised.
+    """
+    if task.request.is_eager or not isinstance(error, StoreUnavailable):
+        raise _logged(task, definition, error, str(kwargs["run"])) from None
     headers = task.request.headers or {}
     met = headers.get(TRIES, 0)
     tries = max(met, 0) + 1 if isinstance(met, int) else MOST_TRIES  # a foreign message may hold anything
@@ -156,8 +183,9 @@ def _give_back(task: Task, definition: Definition, error: StoreUnavailable, **kw
     more.update(root_id=task.request.root_id, parent_id=task.request.parent_id)
     try:
         _publish_later(task, definition, due_in, more, **kwargs)
-    except Exception as unsent:  # noqa: BLE001 - whatever the transport raises
-        logger.warning("A message to %s met an outage, is left to the sweep: %s; %s", task.name, error, unsent, extra=extra)
+    except Exception as unsent:  # noqa: BLE001 - logged, and the sweep sends them
+        text = "A message to %s met an outage (%s) and is left to the sweep"
+        log_failure(logger, text, task.name, error, error=unsent, extra=extra)
     else:
         logger.warning("A message to %s comes again in %s: %s", task.name, due_in, error, extra=extra)
 
@@ -211,20 +239,20 @@ def _say_revoked(task: Task, name: str) -> None:
     # Nothing was done here: neither a success nor a failure. Celery's word for it has no exception, only an event.
     if task.send_events and not task.app.conf.task_always_eager:
         try:
-            task.send_event("task-revoked", terminated=False, signum=None, expired=False)
-        except Exception as error:  # noqa: BLE001 - whatever the transport raises: a monitor that misses this shows STARTED
-            logger.warning(
-                "task-revoked could not be sent: %s", error, extra={"action": "event_unsent", "process_name": name}
-            )
+            with reaching_broker(task.app):
+                task.send_event("task-revoked", terminated=False, signum=None, expired=False)
+        except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this shows STARTED
+            extra = {"action": "event_unsent", "process_name": name}
+            log_failure(logger, "task-revoked could not be sent", error=error, extra=extra)
 
 
 def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, token: str, due_in: timedelta) -> None:
     """Publish the scheduling task once more, for the next page of a run; where that fails, the sweep opens it."""
     try:
         _publish_later(tasks["schedule"], definition, due_in, {}, run=run_id, token=token)
-    except Exception as error:  # noqa: BLE001 - whatever the transport raises
+    except Exception as error:  # noqa: BLE001 - logged, and the sweep opens it
         extra = {"action": "comeback_unpublished", "process_name": definition.name, "run_id": run_id}
-        logger.warning("The next page of %s is left to the sweep: %s", definition.name, error, extra=extra)
+        log_failure(logger, "The next page of %s is left to the sweep", definition.name, error=error, extra=extra)
 
 
 def bring(definition: Definition, tasks: Mapping[str, Task], valid: timedelta) -> None:
@@ -238,10 +266,11 @@ def bring(definition: Definition, tasks: Mapping[str, Task], valid: timedelta) -
 def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
     options = {**publishing(definition), "headers": {LATE_SLOT: True}, "expires": valid.total_seconds()}
     try:
-        schedule.apply_async(add_to_parent=False, retry=False, **options)
-    except Exception as error:  # noqa: BLE001 - whatever the transport raises
+        with reaching_broker(schedule.app):
+            schedule.apply_async(add_to_parent=False, retry=False, **options)
+    except Exception as error:  # noqa: BLE001 - logged, and a later sweep does
         extra = {"action": "slot_unpublished", "process_name": definition.name}
-        logger.warning("The late slot of %s is left to the next sweep: %s", definition.name, error, extra=extra)
+        log_failure(logger, "The late slot of %s is left to the next sweep", definition.name, error=error, extra=extra)
 
 
 def _publish_later(
@@ -250,10 +279,11 @@ def _publish_later(
     seconds = due_in.total_seconds()
     # The items' own expiry is not the scheduling task's, which would be over before it is due.
     options = {"add_to_parent": False, "expires": None, **more, **publishing(definition)}
-    try:
-        schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
-    except ValueError:  # Celery delays by whole seconds, at least one, where queues are quorum queues
-        schedule.apply_async(kwargs=kwargs, countdown=max(1, math.ceil(seconds)), **options)
+    with reaching_broker(schedule.app):
+        try:
+            schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
+        except ValueError:  # Celery delays by whole seconds, at least one, where queues are quorum queues
+            schedule.apply_async(kwargs=kwargs, countdown=max(1, math.ceil(seconds)), **options)
 
 
 def publishing(definition: Definition) -> dict[str, Any]:
@@ -277,7 +307,7 @@ def publish_items(
     *,
     size: int,
 ) -> None:
-    """Publish items, `size` a message, through one producer; in eager mode, work them here."""
+    """Publish items, `size` a message, through one producer; in eager mode, work them here. Raises as `reaching_broker`."""
     task = tasks["work" if on is WorkList.ACTIVE else "cleanup"]
     batches = [names[start : start + size] for start in range(0, len(names), size)]
     arguments = [
@@ -291,7 +321,7 @@ def publish_items(
     options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **publishing(definition)}
     present = app.current_worker_task
     root = (present.request.root_id or present.request.id) if present else None
-    with app.producer_or_acquire() as producer, batched(producer):
+    with reaching_broker(app), app.producer_or_acquire() as producer, batched(producer):
         for kwargs in arguments:
             # All items under one root, the task that began the run; where none did, under the first of these.
             options.update(root_id=root, parent_id=root)

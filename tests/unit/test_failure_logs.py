@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from celery.exceptions import Ignore
 
 from celery_process import Process, Processes, Tolerance
 from celery_process.app import registries
-from celery_process.exceptions import StoreUnavailable
+from celery_process.exceptions import StoreError, StoreUnavailable
 from celery_process.shutdown import ShutdownNote, shutting_down
 from celery_process.signals import work_finished
 from celery_process.stores.memory import MemoryStore
@@ -109,9 +110,12 @@ class Office:
         self.published: list[dict[str, Any]] = []
         monkeypatch.setattr("celery_process.tasks.publish_items", lambda *_, **__: None)
         self.run_id = self.process.run_now().id
-        monkeypatch.setattr(
-            "celery.app.task.Task.apply_async", lambda task, **options: self.published.append({"task": task.name, **options})
-        )
+        for kind in ("work", "schedule"):
+            task = registry_of_process(self.process)[f"p.{kind}"]
+            monkeypatch.setattr(task, "apply_async", partial(self._publish, task.name))
+
+    def _publish(self, task: str, **options: Any) -> None:
+        self.published.append({"task": task, **options})
 
     def deliver(self, kind: str, kwargs: dict[str, Any], headers: dict[str, Any]) -> None:
         """Run a task as a worker does; it ends as one that did nothing."""
@@ -176,7 +180,7 @@ def test_an_outage_at_a_report_is_no_claim_s(office: Office) -> None:
     """Items that were begun are somebody's until their leases end: their message does not come again."""
     office.store.cut = frozenset({"report"})
     task = registry_of_process(office.process)["p.work"]
-    assert StoreUnavailable in task.throws
+    assert issubclass(StoreUnavailable, task.throws)
     task.push_request(headers={}, is_eager=False)
     try:
         with pytest.raises(StoreUnavailable):
@@ -189,7 +193,7 @@ def test_an_outage_at_a_report_is_no_claim_s(office: Office) -> None:
 def test_throws_of_the_project_stay() -> None:
     """What a project expects of its tasks is expected still."""
     process = make(task_options={"throws": (KeyError,)})
-    assert {KeyError, StoreUnavailable} <= set(registry_of_process(process)["p.work"].throws)
+    assert {KeyError, StoreError} <= set(registry_of_process(process)["p.work"].throws)
 
 
 @pytest.mark.parametrize(
