@@ -73,7 +73,6 @@ class Processes:
         _by_app[app] = ref(self)
         if isinstance(self._backend, Store):
             use_store(app, self._backend)
-            app.conf.process_backend = self._backend.url
         elif self._backend is not None:
             app.conf.process_backend = self._backend
         app.steps["consumer"].add(SweepTimer)
@@ -98,7 +97,7 @@ class Processes:
 
     @property
     def store(self) -> Store:
-        """The store that `process_backend` names, opened at first use."""
+        """The store that `process_backend` names now, opened at its first use."""
         return store_of(self.app)
 
     # -- definitions
@@ -189,12 +188,17 @@ class Processes:
 
     # -- the parts of a process that need the app
 
-    def _connect(self, process: Process) -> Dispatch:
+    def _connect(self, process: Process, known: Dispatch | None) -> Dispatch:
+        """Return the dispatching of a process: the known one, unless the process or the settings changed since."""
+        store, inline = self.store, bool(self.app.conf.task_always_eager)
+        same = known is not None and known.store is store and known.inline is inline
+        if known is not None and same and known.definition is process.definition:
+            return known
         return Dispatch(
             definition=process.definition,
-            store=self.store,
+            store=store,
             config=read_config(self.app),
-            current=lambda: self._current(process),
+            current=lambda: self._current(process, store),
             send=lambda on, names, run_id, *, single=False: tasks.publish_items(
                 self.app,
                 process.definition,
@@ -209,23 +213,21 @@ class Processes:
             ),
             bring=lambda valid: tasks.bring(process.definition, self._tasks[process.name], valid),
             emit=lambda event, **payload: emit(self.app, process, event, payload),
-            inline=bool(self.app.conf.task_always_eager),
+            inline=inline,
             ends_worker=ends_worker,
         )
 
-    def _current(self, process: Process) -> Frequency | None:
+    def _current(self, process: Process, store: Store) -> Frequency | None:
         """Return the schedule in force; the store is not asked where an own beat entry is it."""
-        return process.in_force(Overrides() if self._entries.owner(process) else self.store.overrides(process.name))
+        return process.in_force(Overrides() if self._entries.owner(process) else store.overrides(process.name))
 
     def _run_items(self, process: Process, run_id: str, names: list[str]) -> list[Ended]:
         return self._runner(process).run(run_id, names)
 
     def _runner(self, process: Process) -> Runner:
-        runner = self._runners.get(process.name)
-        if runner is None or runner.dispatch is not process.dispatch:
-            runner = self._runners[process.name] = Runner(
-                process.dispatch, _heartbeat, stopping=partial(shutting_down, self.app)
-            )
+        runner, dispatch = self._runners.get(process.name), process.dispatch
+        if runner is None or runner.dispatch is not dispatch:
+            runner = self._runners[process.name] = Runner(dispatch, _heartbeat, stopping=partial(shutting_down, self.app))
         return runner
 
     # -- the app as a whole

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -15,6 +16,7 @@ from weakref import WeakKeyDictionary
 from celery import Celery
 
 from celery_process.exceptions import ConfigurationError, MissingBackend, UnknownSetting
+from celery_process.forks import renew_in_children
 from celery_process.frequency import seconds
 from celery_process.model import Retention
 from celery_process.stores import open_store
@@ -36,7 +38,38 @@ class Config:
 
 
 _NAMES = ("backend", *(field.name for field in fields(Config)))
-_stores: WeakKeyDictionary[Celery, Store] = WeakKeyDictionary()
+
+
+class _Opened:
+    """The store that an app began with and the one in use, each with the settings that name it; () before the first use.
+
+    The first one is kept while another is in use: `memory://` would have lost everything by the time a test gives it back.
+    """
+
+    def __init__(self, store: Store, named: tuple[Any, ...] = ()) -> None:
+        self.first = self.store = store
+        self.first_named = self.named = named
+        self.after_fork()
+        renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Wait for no thread of the parent."""
+        self.lock = threading.Lock()
+
+    def follow(self, app: Celery, now: tuple[Any, ...]) -> None:
+        """Open the store that the settings name, unless that is done, and close the one of before."""
+        with self.lock:
+            if not self.named:
+                self.named = self.first_named = (self.first.url, *now[1:])
+            if self.named == now:
+                return
+            left = self.store
+            self.store = self.first if now == self.first_named else _open(app)
+            self.named = now
+        left.close()
+
+
+_stores: WeakKeyDictionary[Celery, _Opened] = WeakKeyDictionary()
 
 
 def read_config(app: Celery) -> Config:
@@ -114,30 +147,42 @@ def _retention(value: object) -> Retention:
     return Retention(**checked)
 
 
-def store_of(app: Celery) -> Store:
-    """Return the app's store, opened from `process_backend` at the first call; the same one to every part of the app.
+def named(app: Celery) -> tuple[Any, ...]:
+    """Return the settings that name an app's store, as they are now: a few look-ups, so that it can be asked at each use."""
+    return tuple(app.conf.get(f"process_{name}") for name in ("backend", "table_prefix", "key_prefix"))
 
-    It is rebuilt from `app.conf` alone: in a spawned pool child nothing else of the app is left.
+
+def store_of(app: Celery) -> Store:
+    """Return the store that `process_backend` names now; the same one to every part of the app.
+
+    It is opened at the first call, and where the settings name another one than before. It is rebuilt from `app.conf`
+    alone: in a spawned pool child nothing else of the app is left.
     """
-    store = _stores.get(app)
-    if store is None:
-        config = read_config(app)
-        url = app.conf.get("process_backend")
-        if not url:
-            raise MissingBackend(
-                "No process_backend is configured; set app.conf.process_backend to the URL of a store, such as "
-                "'sqlite:///process.db' or 'postgresql+psycopg://user@host/name'.",
-                setting="process_backend",
-                value=None,
-            )
-        if not isinstance(url, str):
-            raise ConfigurationError(
-                f"process_backend is the URL of a store, not a {type(url).__name__}.", setting="process_backend", value=None
-            )
-        store = _stores[app] = open_store(url, table_prefix=config.table_prefix, key_prefix=config.key_prefix)
-    return store
+    now, known = named(app), _stores.get(app)
+    if known is None:
+        known = _stores.setdefault(app, _Opened(_open(app), now))
+    if known.named != now:
+        known.follow(app, now)
+    return known.store
+
+
+def _open(app: Celery) -> Store:
+    config, url = read_config(app), app.conf.get("process_backend")
+    if not url:
+        raise MissingBackend(
+            "No process_backend is configured; set app.conf.process_backend to the URL of a store, such as "
+            "'sqlite:///process.db' or 'postgresql+psycopg://user@host/name'.",
+            setting="process_backend",
+            value=None,
+        )
+    if not isinstance(url, str):
+        raise ConfigurationError(
+            f"process_backend is the URL of a store, not a {type(url).__name__}.", setting="process_backend", value=None
+        )
+    return open_store(url, table_prefix=config.table_prefix, key_prefix=config.key_prefix)
 
 
 def use_store(app: Celery, store: Store) -> None:
     """Make an open store the app's store: for tests and embeddings that bring their own clock."""
-    _stores[app] = store
+    app.conf.process_backend = store.url
+    _stores[app] = _Opened(store)

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, ref
 
 from celery_process import forks
 from celery_process.app import Processes
+from celery_process.config import named
 from celery_process.health import Finding, document, examine
 
 PATIENCE = 0.5
@@ -63,18 +64,21 @@ class Probe:
         return self._monotonic() - self._ended_at
 
 
-_probes: WeakKeyDictionary[Processes, Probe] = WeakKeyDictionary()
+_probes: WeakKeyDictionary[Processes, tuple[tuple[Any, ...], Probe]] = WeakKeyDictionary()
 
 
 def probe_of(processes: Processes) -> Probe:
-    """Return the one probe of an app's processes in this program."""
+    """Return the one probe of an app's processes in this program, a new one where the settings name another store."""
     known = ref(processes)  # a probe that kept them alive would keep itself alive too
 
     def findings() -> tuple[Finding, ...]:
         there = known()
         return () if there is None else examine(there, patience=PATIENCE)
 
-    return _probes.setdefault(processes, Probe(findings))
+    now, found = named(processes.app), _probes.get(processes)
+    if found is None or found[0] != now:
+        found = _probes[processes] = (now, Probe(findings))
+    return found[1]
 
 
 def _under_way() -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Process:
         self,
         definition: Definition,
         *,
-        connect: Callable[[Process], Dispatch],
+        connect: Callable[[Process, Dispatch | None], Dispatch],
         zone: Callable[[], tzinfo],
         owned_by: Callable[[Process], tuple[str, Any] | None],
         rescheduled: Callable[[Process], None],
@@ -51,10 +51,9 @@ class Process:
 
     @property
     def dispatch(self) -> Dispatch:
-        """The dispatching of this process; from its first use on, flow control is fixed (B3)."""
-        if self._dispatch is None:
-            self._dispatch = self._connect(self)
-        return self._dispatch
+        """The dispatching of this process, by the app's present store; from its first use on, flow control is fixed (B3)."""
+        self._dispatch = dispatch = self._connect(self, self._dispatch)
+        return dispatch
 
     def __call__(self, work: Any) -> object:
         """Call the handler for active work, as a unit test does with a plain `Work`."""
@@ -78,7 +77,7 @@ class Process:
 
         def decorate(function: Handler) -> Handler:
             check_callable(function, argument="cleanup")
-            self._redefine(replace(self.definition, cleanup=function, gone=classes))
+            self.definition = replace(self.definition, cleanup=function, gone=classes)
             return function
 
         return decorate if handler is None else decorate(handler)
@@ -86,12 +85,8 @@ class Process:
     def wait(self, condition: Callable[[], object]) -> Callable[[], object]:
         """Decorate the condition that is asked at each trigger before the claim; false declines the trigger."""
         check_callable(condition, argument="wait")
-        self._redefine(replace(self.definition, wait=condition))
+        self.definition = replace(self.definition, wait=condition)
         return condition
-
-    def _redefine(self, definition: Definition) -> None:
-        self.definition = definition
-        self._dispatch = None if self._dispatch is None else self._connect(self)
 
     # -- definitions
 

@@ -49,6 +49,7 @@ class StoredSchedules:
         self._awaited: dict[str, Awaited] = {}
         self._settled: dict[str, datetime] = {}
         self._failing = ""
+        self._store: Store | None = None
         self._read = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -79,7 +80,11 @@ class StoredSchedules:
         return awaited is not None and awaited.slot == slot and awaited.missing
 
     def read(self, store: Store) -> None:
-        """Read once. What fails is tried again in the next round."""
+        """Read once. What fails is tried again in the next round; what another store said is forgotten."""
+        if store is not self._store:
+            self._store, self._texts = store, {}
+            self._awaited.clear()
+            self._settled.clear()
         try:
             self._texts = store.schedules()
             self._look(store)

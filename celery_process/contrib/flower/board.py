@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from celery_process.app import Processes
+from celery_process.config import named
 from celery_process.documents import plain
 from celery_process.frequency import shown
 from celery_process.health import document, examine
@@ -40,6 +41,7 @@ class Board:
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="processes")
         self._kept: dict[str, tuple[float, asyncio.Task[Document]]] = {}
         self._overviews: dict[str, Overview] = {}
+        self._named = named(processes.app)
 
     async def all(self) -> Document:
         """Return the overview of every process. Raises `StoreUnavailable`."""
@@ -66,6 +68,10 @@ class Board:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def _shared(self, key: str, read: Callable[[], Document]) -> Document:
+        if self._named != (now := named(self.processes.app)):  # what was read is another store's
+            self._named = now
+            self._kept.clear()
+            self._overviews.clear()
         until, task = self._kept.get(key, (0.0, None))
         if task is None or (task.done() and time.monotonic() > until):
             task = asyncio.ensure_future(self._read(key, read))
