@@ -10,15 +10,16 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from celery.schedules import schedstate, schedule
+from celery.schedules import crontab, schedstate, schedule
 from kombu.utils.imports import symbol_by_name
 
 from celery_process import slots
 from celery_process.definition import Definition
 from celery_process.frequency import Frequency, from_text, zone_of
+from celery_process.slots import Calendar
 from celery_process.stored_schedules import StoredSchedules, stored_schedules
 
 AGAIN = timedelta(seconds=10)
@@ -90,6 +91,7 @@ class ProcessSchedule(schedule):
         if self._current is None or text != self._text:
             self._current = from_text(text, minimum=timedelta(seconds=self.minimum), zone=zone_of(self.app))
             self._text = text
+            self.__class__ = ProcessCrontab if isinstance(self._current.value, crontab) else ProcessSchedule
         return self._current
 
     @property
@@ -167,3 +169,21 @@ class ProcessSchedule(schedule):
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
         state = {name: getattr(self, name) for name in _ASKED}
         return operator.call, (_SoftReference(), self._fallback_every, self.relative), state
+
+
+class ProcessCrontab(ProcessSchedule, crontab):
+    """What a `ProcessSchedule` is while the schedule in force is a crontab; never made as such, nor pickled.
+
+    Monitors tell by `isinstance` what a schedule is, and read the fields of a crontab: Sentry does, for its crons.
+    """
+
+    @property
+    def tz(self) -> tzinfo:
+        """The zone that the crontab in force is meant in."""
+        occurrences = self.current().occurrences
+        return occurrences.zone if isinstance(occurrences, Calendar) else super().tz
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or self._current is None:
+            raise AttributeError(name)
+        return getattr(self._current.value, name)
