@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_process import Processes
+from celery_process import Processes, beat_slots, late
 from celery_process.health import Finding, examine
 from celery_process.states import By
 from celery_process.stores.memory import MemoryStore
@@ -27,14 +27,18 @@ def shop(store: MemoryStore, *, broker: str = "memory://", **conf: Any) -> Proce
 
 
 def test_slots_of_the_sweep_are_not_those_of_beat() -> None:
-    """One slot that the sweep brought may be what the broker lost; two in a row say that beat does not run."""
-    clock = MovableClock(datetime(2026, 3, 2, 12, tzinfo=UTC))
+    """One slot that the sweep brought may be what the broker lost; two in a row, once no beat may come, are a fault."""
+    noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    clock = MovableClock(noon)
     processes = shop(MemoryStore(clock=clock))
+    slots = (noon + number * HOUR for number in range(4))
 
     def judged(by: By) -> Finding:
+        slot = next(slots)
+        clock.set(slot if by is By.BEAT else slot + late.GRACE)
         processes["key-gc"].dispatch.trigger(by=by)
+        clock.set(slot + beat_slots.LATE_MOST + late.GRACE)
         (finding,) = (one for one in examine(processes, clock=clock) if one.check == "beat:key-gc")
-        clock.advance(HOUR)
         return finding
 
     assert judged(By.BEAT).ok
