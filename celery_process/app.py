@@ -23,6 +23,7 @@ from celery_process.late import LateSlots
 from celery_process.model import Overrides
 from celery_process.own_tasks import OwnTasks, place_of
 from celery_process.process import Process
+from celery_process.removed import RemovedProcess, removed
 from celery_process.required import check_required
 from celery_process.runner import Ended, Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
@@ -251,6 +252,10 @@ class Processes:
 
     def __contains__(self, name: object) -> bool:
         return name in self._processes
+
+    def removed(self) -> tuple[RemovedProcess, ...]:
+        """Return the processes that have an open run in the store and that this app's code does not define."""
+        return removed(self.store, self._processes)
 
     def sweep(self, *, force: bool = False, answer_within: float | None = None) -> tuple[str, ...]:
         """Repair what needs it and bring slots that beat did not, at most once per `process_sweep_interval` unless forced.

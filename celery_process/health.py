@@ -80,6 +80,7 @@ def _examine(processes: Processes, patience: float | None, clock: Callable[[], d
         findings.append(_guarded("clock", lambda: _clock(processes.store, clock)))
         findings += [_guarded(f"beat:{process.name}", partial(_beat, process, beats)) for process in processes]
         findings.append(_guarded("sweep", lambda: _sweep(processes)))
+        findings.append(_guarded("removed", lambda: _removed(processes)))
     findings.append(broker)
     findings.append(_guarded("timeouts", lambda: _timeouts(app)))
     if broker.ok and patience is not None:
@@ -200,16 +201,8 @@ def _last_slot(name: str, entries: Sequence[SlotEntry]) -> str:
 
 
 def _sweep(processes: Processes) -> Finding:
-    store, interval = processes.store, read_config(processes.app).sweep_interval
-    now, newest, late = store.now(), None, []
-    for process in processes:
-        stored = store.process(process.name, live=False)
-        if stored.run is None or not stored.run.state.is_open:
-            continue
-        newest = max(filter(None, (newest, stored.swept_at)), default=None)
-        if now - max(filter(None, (stored.swept_at, stored.run.started_at))) > SWEEPS * interval:
-            swept = "never" if stored.swept_at is None else f"last at {_when(stored.swept_at)}"
-            late.append(f"{process.name} (run {stored.run.id}, {swept})")
+    interval = read_config(processes.app).sweep_interval
+    newest, late = _unswept(processes, [process.name for process in processes])
     if late:
         return Finding(
             "sweep",
@@ -218,6 +211,35 @@ def _sweep(processes: Processes) -> Finding:
             f"Start a worker, or route {SWEEP_TASK!r} to a queue that is not full; `process sweep` makes one now.",
         )
     return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
+
+
+def _removed(processes: Processes) -> Finding:
+    """Judge the runs of processes that this code lacks: one that is swept is another app's."""
+    gone = [process.name for process in processes.removed()]
+    _, late = _unswept(processes, gone)
+    if late:
+        return Finding(
+            "removed",
+            False,
+            f"This code does not define {', '.join(late)}, and nobody sweeps what is open of it.",
+            f"Start a worker whose code does, or end the run: `process cancel {gone[0]}`.",
+        )
+    return Finding("removed", True, "Each process with an open run is in this code, or swept by another app.")
+
+
+def _unswept(processes: Processes, names: Iterable[str]) -> tuple[datetime | None, list[str]]:
+    """Return when the newest sweep over an open run of the processes was, and those without one for long."""
+    store, interval = processes.store, read_config(processes.app).sweep_interval
+    now, newest, late = store.now(), None, []
+    for name in names:
+        stored = store.process(name, live=False)
+        if stored.run is None or not stored.run.state.is_open:
+            continue
+        newest = max(filter(None, (newest, stored.swept_at)), default=None)
+        if now - max(filter(None, (stored.swept_at, stored.run.started_at))) > SWEEPS * interval:
+            swept = "never" if stored.swept_at is None else f"last at {_when(stored.swept_at)}"
+            late.append(f"{name} (run {stored.run.id}, {swept})")
+    return newest, late
 
 
 def _broker(app: Celery, patience: float) -> Finding:

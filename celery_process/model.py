@@ -151,6 +151,8 @@ class ProcessState:
     aggregate_stats: Stats
     limits: Limits
     """Those in force; with `at` and `by` where they, or one of them, were stored."""
+    defined: bool = True
+    """Whether this app's code defines it: of one that the store alone knows, settings and limits are what is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ from celery_process.documents import plain
 from celery_process.exceptions import ProcessError
 from celery_process.model import RunStatus
 from celery_process.printable import printable, printable_json, printable_value
+from celery_process.process import Process
 from celery_process.readers import Reader, as_shown
+from celery_process.removed import RemovedProcess
 
 T = TypeVar("T")
 
@@ -77,6 +79,13 @@ def visible(value: T, *, reveal: bool = False, json_: bool = False) -> T:
     """
     seen: T = value if reveal else as_shown(value, Reader.CLI)
     return seen if json_ else printable_value(seen)
+
+
+def found(processes: Processes, name: str) -> Process | RemovedProcess:
+    """Return a process of the app, or else one that the store alone knows and that has an open run."""
+    if name in processes:
+        return processes[name]
+    return next((gone for gone in processes.removed() if gone.name == name), None) or processes[name]
 
 
 def who() -> str:
@@ -186,6 +195,7 @@ __all__ = [
     "coloured",
     "cut",
     "fact",
+    "found",
     "limit",
     "numbers",
     "plain",

@@ -11,6 +11,7 @@ from celery_process.app import Processes
 from celery_process.cli.base import (
     as_json,
     fact,
+    found,
     limit,
     numbers,
     print_json,
@@ -28,6 +29,7 @@ from celery_process.cli.limits import limits_text
 from celery_process.frequency import described, shown
 from celery_process.model import RunStatus
 from celery_process.process import Process
+from celery_process.removed import RemovedProcess
 from celery_process.states import WorkList
 
 
@@ -36,8 +38,11 @@ from celery_process.states import WorkList
 @as_json
 @with_processes
 def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
-    """List the processes with their open or last run."""
-    states = visible([process.state() for process in processes], reveal=reveal, json_=json_)
+    """List the processes with their open or last run.
+
+    Also those with an open run that are no longer in the code.
+    """
+    states = visible([process.state() for process in (*processes, *processes.removed())], reveal=reveal, json_=json_)
     if json_:
         print_json(states)
         return
@@ -46,7 +51,7 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
         (
             (
                 state.name,
-                shown(state.schedule_frequency),
+                shown(state.schedule_frequency) if state.defined else "not in this code",
                 state.run.state.value if state.run else "never ran",
                 progress(state.run),
                 state.run.total_errors if state.run else "-",
@@ -69,8 +74,8 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
 @with_processes
 def show(processes: Processes, name: str, *, on: str | None, limit: int, reveal: bool, json_: bool) -> None:
     """Show a process, or the items of one of its lists."""
-    process = processes[name]
-    if on is not None:
+    process = found(processes, name) if on is None else processes[name]
+    if isinstance(process, Process) and on is not None:
         infos = visible(list(islice(process.works(on), limit)), reveal=reveal, json_=json_)
         if json_:
             print_json(infos)
@@ -92,16 +97,18 @@ def show(processes: Processes, name: str, *, on: str | None, limit: int, reveal:
     _show(process, reveal=reveal, json_=json_)
 
 
-def _show(process: Process, *, reveal: bool, json_: bool) -> None:
+def _show(process: Process | RemovedProcess, *, reveal: bool, json_: bool) -> None:
     state, counts = visible(process.state(), reveal=reveal, json_=json_), process.work_counts()
     if json_:
         print_json({"state": state, "work_counts": dict(counts)})
         return
-    said(f"{state.name}: {described(state.schedule_frequency)}, settings version {state.settings_version}")
+    schedule = described(state.schedule_frequency) if state.defined else "not in this code"
+    said(f"{state.name}: {schedule}, settings version {state.settings_version}")
     if state.paused is not None:
         fact("paused", f"{when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
     fact("settings", json.dumps(dict(state.settings), ensure_ascii=False))
-    fact("limits", limits_text(state.limits))
+    if state.defined:
+        fact("limits", limits_text(state.limits))
     fact("items", ", ".join(f"{count} {on.value}" for on, count in counts.items()))
     run = state.run
     if run is None:

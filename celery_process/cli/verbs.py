@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import process_name, when, who, with_processes
+from celery_process.cli.base import found, process_name, when, who, with_processes
 from celery_process.exceptions import InvalidValue
 from celery_process.model import RunStatus
+from celery_process.removed import RemovedProcess
 
 
 def _told(run: RunStatus) -> None:
@@ -58,12 +59,18 @@ def resume(processes: Processes, name: str) -> None:
 @process_name
 @with_processes
 def cancel(processes: Processes, name: str) -> None:
-    """Stop the open run; it ends INCOMPLETE."""
-    stopped = processes[name].cancel_run()
+    """Stop the open run; it ends INCOMPLETE.
+
+    Also that of a process that is no longer in the code.
+    """
+    process = found(processes, name)
+    stopped = process.cancel_run()
     if stopped is None:
         click.echo(f"{name}: no run is open")
-    else:
-        _told(stopped)
+        return
+    _told(stopped)
+    if isinstance(process, RemovedProcess) and stopped.state.is_open:
+        click.echo(f"{stopped.counts.claimed} items are claimed; unless a worker ends them, repeat this after their lease")
 
 
 @click.command()

@@ -270,6 +270,10 @@ class Reads(ABC):
         """Return the stored schedule of every process that has one: one read for a beat of any number of processes."""
 
     @abstractmethod
+    def running(self) -> tuple[str, ...]:
+        """Return the names of the processes that have an open run, whoever defines them, by code point."""
+
+    @abstractmethod
     def run(self, process: str, run: str) -> RunStatus:
         """Return one run, or raise `RunNotFound`."""
 

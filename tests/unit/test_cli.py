@@ -320,3 +320,20 @@ def test_each_command_has_help(terminal: Terminal, command: str) -> None:
     """Each command says in its help what it does."""
     assert terminal.printed(command, "--help").startswith("Usage: ")
     assert group.commands[command].help
+
+
+def test_a_process_that_is_not_in_the_code(terminal: Terminal, process: Process) -> None:
+    """`list` marks it, `show` says what the store has of it, and `cancel` ends its run."""
+    worker = Celery("old", broker="memory://", set_as_current=False)
+    old = Processes(worker, backend=terminal.processes.store).process("gone", schedule=None)(lambda work: None)
+    old.register_work("a")
+    run = old.run_now()
+    old.dispatch.store.claim("gone", run.id, ["a"], token="t", lease=timedelta(seconds=30), max_attempts=1)
+    (line,) = [line for line in terminal.printed("list").splitlines() if line.startswith("gone")]
+    assert "not in this code  ACTIVE" in line
+    assert terminal.json("list")[-1]["defined"] is False
+    assert run.id in terminal.printed("show", "gone")
+    assert "1 items are claimed" in terminal.printed("cancel", "gone")
+    terminal.clock.advance(timedelta(seconds=30))
+    assert "INCOMPLETE" in terminal.printed("cancel", "gone")
+    assert "import the module that does" in terminal.call("cancel", "gone").output

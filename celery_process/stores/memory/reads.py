@@ -46,6 +46,10 @@ class MemoryReads(MemoryBase, Reads):
         with self._lock:
             return {name: text for name, row in self._processes.items() if (text := row.overrides.schedule) is not None}
 
+    def running(self) -> tuple[str, ...]:  # noqa: D102
+        with self._lock:
+            return tuple(sorted(name for name, row in self._processes.items() if row.open_run is not None))
+
     def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
         with self._lock:
             row = self._of(process).runs.get(rules.epoch_of(run))

@@ -178,6 +178,9 @@ class RedisStore(Store):
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         return reads.schedules(self._client)
 
+    def running(self) -> tuple[str, ...]:  # noqa: D102
+        return reads.running(self._client)
+
     def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
         return reads.run(self._client, process, run)
 

@@ -17,7 +17,7 @@ from redis.sentinel import Sentinel
 
 from celery_process.forks import renew_in_children
 from celery_process.stores.redis.address import Address, Kind
-from celery_process.stores.redis.keys import process_key, schedules_key
+from celery_process.stores.redis.keys import process_key, schedules_key, started_key
 from celery_process.stores.redis.retry import DRIVER, FAILURES, is_lost
 from celery_process.stores.redis.scripts import Script, Text, script
 from celery_process.stores.retry import ANSWER_TIMEOUT, CONNECT_TIMEOUT, retried
@@ -62,6 +62,11 @@ class Client:
     def schedules(self) -> str:
         """The key of the set of processes that may have a stored schedule."""
         return schedules_key(self.prefix)
+
+    @property
+    def started(self) -> str:
+        """The key of the set of processes that may have an open run."""
+        return started_key(self.prefix)
 
     def call(self, operation: str, name: str, process: str, *args: Any) -> Any:
         """Return what a script answers for a process. Raises `StoreUnavailable` with the operation."""

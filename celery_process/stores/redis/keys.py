@@ -47,6 +47,11 @@ def schedules_key(prefix: str) -> str:
     return f"{prefix}schedules"
 
 
+def started_key(prefix: str) -> str:
+    """Return the key of the set of processes that may have an open run: those that ever had one."""
+    return f"{prefix}started"
+
+
 def check_prefix(prefix: str) -> str:
     """Return a prefix that leaves the hash tag of a key to its process."""
     if "{" in prefix or "}" in prefix:

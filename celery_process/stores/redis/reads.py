@@ -68,11 +68,21 @@ def settings_history(client: Client, process: str, *, limit: int) -> tuple[Overr
 
 
 def schedules(client: Client) -> Mapping[str, str]:
-    """Return the stored schedules by process: one round trip for those who may have one, one for many of them."""
-    names = sorted(client.tried("schedules", lambda server: server.smembers(client.schedules)))
+    """Return the stored schedules by process."""
+    return _fields(client, "schedules", client.schedules, "schedule")
+
+
+def running(client: Client) -> tuple[str, ...]:
+    """Return the names of the processes that have an open run."""
+    return tuple(_fields(client, "running", client.started, "run"))
+
+
+def _fields(client: Client, operation: str, among: str, field: str) -> dict[str, str]:
+    """Return a field of the processes that have it, which a set names: a round trip for the set, one for many of them."""
+    names = sorted(client.tried(operation, lambda server: server.smembers(among)))
     found: dict[str, str] = {}
     for chunk in chunks(names, BATCH):
-        texts = client.read_fields("schedules", [process_key(client.prefix, name) for name in chunk], "schedule")
+        texts = client.read_fields(operation, [process_key(client.prefix, name) for name in chunk], field)
         found |= {name: text for name, text in zip(chunk, texts, strict=True) if text is not None}
     return found
 

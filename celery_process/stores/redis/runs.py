@@ -183,6 +183,8 @@ def _start(
     ranges: bool = True,
 ) -> RunClaim | None:
     """Write the run; return None if the process is not as it was read."""
+    # Before the run itself, which lies in another slot: a name in this set says only where to look.
+    client.tried(operation, lambda server: server.sadd(client.started, process))
     epoch = rules.next_epoch(plan.epoch, plan.now)
     limit = rules.spec_limit(spec, plan.listed if spec.percent is not None else 0)
     fields = {

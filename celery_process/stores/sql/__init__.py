@@ -226,6 +226,9 @@ class SqlStore(Store):
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         return self._ready.peek("schedules", reads.schedules)
 
+    def running(self) -> tuple[str, ...]:  # noqa: D102
+        return self._ready.read("running", reads.running)
+
     def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
         return self._ready.read("run", reads.run, process, run)
 

@@ -63,6 +63,12 @@ def schedules(tx: Transaction) -> Mapping[str, str]:
     return {row.process: row.schedule for row in rows}
 
 
+def running(tx: Transaction) -> tuple[str, ...]:
+    """Return the names of the processes that have an open run."""
+    table = tx.t.run
+    return tuple(sorted(tx.column(sa.select(table.c.process).where(one_of(table.c.state, OPEN_RUNS)))))
+
+
 def run(tx: Transaction, process: str, run: str) -> RunStatus:
     """Return one run."""
     row = tx.first(sa.select(tx.t.run).where(RunKey.of(process, run).row(tx.t.run)))

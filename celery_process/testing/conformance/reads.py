@@ -40,6 +40,17 @@ class TestReads:
         drive.status(run)
         assert drive.store.process(drive.process) == before
 
+    def test_running(self, drive: Driver) -> None:
+        """The processes with an open run are named, from its start to its close, a redrive among them."""
+        drive.register("a")
+        assert drive.process not in drive.store.running()
+        run = drive.begin("a")
+        assert drive.process in drive.store.running()
+        drive.stop(run)
+        assert drive.process not in drive.store.running()
+        drive.redrive(run)
+        assert [name for name in drive.store.running() if name == drive.process] == [drive.process]
+
     def test_not_live(self, drive: Driver) -> None:
         """Not live, a process is read without the window of its open run; all else is the same."""
         run = drive.start("a", "b")
