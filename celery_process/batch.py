@@ -46,6 +46,7 @@ class Outcome:
 class Batch:
     """Items claimed together. `next` starts one, `end` ends it, `give_back` returns those that were not started.
 
+    Their names are `given_back` from then on, whether the store took them or their leases have to end.
     Two threads call: the one that runs the handlers, and the heartbeat's `beat`. Times are those of `monotonic`.
     """
 
@@ -61,6 +62,7 @@ class Batch:
         monotonic: Callable[[], float],
     ) -> None:
         self.run_id, self.aborting = run_id, False
+        self.given_back: tuple[str, ...] = ()
         self._definition, self._store, self._token, self._monotonic = definition, store, token, monotonic
         self._lock = threading.RLock()
         self._every = definition.lease.total_seconds() / 3
@@ -141,6 +143,7 @@ class Batch:
             if not works:
                 return None
             names = tuple(work.name for work in works)
+            self.given_back = names
             self._told.append(self._store.release(self._definition.name, self.run_id, names, token=self._token))
             return works[0].on, names
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 from celery import Celery
+
+from celery_process.printable import printable
 
 PLACEHOLDER = "celery -A proj"
 """What stands in a message where no app is known."""
@@ -15,6 +19,18 @@ def pasted(text: str, app: Celery) -> str:
     """Return a text whose commands can be pasted: the app is named as `-A` finds it, where that can be told."""
     name = name_of(app)
     return text if name is None else text.replace(PLACEHOLDER, f"celery -A {name}")
+
+
+def command(app: Celery, verb: str, *words: str) -> str:
+    """Return the command line of a verb of `process`, its words quoted for a shell; the app's name is looked for once."""
+    if app not in _found:
+        _found[app] = name_of(app)
+    end = ["--"] if any(word.startswith("-") for word in words) else []  # else such a name is read as an option
+    quoted = (printable(shlex.quote(word)) for word in words)
+    return " ".join([f"celery -A {_found[app]}" if _found[app] else PLACEHOLDER, "process", verb, *end, *quoted])
+
+
+_found: WeakKeyDictionary[Celery, str | None] = WeakKeyDictionary()
 
 
 def name_of(app: Celery) -> str | None:

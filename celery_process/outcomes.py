@@ -6,7 +6,7 @@ A task succeeds where all its items completed, and its result is how; else it fa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celery_process.exceptions import WorkFailed
@@ -33,26 +33,29 @@ def kwargs_shown(kwargs: Mapping[str, Any]) -> str:
     return repr({**kwargs, "works": [*shown, f"… and {more} more"] if more else shown})
 
 
-def outcome_of(process: str, worked: Sequence[Ended]) -> str:
-    """Return how the items of one message ended, in the store's words.
+def outcome_of(process: str, items: Sequence[Ended], *, look: Callable[[str], str]) -> str:
+    """Return how the items of one message ended, in the store's words, and how many were given back.
 
-    Where one did not complete, raises `WorkFailed`, caused by what the first such item's handler raised.
+    Where one did not complete, raises `WorkFailed`, caused by what the first such item's handler raised; `look` gives the
+    command that shows an item.
     """
+    worked = [item for item in items if not item.given_back]
+    rest = [f"{len(items) - len(worked)} given back"] if len(worked) < len(items) else []
     failed = [item for item in worked if item.outcome is not WorkState.COMPLETED]
     if failed:
         shown = "; ".join(_sentence(item) for item in failed[:FAILURES_SHOWN])
         more = f"; and {len(failed) - FAILURES_SHOWN} more" if len(failed) > FAILURES_SHOWN else ""
-        count = "" if len(worked) == 1 else f"{len(failed)} of {len(worked)} items did not complete: "
+        counts = ", ".join([f"{len(failed)} of {len(worked)} items did not complete", *rest])
         raise WorkFailed(
-            f"{count}{shown}{more}. See `process work {process} {failed[0].name!r}`.",
+            f"{'' if len(items) == 1 else f'{counts}: '}{shown}{more}. See `{look(failed[0].name)}`.",
             process=process,
             works=tuple(item.name for item in failed),
             outcomes=tuple(item.outcome.value if item.outcome else None for item in failed),
         ) from next((item.error for item in failed if item.error is not None), None)
     errors = sum(item.errors for item in worked)
     words = Counter(item.outcome.value for item in worked if item.outcome is not None)
-    told = ", ".join(word if len(worked) == 1 else f"{count} {word}" for word, count in words.items())
-    return f"{told}, {errors} tolerated errors" if errors else told
+    ends = [word if len(items) == 1 else f"{count} {word}" for word, count in words.items()]
+    return ", ".join([*ends, *([f"{errors} tolerated errors"] if errors else []), *rest])
 
 
 def _sentence(item: Ended) -> str:

@@ -42,7 +42,8 @@ _REFRESH = 30.0
 class Ended:
     """How one item of a message ended; `error` is what its handler raised, `text` the last error that it recorded.
 
-    With an `answer` other than CLAIMED nothing was done here; None as `outcome` of a claimed one: it was lost to another.
+    With an `answer` other than CLAIMED nothing was done here, nor with an item `given_back` before it began. None as
+    `outcome` of another: it was lost to another worker.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Ended:
     errors: int = 0
     text: str = ""
     answer: ClaimAnswer = ClaimAnswer.CLAIMED
+    given_back: bool = False
 
 
 class Host(Protocol):
@@ -89,7 +91,8 @@ class Runner:
     def run(self, run_id: str, names: Sequence[str]) -> list[Ended]:
         """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
 
-        A name that is there twice is worked on once. Return all that were worked on, then those that were refused.
+        A name that is there twice is worked on once. Return all that were worked on, then those that were given back, as
+        the run or the worker ends, then those that were refused.
         """
         definition, store = self.dispatch.definition, self.dispatch.store
         token = uuid.uuid4().hex
@@ -134,7 +137,7 @@ class Runner:
         # Publishing may hang, so it is done when nothing is left whose lease would be renewed meanwhile.
         ended += self._settle(batch)
         self._measure((self.host.monotonic() - began) / max(len(ended), 1))
-        return ended
+        return [*ended, *(Ended(name, None, given_back=True) for name in batch.given_back)]
 
     def _work_through(self, batch: Batch, ended: list[Ended]) -> None:
         """Work on one item after the other until none is left, or none is to be begun."""

@@ -19,6 +19,7 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from celery_process.background import background
+from celery_process.commands import command
 from celery_process.definition import Definition
 from celery_process.exceptions import InvalidValue, StoreError, StoreUnavailable, WorkFailed
 from celery_process.model import RunClaim
@@ -230,7 +231,7 @@ def _run(
     ended = run_items(run, works)
     worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
     if worked or not ended:
-        return outcome_of(name, worked)
+        return outcome_of(name, worked, look=lambda item: command(task.app, "work", name, item))
     _say_revoked(task, name)
     raise Ignore(ended[0].answer.value)
 

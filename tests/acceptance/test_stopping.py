@@ -29,28 +29,29 @@ def test_a_run_beyond_its_tolerance_starts_nothing_more(celery_setup, processes,
     assert evidence.executions() == dict.fromkeys(started, 1)
 
 
-def test_a_pause_lets_nothing_begin_and_resume_goes_on(celery_setup, processes, evidence, command):
+def test_a_pause_lets_nothing_begin_and_resume_goes_on(celery_setup, processes, evidence, command, folder):
     """`process pause` in mid-run: items in flight finish, no other starts, and no run does; `process resume` goes on."""
-    mirror = processes["mirror"]
+    export = processes["export"]
     names = [f"page-{number:02}" for number in range(40)]
-    mirror.register_works({name: {"seconds": 0.5} for name in names})
-    run = mirror.run_now()
-    wait_for(lambda: len(evidence.ends()) >= 2, what="the first items")
+    export.register_works({name: {"gate": "open"} if number >= 4 else {} for number, name in enumerate(names)})
+    run = export.run_now()
+    wait_for(lambda: len(evidence.starts()) == 4 + AT_ONCE, what="items that wait for the file")
 
-    assert command("pause", "mirror", "--note", "the shop is closed").status == 0
+    assert command("pause", "export", "--note", "the shop is closed").status == 0
+    (folder / "open").touch()
     wait_for(lambda: len(evidence.ends()) == len(evidence.starts()), what="the items in flight")
     before = len(evidence.starts())
-    refused = command("run", "mirror")
-    shown = command("show", "mirror", "--json").json["state"]
+    refused = command("run", "export")
+    shown = command("show", "export", "--json").json["state"]
     assert len(evidence.starts()) == before < len(names)
     assert (shown["paused"]["note"], shown["run"]["state"]) == ("the shop is closed", "ACTIVE")
     assert refused.status == 1
     assert "resume it first" in refused.err
 
-    assert command("resume", "mirror").status == 0
-    run = wait_for_end(mirror, run.id)
+    assert command("resume", "export").status == 0
+    run = wait_for_end(export, run.id)
     assert run.state is RunState.COMPLETED
-    assert run.stats["work.mirrored"] == len(names)
+    assert run.stats["work.exported"] == len(names)
     assert evidence.executions() == dict.fromkeys(names, 1)
 
 

@@ -79,7 +79,7 @@ def test_a_task_fails_with_an_exception_that_ends_nothing(error: BaseException) 
     """What Celery sees of an item alone in its message is an `Exception` with the error's text."""
     item = Ended("a", WorkState.INCOMPLETE, error, 1, "its text")
     with pytest.raises(WorkFailed, match="'a' ended INCOMPLETE: its text"):
-        outcome_of("p", [item])
+        outcome_of("p", [item], look=str)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)

@@ -14,6 +14,10 @@ from celery_process.states import WorkState
 DONE = Ended("a", WorkState.COMPLETED)
 
 
+def ended(items):
+    return outcome_of("p", items, look=lambda item: f"celery -A shop process work p {item}")
+
+
 def test_one_item_is_shown_as_it_is():
     """The arguments of a message with one item are what they are."""
     kwargs = {"process": "p", "run": "1-a", "work": "it's <b>"}
@@ -38,13 +42,24 @@ def test_a_batch_is_shown_as_a_dict_that_can_be_searched(count, length):
 
 def test_success_is_told_in_the_words_of_the_store():
     """The result says how the items ended, and how many errors were tolerated."""
-    assert outcome_of("p", [DONE]) == "COMPLETED"
-    assert outcome_of("p", [DONE, Ended("b", WorkState.COMPLETED, errors=2)]) == "2 COMPLETED, 2 tolerated errors"
+    assert ended([DONE]) == "COMPLETED"
+    assert ended([DONE, Ended("b", WorkState.COMPLETED, errors=2)]) == "2 COMPLETED, 2 tolerated errors"
+
+
+def test_what_was_given_back_is_told():
+    """A batch that a worker left as it went says how many items are others' to do; it fails only by what it did."""
+    left = [Ended(name, None, given_back=True) for name in "bcdef"]
+    assert ended([DONE, DONE, DONE, *left]) == "3 COMPLETED, 5 given back"
+    assert ended([DONE, *left]) == "1 COMPLETED, 5 given back"
+    with pytest.raises(WorkFailed) as caught:
+        ended([DONE, Ended("x", WorkState.INCOMPLETE, None, 1, "no"), *left])
+    assert str(caught.value).startswith("1 of 2 items did not complete, 5 given back: 'x' ended INCOMPLETE: no. See `")
+    assert caught.value.works == ("x",)
 
 
 def test_a_clean_cleanup_is_no_failure():
     """An exception that means that nothing is left to clean ends its item COMPLETED."""
-    assert outcome_of("p", [Ended("a", WorkState.COMPLETED, LookupError("gone"))]) == "COMPLETED"
+    assert ended([Ended("a", WorkState.COMPLETED, LookupError("gone"))]) == "COMPLETED"
 
 
 @pytest.mark.parametrize("before", [[], [DONE, Ended("b", None)]], ids=["alone", "in a batch"])
@@ -52,7 +67,7 @@ def test_the_error_of_an_item_is_the_cause_of_the_task_s(before):
     """The task's error names the item with its error's text, and the handler's own is its cause, traceback and all."""
     error = ValueError("no")
     with pytest.raises(WorkFailed, match="'a' ended INCOMPLETE: ValueError: no") as caught:
-        outcome_of("p", [*before, Ended("a", WorkState.INCOMPLETE, error, 1, "ValueError: no")])
+        ended([*before, Ended("a", WorkState.INCOMPLETE, error, 1, "ValueError: no")])
     assert caught.value.__cause__ is error
 
 
@@ -67,8 +82,8 @@ def test_the_error_of_an_item_is_the_cause_of_the_task_s(before):
 )
 def test_what_did_not_complete_is_a_failure_although_nothing_was_raised(item, text):
     """A handler that returns after Abort leaves an item that is not completed, and so a task that failed."""
-    with pytest.raises(WorkFailed, match="process work p 'a'") as caught:
-        outcome_of("p", [item])
+    with pytest.raises(WorkFailed, match="celery -A shop process work p a`") as caught:
+        ended([item])
     assert str(caught.value).startswith(f"{text}.")
 
 
@@ -76,7 +91,7 @@ def test_one_failure_makes_a_batch_fail():
     """The message counts what did not complete, and tells of the first few."""
     failed = [Ended(name, WorkState.INCOMPLETE, ValueError(), 1, "no") for name in "bcdef"]
     with pytest.raises(WorkFailed) as caught:
-        outcome_of("p", [DONE, *failed])
+        ended([DONE, *failed])
     assert str(caught.value).startswith("5 of 6 items did not complete: 'b' ended INCOMPLETE: no; ")
     assert "; and 2 more." in str(caught.value)
     assert caught.value.works == tuple("bcdef")
