@@ -25,7 +25,7 @@ from celery_process.own_tasks import OwnTasks, place_of
 from celery_process.process import Process
 from celery_process.removed import RemovedProcess, removed
 from celery_process.required import check_required
-from celery_process.runner import Ended, Runner
+from celery_process.runner import Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
 from celery_process.starting import start_check
 from celery_process.stores.base import Store
@@ -171,7 +171,7 @@ class Processes:
             process.definition,
             trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
             advance=lambda run_id, token: process.dispatch.advance(run_id, token),  # noqa: PLW0108 - as above
-            run_items=lambda run_id, names: self._run_items(process, run_id, names),
+            run_items=lambda run_id, names, task_id: self._runner(process).run(run_id, names, task_id=task_id),
         )
         names = tasks.task_names(process.name).values()
         try:
@@ -221,9 +221,6 @@ class Processes:
     def _current(self, process: Process, store: Store) -> Frequency | None:
         """Return the schedule in force; the store is not asked where an own beat entry is it."""
         return process.in_force(Overrides() if self._entries.owner(process) else store.overrides(process.name))
-
-    def _run_items(self, process: Process, run_id: str, names: list[str]) -> list[Ended]:
-        return self._runner(process).run(run_id, names)
 
     def _runner(self, process: Process) -> Runner:
         runner, dispatch = self._runners.get(process.name), process.dispatch

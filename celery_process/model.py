@@ -171,7 +171,8 @@ class WorkStatus:
     """How the last run of an item went; NEW where its registration changed since.
 
     `finished_at` is when it finished its work: an INCOMPLETE item has none (B22). `waits_in` is the id of the open run
-    in which the item waits to be claimed; until then the rest is of the run before (B14).
+    in which the item waits to be claimed; until then the rest is of the run before (B14). `task_id` is that of the Celery
+    task of the last attempt, by which its lines in the worker's log are found.
     """
 
     state: WorkState = WorkState.NEW
@@ -183,6 +184,7 @@ class WorkStatus:
     finished_at: datetime | None = None
     attempt: int = 0
     waits_in: str = ""
+    task_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,6 +28,7 @@ from celery_process.model import ItemClaim
 from celery_process.outages import log_failure
 from celery_process.reports import Reported
 from celery_process.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
+from celery_process.tokens import claim_token
 from celery_process.work import Work
 
 logger = logging.getLogger(__name__)
@@ -88,14 +88,14 @@ class Runner:
         fit = definition.batch_duration.total_seconds() / max(self._item_takes, 1e-6)
         return max(1, min(round(fit), definition.most_items))
 
-    def run(self, run_id: str, names: Sequence[str]) -> list[Ended]:
+    def run(self, run_id: str, names: Sequence[str], *, task_id: str = "") -> list[Ended]:
         """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
 
-        A name that is there twice is worked on once. Return all that were worked on, then those that were given back, as
-        the run or the worker ends, then those that were refused.
+        A name that is there twice is worked on once. `task_id`: of the Celery task, kept with the items. Return all that
+        were worked on, then those that were given back, as the run or the worker ends, then those that were refused.
         """
         definition, store = self.dispatch.definition, self.dispatch.store
-        token = uuid.uuid4().hex
+        token = claim_token(task_id)
         claims = store.claim(
             definition.name,
             run_id,

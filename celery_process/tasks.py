@@ -48,6 +48,10 @@ _PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mo
 """Options that belong to publishing: Celery 5.7 deprecates them as attributes of a task."""
 
 
+RunItems = Callable[[str, list[str], str], list[Ended]]
+"""Work on items of a run, by its id, their names, and the id of the task that has them."""
+
+
 def task_names(process: str) -> dict[str, str]:
     """Return the names of a process's tasks by what they do."""
     return {kind: f"{process}.{kind}" for kind in ("schedule", "work", "cleanup")}
@@ -59,7 +63,7 @@ def make_tasks(
     *,
     trigger: Callable[..., RunClaim],
     advance: Callable[[str, str], None],
-    run_items: Callable[[str, list[str]], list[Ended]],
+    run_items: RunItems,
 ) -> dict[str, Task]:
     """Register the three tasks of a process and return them by kind."""
     names = task_names(definition.name)
@@ -218,9 +222,7 @@ def check_base(base: Any) -> None:
         )
 
 
-def _run(
-    task: Task, name: str, run_items: Callable[[str, list[str]], list[Ended]], *, process: object, run: object, works: object
-) -> str:
+def _run(task: Task, name: str, run_items: RunItems, *, process: object, run: object, works: object) -> str:
     schema = (task.request.headers or {}).get("cp_schema", SCHEMA)
     names_are_text = isinstance(works, list) and all(isinstance(item, str) for item in works)
     if process != name or not isinstance(run, str) or not names_are_text or not isinstance(schema, int) or schema > SCHEMA:
@@ -228,7 +230,7 @@ def _run(
         logger.error("A message to %s is not one of this version (schema %r); dropped.", task.name, schema, extra=extra)
         return "refused"
     assert isinstance(works, list)
-    ended = run_items(run, works)
+    ended = run_items(run, works, str(task.request.id or ""))
     worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
     if worked or not ended:
         return outcome_of(name, worked, look=lambda item: command(task.app, "work", name, item))

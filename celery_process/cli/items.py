@@ -44,6 +44,8 @@ def work(processes: Processes, name: str, *, work_name: str, reveal: bool, json_
     if status.waits_in:
         fact("", f"waits in run {status.waits_in}; what is shown is of the run before")
     fact("", f"started {when(status.started_at)}, finished {when(status.finished_at)}")
+    if status.task_id:
+        fact("", f"Celery task {status.task_id}")
     fact("stats", numbers(status.stats))
     for error in status.errors:
         fact("error", f"{when(error.at)}  {error.text}")

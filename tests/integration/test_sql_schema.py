@@ -112,6 +112,7 @@ class TestMigrate:
             f"{database[1]}*: version 2, keep the history of the settings",
             f"{database[1]}*: version 3, keep the limits of a process, and its pace",
             f"{database[1]}*: version 4, keep the limit whose breach aborted a run",
+            f"{database[1]}*: version 5, keep the token of an item's last attempt",
         )
         assert store.migrate() == ()
         assert store.check() == ()

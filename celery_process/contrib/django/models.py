@@ -153,6 +153,7 @@ class Status(models.Model):
     started_at = _instant()
     finished_at = _instant()
     attempt = models.IntegerField()
+    token = _name(null=True)
 
     class Meta:
         db_table = "cp_status"

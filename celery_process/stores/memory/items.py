@@ -317,7 +317,7 @@ class MemoryItems(MemoryBase, Items):
 
     def _lose(self, run: rows.Run, item: rows.Item, now: datetime) -> None:
         item.move(ItemState.LOST)
-        item.free()
+        item.offer()
         entry = ErrorEntry(rules.lost_text(item.attempt), now, item.name)
         item.errors = (*item.errors, entry)[:MAX_WORK_ERRORS]
         item.error_count += 1

@@ -22,6 +22,7 @@ from celery_process.model import (
 )
 from celery_process.reports import Totals
 from celery_process.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
+from celery_process.tokens import task_of
 from celery_process.values import MAX_VERSIONS, Number, decode, from_us
 
 
@@ -101,6 +102,7 @@ class Item:
             started_at=self.started_at,
             finished_at=self.finished_at,
             attempt=self.attempt,
+            task_id=task_of(self.token),
         )
 
 

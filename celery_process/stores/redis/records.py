@@ -30,6 +30,7 @@ from celery_process.model import (
 from celery_process.reports import Totals
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.redis.keys import slot_at
+from celery_process.tokens import task_of
 from celery_process.values import Number, add_stats, decode, from_us, to_us
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
@@ -191,6 +192,7 @@ def _live(version: str, item: str | None) -> WorkStatus | None:
         started_at=instant(line[11]),
         finished_at=instant(line[12]),
         attempt=int(line[8]),
+        task_id=task_of(line[5]),
     )
 
 
@@ -207,6 +209,7 @@ def _last(version: str, status: str | None) -> WorkStatus | None:
         started_at=instant(line[4]),
         finished_at=instant(line[5]),
         attempt=int(line[3]),
+        task_id=task_of(line[10] if len(line) > 10 else None),
     )
 
 

@@ -141,6 +141,7 @@ def _put_alike(tx: Transaction) -> sa.Insert:
         "started_at": item.c.started_at,
         "finished_at": item.c.finished_at,
         "attempt": item.c.attempt,
+        "token": item.c.token,
     }
     counted = sa.type_coerce(item.c.totals, sa.Text) == sa.bindparam("counted", type_=sa.Text)
     alike = sa.select(*values.values()).where(_clean(tx), counted).order_by(item.c.name)
@@ -176,6 +177,7 @@ def _keep_statuses(tx: Transaction, items: Any) -> None:
             "started_at": item.started_at,
             "finished_at": item.finished_at,
             "attempt": item.attempt,
+            "token": item.token,
         }
         for item in items
         if item.state is not ItemState.REMOVED

@@ -18,6 +18,7 @@ from celery_process.stores.sql.keys import RunKey, among, not_found
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
+from celery_process.tokens import task_of
 from celery_process.values import decode, from_us
 
 
@@ -173,4 +174,5 @@ def _status(row: Row[Any], state: WorkState, stats: Stats) -> WorkStatus:
         started_at=row.started_at,
         finished_at=row.finished_at,
         attempt=row.attempt,
+        task_id=task_of(row.token),
     )

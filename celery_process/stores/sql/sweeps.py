@@ -23,7 +23,7 @@ from celery_process.stores.sql.keys import RunKey, among, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
-from celery_process.stores.sql.tables import FREED, OFFERED, OPEN_RUNS, one_of, passed
+from celery_process.stores.sql.tables import OFFERED, OPEN_RUNS, one_of, passed
 from celery_process.stores.sql.transaction import Transaction
 from celery_process.values import MAX_WORK_ERRORS
 
@@ -178,7 +178,7 @@ def _cut(tx: Transaction, claimed: Sequence[sa.ColumnElement[bool]], latest: dat
 
 def _lost(row: Row[Any], entry: ErrorEntry) -> dict[str, Any]:
     return {
-        **FREED,
+        **OFFERED,
         "state": ItemState.LOST,
         "last_error_at": entry.at,
         "errors": (*row.errors, entry)[:MAX_WORK_ERRORS],

@@ -153,6 +153,7 @@ class Tables:
             sa.Column("started_at", Instant),
             sa.Column("finished_at", Instant),
             sa.Column("attempt", sa.Integer, nullable=False),
+            sa.Column("token", code_points()),
             key=("process", "name"),
         )
 

@@ -11,6 +11,7 @@ from celery_process.model import ItemCounts, StoredProcess
 from celery_process.states import StopReason, WorkList, WorkState
 from celery_process.stores.base import END
 from celery_process.testing.conformance.driver import LEASE, MINUTE, Driver, at_once, new_id
+from celery_process.tokens import claim_token
 
 
 class TestReads:
@@ -219,3 +220,17 @@ class TestLastStatus:
         drive.register("a", params='{"x":1}')
         run = drive.begin()
         assert (drive.work("a").status.state, drive.work("a").status.waits_in) == (WorkState.NEW, run)
+
+    def test_task_of_the_last_attempt(self, drive: Driver) -> None:
+        """The Celery task of the last attempt is known while it runs, when the item ended, and when it was lost."""
+        run = drive.begin("a", "b", "c", "d")
+        drive.take(run, "a", token=claim_token("task-1"))
+        drive.take(run, "b", token=claim_token("task_2")).finish(errors=2)
+        drive.take(run, "c", token=claim_token("task.3")).finish()
+        assert [drive.work(name).status.task_id for name in "abcd"] == ["task-1", "task_2", "task.3", ""]
+        drive.take(run, "d", token=claim_token("no id\nof a task")).finish()
+        drive.clock.advance(LEASE)
+        drive.sweep(run, max_attempts=1)
+        drive.page(run)
+        assert not drive.status(run).state.is_open
+        assert [drive.work(name).status.task_id for name in "abcd"] == ["task-1", "task_2", "task.3", ""]

@@ -15,7 +15,7 @@ for _, name in ipairs(names) do
   if expired(item, now) then
     freed = freed + 1
     if tonumber(item[ATTEMPT]) >= attempts then
-      free(item)
+      offer(item)
       item[STATE] = 'l'
       local text = ARGV[7] .. item[ATTEMPT] .. ARGV[8]
       local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'

@@ -40,7 +40,7 @@ local function left_of_all(record)
   if state ~= 'd' or outcome ~= 'C' then is.item = join({state, outcome, item[ON], '', '', item[TOKEN]}) end
   if state ~= 'r' then
     is.before = join({item[VERSION], epoch, OUTCOMES[state] or outcome, item[ATTEMPT], item[STARTED], item[FINISHED], ''})
-    is.after = join({'', item[COUNT], item[ERROR_AT], item[ENTRIES]})
+    is.after = join({'', item[COUNT], item[ERROR_AT], item[ENTRIES], item[TOKEN]})
   end
   return is
 end

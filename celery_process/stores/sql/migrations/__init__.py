@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from celery_process.exceptions import SchemaMismatch
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004
+from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -41,6 +41,7 @@ MIGRATIONS = (
     Migration("keep the history of the settings", v0002.upgrade, "settings_version", 2),
     Migration("keep the limits of a process, and its pace", v0003.upgrade, "process.pace", 3),
     Migration("keep the limit whose breach aborted a run", v0004.upgrade, "run.limit_broken", 4),
+    Migration("keep the token of an item's last attempt", v0005.upgrade, "status.token", 5),
 )
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)
