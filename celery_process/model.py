@@ -201,7 +201,10 @@ class WorkInfo:
 
 @dataclass(frozen=True, slots=True)
 class SlotEntry:
-    """How a slot ended. With `after`, the entry stands for every slot later than `after`, up to `slot`."""
+    """How a slot ended. With `after`, the entry stands for every slot later than `after`, up to `slot`.
+
+    `by`: who brought it, or ran it by hand; where both did, or it is redriven, who brought it by the schedule (`states.By`).
+    """
 
     slot: datetime
     end: SlotEnd

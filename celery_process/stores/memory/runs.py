@@ -115,7 +115,8 @@ class MemoryRuns(MemoryBase, Runs):
             listed_before=now,
             error_limit=error_limit,
         )
-        row.ledger[slot.slot] = SlotEntry(slot.slot, SlotEnd.RAN, now, by, run.id)
+        brought_by = rules.brought_by(row.ledger.get(slot.slot), by)
+        row.ledger[slot.slot] = SlotEntry(slot.slot, SlotEnd.RAN, now, brought_by, run.id)
         return run
 
     def _account(self, row: Process, slot: SlotRef) -> datetime | None:

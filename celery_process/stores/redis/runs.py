@@ -221,7 +221,7 @@ def _start(
         slot_text(max(plan.last_slot or slot.slot, slot.slot)),
         *(plan.missed(slot) if ranges else ("", "")),
         slot.schedule,
-        by,
+        rules.brought_by(plan.entry, by),
         listed_before,
         *(value for pair in fields.items() for value in pair),
     )

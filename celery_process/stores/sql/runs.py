@@ -40,13 +40,13 @@ def claim_run(tx: Transaction, process: str, *, uuid: str, slot: SlotRef, spec: 
         return mine
     if slot.due_at > tx.now:
         return RunClaim(RunAnswer.NOT_DUE, due_in=slot.due_at - tx.now)
-    last = _last_of_slot(tx, process, slot.slot)
+    last, entry = _last_of_slot(tx, process, slot.slot), ledger.find(tx, process, slot.slot)
     if not rules.takes_slot(
         slot,
         tx.now,
         again=again,
         last_slot=row.last_slot,
-        entry=ledger.find(tx, process, slot.slot),
+        entry=entry,
         generations=0 if last is None else last.generation + 1,
         changed=last is not None and _changed_since(tx, last),
     ):
@@ -55,7 +55,8 @@ def claim_run(tx: Transaction, process: str, *, uuid: str, slot: SlotRef, spec: 
     if refused is not None:
         return refused
     ledger.account(tx, row, slot)
-    key = _start(tx, row, uuid, slot.slot, 0 if last is None else last.generation + 1, spec, by)
+    generation = 0 if last is None else last.generation + 1
+    key = _start(tx, row, uuid, slot.slot, generation, spec, rules.brought_by(entry, by))
     return RunClaim(RunAnswer.CLAIMED, status_of(tx, tx.conn.execute(sa.select(run).where(key.row(run))).one()))
 
 
@@ -79,7 +80,8 @@ def redrive(tx: Transaction, process: str, run: str, *, uuid: str, spec: RunSpec
     last = _last_of_slot(tx, process, old.slot)
     generation = (old if last is None else last).generation + 1
     more = {"redrives": chain, "listed_before": old.listed_before}
-    new = _start(tx, row, uuid, old.slot, generation, spec, by, **more)
+    brought_by = rules.brought_by(ledger.find(tx, process, old.slot), by)
+    new = _start(tx, row, uuid, old.slot, generation, spec, brought_by, **more)
     return RunClaim(RunAnswer.CLAIMED, status_of(tx, tx.conn.execute(sa.select(runs).where(new.row(runs))).one()))
 
 

@@ -196,6 +196,23 @@ class TestLedger:
         newest = NewestSlot(drive.slot().slot, SlotEnd.OVERLAPPED, "somebody", scheduled=True, paused=True)
         assert drive.store.newest_slots([drive.process]) == {drive.process: newest}
 
+    @pytest.mark.parametrize("end", [SlotEnd.RAN, SlotEnd.PAUSED])
+    def test_brought_by_the_schedule(self, drive: Driver, end: SlotEnd) -> None:
+        """A slot that the schedule brought says so for good: people who run it again, or redrive it, leave that as it is."""
+        if end is SlotEnd.RAN:
+            drive.claim_run(by=By.BEAT)
+            drive.work_off(drive.store.slots(drive.process, before=None, limit=1)[0].run_id or "")
+        else:
+            self.skip(drive, end, by=By.BEAT)
+        claim = drive.claim_run(again=Again.ALWAYS, by="ann")
+        assert claim.run is not None
+        run = drive.work_off(claim.run.id)
+        assert [(entry.end, entry.by, entry.run_id) for entry in self.entries(drive)] == [(SlotEnd.RAN, "beat", run.id)]
+        again = drive.redrive(run.id)
+        assert again.run is not None
+        assert [(entry.by, entry.run_id) for entry in self.entries(drive)] == [("beat", again.run.id)]
+        assert drive.store.newest_slots([drive.process])[drive.process].scheduled
+
     def test_newest_of_many(self, drive: Driver) -> None:
         """However many are asked for, each has its own; a name may be asked for twice."""
         names = [f"{drive.process}-{number}" for number in range(600)]
