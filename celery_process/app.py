@@ -29,8 +29,8 @@ from celery_process.runner import Runner
 from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
 from celery_process.starting import start_check
 from celery_process.stores.base import Store
-from celery_process.sweep import sweep
-from celery_process.sweep_task import SWEEP_TASK, SweepTimer, make_sweep_task
+from celery_process.sweep import hurried, sweep
+from celery_process.sweep_task import SWEEP_TASK, SweepTimer, make_sweep_task, sweep_budget
 from celery_process.tolerance import Tolerance
 from celery_process.worker import Worker, handlers_of
 
@@ -254,13 +254,18 @@ class Processes:
         """Return the processes that have an open run in the store and that this app's code does not define."""
         return removed(self.store, self._processes)
 
-    def sweep(self, *, force: bool = False, answer_within: float | None = None) -> tuple[str, ...]:
+    def sweep(self, *, force: bool = False, within: timedelta | None = None) -> tuple[str, ...]:
         """Repair what needs it and bring slots that beat did not, at most once per `process_sweep_interval` unless forced.
 
-        Return the processes looked at. `answer_within`: seconds for which the store's first answer is waited for.
+        Return the processes looked at. `within`: how long the store and the broker are waited for altogether, a quarter of
+        it for the first answer; what is left is the next sweep's. Else the drivers' own bounds hold.
         """
         dispatches = {process.name: process.dispatch for process in self}
-        swept = sweep(dispatches, interval=timedelta(0) if force else None, answer_within=answer_within)
+        # What eager mode does stays in the caller, whose transaction it may see.
+        budget = None if within is None or self.app.conf.task_always_eager else sweep_budget(within)
+        if budget is not None:
+            dispatches = {name: hurried(dispatch, budget) for name, dispatch in dispatches.items()}
+        swept = sweep(dispatches, interval=timedelta(0) if force else None, budget=budget)
         return tuple(dict.fromkeys((*swept, *self._late_slots.bring(dispatches, swept=swept))))
 
     def migrate(self) -> tuple[str, ...]:

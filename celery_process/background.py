@@ -30,8 +30,8 @@ class Background:
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
 
-    def do(self, call: Callable[[], object]) -> bool:
-        """Have a call done; return whether it will be. A moment passes at most, and none while another call hangs."""
+    def do(self, call: Callable[[], object], *, wait: float = MOMENT) -> bool:
+        """Have a call done; return whether it will be. `wait` passes at most, and none while another call hangs."""
         done = threading.Event()
         try:
             self._calls.put_nowait((call, contextvars.copy_context(), done))
@@ -43,7 +43,7 @@ class Background:
                 self._thread.start()
         busy_since = self._busy_since
         if busy_since is None or time.monotonic() - busy_since < MOMENT:
-            done.wait(MOMENT)
+            done.wait(wait)
         return True
 
     def _run(self) -> None:

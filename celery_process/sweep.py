@@ -6,16 +6,17 @@ It needs no beat: the workers' own timers publish it, and the store lets one thr
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import RunNotFound, StoreUnavailable
 from celery_process.model import SweepTarget, Swept
 from celery_process.outages import log_failure
-from celery_process.patience import within
-from celery_process.states import Event, StopReason
+from celery_process.patience import Budget
+from celery_process.states import Event, StopReason, WorkList
 
 logger = logging.getLogger(__name__)
 
@@ -28,22 +29,26 @@ PURGE_STEPS = 20
 
 
 def sweep(
-    dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None, answer_within: float | None = None
+    dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None, budget: Budget | None = None
 ) -> tuple[str, ...]:
     """Repair the processes that need it and had no sweep for the interval; return their names.
 
-    One process that cannot be repaired holds up no other; a store out of reach ends the sweep. `answer_within`: seconds
-    after which a store that has not answered at all is out of reach.
+    One process that cannot be repaired holds up no other; a store out of reach ends the sweep. With a `budget`, which the
+    dispatches keep to (see `hurried`), it ends before that does: what is left is the next one's.
     """
     if not dispatches:
         return ()
     first = next(iter(dispatches.values()))
     every = first.config.sweep_interval
-    begin = partial(
-        first.store.begin_sweep, sorted(dispatches), interval=every if interval is None else interval, grace=every
-    )
-    targets = begin() if answer_within is None else within(answer_within, begin, operation="begin_sweep")
-    for target in targets:
+    asked = every if interval is None else interval
+    targets = first.store.begin_sweep(sorted(dispatches), interval=asked, grace=every)
+    # In no order, so that those that take long leave none out for good.
+    for done, target in enumerate(random.sample(targets, len(targets))):
+        if budget is not None and budget.is_short:
+            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
+            left = len(targets) - done
+            logger.warning("The sweep took its time; %d processes are left to the next one.", left, extra=extra)
+            break
         try:
             _repair(dispatches[target.process], target)
         except Exception as error:  # noqa: BLE001 - logged; the next sweep tries again
@@ -52,6 +57,15 @@ def sweep(
             if isinstance(error, StoreUnavailable):
                 break  # each of the others would wait for it as well
     return tuple(target.process for target in targets)
+
+
+def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:
+    """Return a dispatch whose store and broker are waited for within a budget; what a signal's receivers do is not."""
+
+    def send(on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
+        budget.within(lambda: dispatch.send(on, names, run_id, single=single), operation="publish")
+
+    return replace(dispatch, store=budget.of(dispatch.store), send=send)
 
 
 def _repair(dispatch: Dispatch, target: SweepTarget) -> None:

@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from celery import Celery, Task, bootsteps
 from celery.signals import task_received
 
+from celery_process.background import background
 from celery_process.config import read_config, store_of
 from celery_process.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from celery_process.outages import log_failure
 from celery_process.own_tasks import OWN
-from celery_process.patience import within
+from celery_process.patience import ONCE_MORE, Budget, within
 from celery_process.stores.base import Store
 from celery_process.transport import reaching_broker
 
@@ -25,14 +27,16 @@ logger = logging.getLogger(__name__)
 SWEEP_TASK = "celery_process.sweep"
 STARTS_WITHIN = 5.0
 """Seconds that a worker waits at its start for the store; after that it starts with a warning."""
+LEAST = 5.0
+"""Seconds that a sweep may take where its interval is shorter."""
 LONGEST_WAIT, LONGEST_EXPIRY = 6, 64
 """Intervals: how long a timer waits for a sweep to arrive before it publishes the next, and how long one is valid."""
 
 
-def answer_within(interval: timedelta) -> float:
-    """Return for how many seconds a sweep waits for the store's first answer: a part of the interval between two."""
+def sweep_budget(interval: timedelta) -> Budget:
+    """Return how long a sweep may take: its interval, though at least `LEAST`; for the store's first answer a part of it."""
     every = interval.total_seconds()
-    return min(every, max(1.0, every / 4))
+    return Budget(max(every, LEAST), answer=min(every, max(1.0, every / 4)))
 
 
 def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callable[[], object]) -> Task:
@@ -54,7 +58,7 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
     @app.task(name=SWEEP_TASK, shared=False, on_bound=classmethod(on_bound), **options)
     def sweep_task() -> None:
         try:
-            sweep(answer_within=answer_within(read_config(app).sweep_interval))
+            sweep(within=read_config(app).sweep_interval)
         except StoreError as error:
             log_failure(logger, "No sweep", error=error, extra={"action": "sweep_failed"})
 
@@ -102,7 +106,7 @@ class SweepTimer(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         self.entry: Any = None
         self.flow = Flow()
-        self.warned = False
+        self.warned = self.publishing = False
         super().__init__(parent, **kwargs)
 
     def start(self, parent: Any) -> None:
@@ -159,15 +163,23 @@ class SweepTimer(bootsteps.StartStopStep):
         return None
 
     def _publish(self, parent: Any, interval: float) -> None:
+        """Have a sweep published, if one is due; the worker's loop, in which this is called, waits for no broker."""
         now = time.monotonic() / interval
-        if not self.flow.due(now) or (queue := self._queue(parent)) is None:
+        if self.publishing or not self.flow.due(now) or (queue := self._queue(parent)) is None:
             return
+        self.publishing = True
         expires = self.flow.sent(now) * interval
+        if not background.do(partial(self._send, parent.app, queue, expires), wait=0):
+            self.publishing = False
+
+    def _send(self, app: Celery, queue: str, expires: float) -> None:
         try:
-            with reaching_broker(parent.app):
-                parent.app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, retry=False)
+            with reaching_broker(app):
+                app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, **ONCE_MORE)
         except Exception as error:  # noqa: BLE001 - logged; the next interval tries again
             log_failure(logger, "The sweep could not be published", error=error, extra={"action": "sweep_unpublished"})
+        finally:
+            self.publishing = False
 
 
 def _check(store: Store) -> tuple[str, ...]:

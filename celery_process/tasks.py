@@ -26,6 +26,7 @@ from celery_process.model import RunClaim
 from celery_process.outages import log_failure
 from celery_process.outcomes import kwargs_shown, outcome_of
 from celery_process.own_tasks import OWN
+from celery_process.patience import ONCE_MORE
 from celery_process.runner import Ended
 from celery_process.states import By, ClaimAnswer, WorkList
 from celery_process.transport import reaching_broker
@@ -270,7 +271,7 @@ def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
     options = {**publishing(definition), "headers": {LATE_SLOT: True}, "expires": valid.total_seconds()}
     try:
         with reaching_broker(schedule.app):
-            schedule.apply_async(add_to_parent=False, retry=False, **options)
+            schedule.apply_async(add_to_parent=False, **ONCE_MORE, **options)
     except Exception as error:  # noqa: BLE001 - logged, and a later sweep does
         extra = {"action": "slot_unpublished", "process_name": definition.name}
         log_failure(logger, "The late slot of %s is left to the next sweep", definition.name, error=error, extra=extra)
@@ -281,7 +282,7 @@ def _publish_later(
 ) -> None:
     seconds = due_in.total_seconds()
     # The items' own expiry is not the scheduling task's, which would be over before it is due.
-    options = {"add_to_parent": False, "expires": None, **more, **publishing(definition)}
+    options = {"add_to_parent": False, "expires": None, **ONCE_MORE, **more, **publishing(definition)}
     with reaching_broker(schedule.app):
         try:
             schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
@@ -321,7 +322,7 @@ def publish_items(
         for kwargs in arguments:
             task.apply(kwargs=kwargs, throw=False)
         return
-    options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **publishing(definition)}
+    options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **ONCE_MORE, **publishing(definition)}
     present = app.current_worker_task
     root = (present.request.root_id or present.request.id) if present else None
     with reaching_broker(app), app.producer_or_acquire() as producer, batched(producer):

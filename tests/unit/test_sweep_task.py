@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import timedelta
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,10 +14,15 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from celery_process import Processes, patience
+from celery_process.background import MOMENT, background
 from celery_process.exceptions import StoreUnavailable
-from celery_process.patience import within
+from celery_process.model import RunSpec, Swept
+from celery_process.patience import Budget, within
+from celery_process.states import Again, By
 from celery_process.stores.memory import MemoryStore
-from celery_process.sweep_task import LONGEST_EXPIRY, LONGEST_WAIT, SWEEP_TASK, Flow, SweepTimer, answer_within
+from celery_process.sweep_task import LONGEST_EXPIRY, LONGEST_WAIT, SWEEP_TASK, Flow, SweepTimer, sweep_budget
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 class TestFlow:
@@ -117,7 +123,7 @@ class TestAStoreThatHangs:
 
     def test_the_sweep_gives_up(self, answers: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
         """The task of the sweep ends without an error, so that its child is free; other processes are not asked either."""
-        monkeypatch.setattr("celery_process.sweep_task.answer_within", lambda interval: 0.05)
+        monkeypatch.setattr("celery_process.app.sweep_budget", lambda interval: Budget(0.1, answer=0.05))
         app = Celery("hangs", broker="memory://", set_as_current=False)
         store = MemoryStore()
         monkeypatch.setattr(store, "begin_sweep", lambda *args, **kwargs: answers.wait())
@@ -127,9 +133,136 @@ class TestAStoreThatHangs:
         answers.set()
 
     @pytest.mark.parametrize(("interval", "seconds"), [(0.5, 0.5), (2, 1), (10, 2.5), (60, 15)])
-    def test_the_deadline_is_below_the_interval(self, interval: float, seconds: float) -> None:
-        """A sweep waits a quarter of its interval, though at least a second where that is shorter."""
-        assert answer_within(timedelta(seconds=interval)) == seconds
+    def test_the_deadline_is_below_the_interval(
+        self, interval: float, seconds: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A sweep waits a quarter of its interval for the first answer, though at least a second where that is shorter."""
+        waited: list[float] = []
+        monkeypatch.setattr(patience, "within", lambda seconds, call, operation: waited.append(seconds))
+        sweep_budget(timedelta(seconds=interval)).of(MemoryStore()).now()
+        assert waited == [seconds]
+
+
+class TestABrokerThatHangs:
+    @pytest.fixture
+    def answers(self) -> Iterator[threading.Event]:
+        event = threading.Event()
+        yield event
+        event.set()
+        background.reset()
+
+    def test_the_loop_goes_on(self, answers: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The worker's timer comes back at once, and publishes one sweep at a time: none more while one is on its way."""
+        app, sent = Celery("silent", broker="memory://", set_as_current=False), list[str]()
+
+        def send_task(name: str, **_: Any) -> None:
+            sent.append(name)
+            answers.wait()
+
+        monkeypatch.setattr(app, "send_task", send_task)
+        parent = SimpleNamespace(app=app, task_consumer=SimpleNamespace(queues=[Queue("q", Exchange("x", type="direct"))]))
+        timer = SweepTimer(parent)
+        began = time.monotonic()
+        for _ in range(50):
+            timer._publish(parent, 0.001)
+            timer._received(SimpleNamespace(name=SWEEP_TASK))
+        assert time.monotonic() - began < MOMENT
+        assert wait_until(lambda: sent == [SWEEP_TASK])
+        answers.set()
+        assert wait_until(lambda: not timer.publishing)
+        timer._publish(parent, 0.001)
+        assert wait_until(lambda: sent == [SWEEP_TASK] * 2)
+
+    def test_a_broker_that_is_away_is_asked_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A sweep that could not be published is over; the next one is."""
+        app = Celery("away", broker="memory://", set_as_current=False)
+        asked: list[str] = []
+
+        def send_task(name: str, **_: Any) -> None:
+            asked.append(name)
+            raise OSError("nobody is there")
+
+        monkeypatch.setattr(app, "send_task", send_task)
+        parent = SimpleNamespace(app=app, task_consumer=SimpleNamespace(queues=[Queue("q", Exchange("x", type="direct"))]))
+        timer = SweepTimer(parent)
+        for number in range(3):
+            timer.flow = Flow()
+            timer._publish(parent, 0.001)
+            assert wait_until(lambda: not timer.publishing)
+            assert len(asked) == number + 1
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
+
+
+class TestTheTimeOfASweep:
+    @pytest.fixture
+    def processes(self) -> Processes:
+        app = Celery("times", broker="memory://", set_as_current=False)
+        processes = Processes(app, backend=MemoryStore())
+        for name in "abcd":
+            process = processes.process(name, schedule=60)(lambda work: None)
+            process.register_work("x")
+            process.dispatch.store.claim_run(
+                name, uuid=name, slot=process.dispatch.slot_of(NOON, None), spec=RunSpec(), again=Again.ALWAYS, by=By.BEAT
+            )
+        return processes
+
+    def test_a_hang_in_its_midst(self, processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A store that answers and then hangs is waited for once, not for each process, nor for the late slots after it."""
+        answers, asked, store = threading.Event(), list[str](), processes.store
+
+        def hangs(process: str, *_: Any, **__: Any) -> Any:
+            asked.append(process)
+            answers.wait()
+            raise StoreUnavailable("it was away", operation="sweep_run")
+
+        monkeypatch.setattr(store, "sweep_run", hangs)
+        monkeypatch.setattr("celery_process.app.sweep_budget", lambda interval: Budget(0.5, answer=0.5))
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="No time is left for 'newest_slots'"):
+            processes.sweep(within=timedelta(seconds=0.5))
+        assert time.monotonic() - began < 1.5
+        assert len(asked) == 1
+        answers.set()
+
+    def test_a_broker_that_hangs_in_its_midst(self, processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Items that the broker does not take hold up a sweep no longer than a store does."""
+        answers, asked = threading.Event(), list[str]()
+
+        def publish_items(*_: Any, **__: Any) -> None:
+            asked.append("items")
+            answers.wait()
+
+        monkeypatch.setattr("celery_process.app.tasks.publish_items", publish_items)
+        monkeypatch.setattr("celery_process.app.sweep_budget", lambda interval: Budget(0.5, answer=0.5))
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            processes.sweep(within=timedelta(seconds=0.5))
+        assert time.monotonic() - began < 1.5
+        assert asked == ["items"]
+        answers.set()
+
+    def test_what_is_left_is_the_next_ones(self, processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Processes that take long leave time for the late slots, and none is left out by every sweep."""
+        asked, clock = list[str](), [0.0]
+        monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+        def slow(process: str, *_: Any, **__: Any) -> Swept:
+            asked.append(process)
+            clock[0] += 4
+            return Swept()
+
+        monkeypatch.setattr(processes.store, "sweep_run", slow)
+        monkeypatch.setattr(processes["a"].dispatch.__class__, "advance", lambda *args, **kwargs: None)
+        for number in range(40):
+            assert processes.sweep(force=True, within=timedelta(seconds=10)) == tuple("abcd")
+            assert len(asked) == 2 * (number + 1)
+        assert set(asked) == set("abcd")
 
 
 def test_a_sweep_ends_where_the_store_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,4 +287,4 @@ def test_a_sweep_ends_where_the_store_does(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(processes[name].dispatch.__class__, "advance", lambda *args, **kwargs: None)
         processes[name].run_now()
     processes.sweep()
-    assert asked == ["a"]
+    assert len(asked) == 1
