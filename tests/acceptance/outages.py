@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_process import Processes
+from celery_process.model import SlotEntry
+from celery_process.states import By, SlotEnd
 
 from .waiting import end, wait_for
 
@@ -43,14 +47,17 @@ class Outages:
         self.name = f"outages_{self.queue}"
         self.running: list[subprocess.Popen[Any]] = []
 
-    def write(self, broker: str, backend: str, *, plain_every: float = 0, **options: Any) -> None:
-        """Write the app's module and load it here."""
+    def write(
+        self, broker: str, backend: str, *, plain_every: float = 0, more: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Write the app's module, with `more` settings and a process of these options, and load it here."""
         conf = {
             "task_default_queue": self.queue,
             "process_sweep_interval": 2,
             "broker_connection_retry_on_startup": True,
             "result_expires": None,
             "beat_schedule": {"plain": {"task": "plain", "schedule": plain_every}} if plain_every else {},
+            **(more or {}),
         }
         file = self.folder / f"{self.name}.py"
         file.write_text(MODULE.format(broker=broker, backend=backend, conf=conf, options=options, folder=str(self.folder)))
@@ -88,6 +95,30 @@ class Outages:
         log = self.start("beat", "beat", "--pidfile=", "-s", str(self.folder / "schedule"))
         wait_for(lambda: "beat: Starting" in log.read_text(), what=f"beat; {log}")
         return log
+
+    def slot_in(self, seconds: float) -> datetime:
+        """Move the schedule of the process so that a slot begins after so many seconds, and no other for a minute.
+
+        Return that slot. The one before it is in the ledger, brought by beat: what a schedule never brought is not late.
+        """
+        process = self.processes["ticks"]
+        store = process.dispatch.store
+        at = math.ceil(store.now().timestamp() + seconds)
+        while not (periods := [period for period in range(60, 300) if at % period == 0]):
+            at += 1
+        process.update_settings(None, schedule=periods[0])
+        slot = datetime.fromtimestamp(at, UTC)
+        before = process.dispatch.slot_of(slot - timedelta(seconds=1), process.dispatch.current())
+        store.skip_slot("ticks", slot=before, end=SlotEnd.OVERLAPPED, by=By.BEAT)
+        return slot
+
+    def ended(self, slot: datetime, *, within: float = 90) -> SlotEntry:
+        """Return how a slot ended, once it has."""
+        return wait_for(
+            lambda: next((entry for entry in self.processes["ticks"].slots() if entry.slot == slot), None),
+            within=within,
+            what=f"the slot {slot}",
+        )
 
     def end(self) -> None:
         """End what runs."""

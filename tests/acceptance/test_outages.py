@@ -94,6 +94,61 @@ def test_a_slot_that_nobody_brought(outages: Outages, redis_url: str) -> None:
     assert (entry.slot, entry.end, entry.by) == (present.slot, SlotEnd.RAN, By.SWEEP)
 
 
+def test_a_pause_over_a_slot(outages: Outages, redis_url: str) -> None:
+    """A slot that begins in a pause ends as paused, and runs as the pause ends."""
+    outages.write(redis_url, f"sqlite:///{outages.folder}/process.db", schedule=86_400)
+    process = outages.processes["ticks"]
+    process.register_work("a")
+    outages.worker()
+    outages.beat()
+    slot = outages.slot_in(4)
+    process.pause()
+    assert outages.ended(slot).end is SlotEnd.PAUSED
+    process.resume()
+    wait_for(lambda: outages.ended(slot).end is SlotEnd.RAN, what="the slot of the pause")
+    run = outages.ended(slot).run_id
+    assert run is not None
+    assert wait_for_end(process, run).counts.completed == 1
+
+
+def test_a_store_away_as_a_slot_begins(outages: Outages, behind_proxy: tuple[Any, str], redis_url: str) -> None:
+    """The store is out of reach as a slot begins, and beat is killed meanwhile: the sweep brings the slot."""
+    proxy, backend = behind_proxy
+    outages.write(redis_url, backend, schedule=86_400)
+    process = outages.processes["ticks"]
+    process.register_work("a")
+    outages.worker()
+    outages.beat()
+    slot = outages.slot_in(5)
+    time.sleep(2)  # beat and the worker have read the moved schedule
+    proxy.stop()
+    time.sleep(max(0.0, slot.timestamp() + 1 - datetime.now(UTC).timestamp()))
+    beat = outages.running.pop()
+    beat.kill()
+    beat.wait()
+    # The trigger that beat sent meets the outage as it comes, and again ten seconds later.
+    time.sleep(max(0.0, slot.timestamp() + 13 - datetime.now(UTC).timestamp()))
+    proxy.start()
+    entry = outages.ended(slot)
+    assert (entry.end, entry.by, entry.run_id is not None) == (SlotEnd.RAN, By.SWEEP, True)
+    assert wait_for_end(process, entry.run_id or "").counts.completed == 1
+
+
+def test_a_worker_whose_broker_takes_no_sweep(outages: Outages, behind_proxy: tuple[Any, str], redis_url: str) -> None:
+    """What a worker publishes goes into silence: it consumes and works on all the same, for its loop waits for no sweep."""
+    proxy, write_url = behind_proxy
+    more = {"broker_read_url": redis_url, "broker_write_url": write_url}
+    outages.write(redis_url, f"sqlite:///{outages.folder}/process.db", more=more, schedule=86_400)
+    log = outages.worker("--without-heartbeat")
+    wait_for(lambda: "celery_process.sweep" in log.read_text().partition(" ready.")[2], what="a sweep")
+    proxy.swallows = True
+    time.sleep(5)  # two intervals of the sweep
+    with outages.app.connection_for_read() as connection:
+        for _ in range(5):
+            outages.app.send_task("plain", connection=connection)
+        wait_for(lambda: outages.plain() == 5, within=20, what="plain tasks")
+
+
 def test_a_store_that_hangs_holds_up_no_host(outages: Outages, behind_proxy: tuple[Any, str], redis_url: str) -> None:
     """The store takes all and answers nothing: beat's other entries fire, plain tasks run, another worker starts."""
     proxy, backend = behind_proxy
