@@ -24,7 +24,7 @@ may try for ever. What a broker that is away does not take is the sweep's. Witho
 _left: dict[str, threading.Thread] = {}
 
 
-def within(seconds: float, call: Callable[[], Result], *, operation: str) -> Result:
+def within(seconds: float, call: Callable[[], Result], *, operation: str, whom: str = "store") -> Result:
     """Return what `call` returns, or raise what it raises; after `seconds`, `StoreUnavailable`.
 
     The call is then left behind in its thread. While one of an operation is, the next is refused at once, so that a store
@@ -33,7 +33,7 @@ def within(seconds: float, call: Callable[[], Result], *, operation: str) -> Res
     left = _left.get(operation)
     if left is not None and left.is_alive():  # a forked child has none of its parent's threads
         raise StoreUnavailable(
-            f"The store has not answered an earlier {operation!r} yet; see whether it hangs.", operation=operation
+            f"The {whom} has not answered an earlier {operation!r} yet; see whether it hangs.", operation=operation
         )
     if seconds <= 0:
         raise StoreUnavailable(f"No time is left for {operation!r}; what it was to do is done later.", operation=operation)
@@ -52,7 +52,7 @@ def within(seconds: float, call: Callable[[], Result], *, operation: str) -> Res
     if not answer:
         _left[operation] = asking
         raise StoreUnavailable(
-            f"The store did not answer {operation!r} within {seconds:g} s; check that it is up and reachable.",
+            f"The {whom} did not answer {operation!r} within {seconds:g} s; check that it is up and reachable.",
             operation=operation,
         )
     returned, value = answer
@@ -77,9 +77,9 @@ class Budget:
         """Whether less than a quarter is left, in which nothing more should be begun that may take long."""
         return self._ends - time.monotonic() < self._seconds / 4
 
-    def within(self, call: Callable[[], Result], *, operation: str) -> Result:
+    def within(self, call: Callable[[], Result], *, operation: str, whom: str = "store") -> Result:
         """Return what `call` returns, as `within` does."""
-        result = within(min(self._answer, self._ends - time.monotonic()), call, operation=operation)
+        result = within(min(self._answer, self._ends - time.monotonic()), call, operation=operation, whom=whom)
         self._answer = self._seconds
         return result
 

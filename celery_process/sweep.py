@@ -63,7 +63,7 @@ def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:
     """Return a dispatch whose store and broker are waited for within a budget; what a signal's receivers do is not."""
 
     def send(on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
-        budget.within(lambda: dispatch.send(on, names, run_id, single=single), operation="publish")
+        budget.within(lambda: dispatch.send(on, names, run_id, single=single), operation="publish", whom="broker")
 
     return replace(dispatch, store=budget.of(dispatch.store), send=send)
 

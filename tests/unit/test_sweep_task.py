@@ -138,7 +138,7 @@ class TestAStoreThatHangs:
     ) -> None:
         """A sweep waits a quarter of its interval for the first answer, though at least a second where that is shorter."""
         waited: list[float] = []
-        monkeypatch.setattr(patience, "within", lambda seconds, call, operation: waited.append(seconds))
+        monkeypatch.setattr(patience, "within", lambda seconds, call, **_: waited.append(seconds))
         sweep_budget(timedelta(seconds=interval)).of(MemoryStore()).now()
         assert waited == [seconds]
 
