@@ -23,7 +23,7 @@ from celery_process.model import (
     WorkStatus,
 )
 from celery_process.reports import Totals
-from celery_process.states import Again, By, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
+from celery_process.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
 from celery_process.tolerance import Tolerance, exceeded
 from celery_process.values import Number, add_stats, decode, encode
 
@@ -112,15 +112,6 @@ def takes_slot(
     if entry is not None and not entry.end.may_still_run:
         return False
     return last_slot is None or slot.slot > last_slot or last_slot - now > CLOCK_FAULT
-
-
-def brought_by(entry: SlotEntry | None, by: str) -> str:
-    """Return who is written down with a slot that is run: who brought it by the schedule stays where people run it again.
-
-    Else the ledger would not say any more that the process has a schedule.
-    """
-    scheduled = set(By)
-    return entry.by if entry is not None and entry.by in scheduled and by not in scheduled else by
 
 
 def missed_before(slot: SlotRef, last: datetime | None, *, same_rule: bool) -> datetime | None:

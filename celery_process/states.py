@@ -102,6 +102,15 @@ class By(StrEnum):
     TASK = "task"
     SWEEP = "sweep"
 
+    @classmethod
+    def noted(cls, by: str, *, before: str | None) -> str:
+        """Return who is written down with a slot that is run, where `before` was: whom the schedule has stays.
+
+        Else the ledger of a process that people run again would not say any more that it has a schedule.
+        """
+        words = set(cls)
+        return before if before is not None and before in words and by not in words else by
+
 
 class StopReason(StrEnum):
     """Why a run went from ACTIVE to ABORTING."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from celery_process import rules
 from celery_process.exceptions import RunNotFound, RunPurged
 from celery_process.model import Retention, RunClaim, RunSpec, RunStatus, SlotEntry, SlotRef, SweepTarget
-from celery_process.states import Again, ItemState, RunAnswer, RunState, SlotEnd, StopReason, WorkList
+from celery_process.states import Again, By, ItemState, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Runs
 from celery_process.stores.memory.definitions import MemoryBase
 from celery_process.stores.memory.rows import Process, Run, Status
@@ -115,8 +115,10 @@ class MemoryRuns(MemoryBase, Runs):
             listed_before=now,
             error_limit=error_limit,
         )
-        brought_by = rules.brought_by(row.ledger.get(slot.slot), by)
-        row.ledger[slot.slot] = SlotEntry(slot.slot, SlotEnd.RAN, now, brought_by, run.id)
+        entry = row.ledger.get(slot.slot)
+        row.ledger[slot.slot] = SlotEntry(
+            slot.slot, SlotEnd.RAN, now, By.noted(by, before=entry.by if entry else None), run.id
+        )
         return run
 
     def _account(self, row: Process, slot: SlotRef) -> datetime | None:

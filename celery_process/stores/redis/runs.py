@@ -10,7 +10,7 @@ from typing import Any
 from celery_process import rules
 from celery_process.exceptions import RunPurged, StoreUnavailable
 from celery_process.model import RunClaim, RunSpec, SlotEntry, SlotRef
-from celery_process.states import Again, RunAnswer, RunState, SlotEnd
+from celery_process.states import Again, By, RunAnswer, RunState, SlotEnd
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey, not_found, slot_at, slot_text
 from celery_process.stores.redis.records import instant, read_entry, read_run
@@ -221,7 +221,7 @@ def _start(
         slot_text(max(plan.last_slot or slot.slot, slot.slot)),
         *(plan.missed(slot) if ranges else ("", "")),
         slot.schedule,
-        rules.brought_by(plan.entry, by),
+        By.noted(by, before=plan.entry.by if plan.entry else None),
         listed_before,
         *(value for pair in fields.items() for value in pair),
     )

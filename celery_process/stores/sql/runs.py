@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 from celery_process import rules
 from celery_process.exceptions import RunPurged
 from celery_process.model import RunClaim, RunSpec, SlotEntry, SlotRef
-from celery_process.states import Again, RunAnswer, SlotEnd, WorkList
+from celery_process.states import Again, By, RunAnswer, SlotEnd, WorkList
 from celery_process.stores.sql import ledger
 from celery_process.stores.sql.keys import RunKey, not_found
 from celery_process.stores.sql.status import status_of
@@ -56,7 +56,7 @@ def claim_run(tx: Transaction, process: str, *, uuid: str, slot: SlotRef, spec: 
         return refused
     ledger.account(tx, row, slot)
     generation = 0 if last is None else last.generation + 1
-    key = _start(tx, row, uuid, slot.slot, generation, spec, rules.brought_by(entry, by))
+    key = _start(tx, row, uuid, slot.slot, generation, spec, By.noted(by, before=entry.by if entry else None))
     return RunClaim(RunAnswer.CLAIMED, status_of(tx, tx.conn.execute(sa.select(run).where(key.row(run))).one()))
 
 
@@ -80,8 +80,8 @@ def redrive(tx: Transaction, process: str, run: str, *, uuid: str, spec: RunSpec
     last = _last_of_slot(tx, process, old.slot)
     generation = (old if last is None else last).generation + 1
     more = {"redrives": chain, "listed_before": old.listed_before}
-    brought_by = rules.brought_by(ledger.find(tx, process, old.slot), by)
-    new = _start(tx, row, uuid, old.slot, generation, spec, brought_by, **more)
+    entry = ledger.find(tx, process, old.slot)
+    new = _start(tx, row, uuid, old.slot, generation, spec, By.noted(by, before=entry.by if entry else None), **more)
     return RunClaim(RunAnswer.CLAIMED, status_of(tx, tx.conn.execute(sa.select(runs).where(new.row(runs))).one()))
 
 
