@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from weakref import WeakKeyDictionary
 
@@ -16,8 +19,12 @@ PLACEHOLDER = "celery -A proj"
 
 
 def pasted(text: str, app: Celery) -> str:
-    """Return a text whose commands can be pasted: the app is named as `-A` finds it, where that can be told."""
-    name = name_of(app)
+    """Return a text whose commands can be pasted: the app is named as `-A` finds it, where that can be told.
+
+    A command line that was begun in another way, see `begun_as`, goes on in that.
+    """
+    text = text.replace(f"{PLACEHOLDER} process", _begun.get() or f"{PLACEHOLDER} process")
+    name = name_of(app) if PLACEHOLDER in text else None
     return text if name is None else text.replace(PLACEHOLDER, f"celery -A {name}")
 
 
@@ -27,10 +34,24 @@ def command(app: Celery, verb: str, *words: str) -> str:
         _found[app] = name_of(app)
     end = ["--"] if any(word.startswith("-") for word in words) else []  # else such a name is read as an option
     quoted = (printable(shlex.quote(word)) for word in words)
-    return " ".join([f"celery -A {_found[app]}" if _found[app] else PLACEHOLDER, "process", verb, *end, *quoted])
+    begin = _begun.get() or (f"celery -A {_found[app]} process" if _found[app] else f"{PLACEHOLDER} process")
+    return " ".join([begin, verb, *end, *quoted])
 
 
 _found: WeakKeyDictionary[Celery, str | None] = WeakKeyDictionary()
+
+
+_begun: ContextVar[str] = ContextVar("begun", default="")
+
+
+@contextmanager
+def begun_as(command: str) -> Iterator[None]:
+    """Let the commands in messages begin with this in place of `celery -A … process`, while it runs."""
+    token = _begun.set(command)
+    try:
+        yield
+    finally:
+        _begun.reset(token)
 
 
 def name_of(app: Celery) -> str | None:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from celery import Celery
 
+from celery_process.commands import pasted
 from celery_process.exceptions import ConfigurationError, MissingBackend, UnknownSetting
 from celery_process.forks import renew_in_children
 from celery_process.frequency import seconds
@@ -179,7 +180,9 @@ def _open(app: Celery) -> Store:
         raise ConfigurationError(
             f"process_backend is the URL of a store, not a {type(url).__name__}.", setting="process_backend", value=None
         )
-    return open_store(url, table_prefix=config.table_prefix, key_prefix=config.key_prefix)
+    store, known = open_store(url, table_prefix=config.table_prefix, key_prefix=config.key_prefix), ref(app)
+    store.pasted = lambda text: pasted(text, there) if (there := known()) is not None else text
+    return store
 
 
 def use_store(app: Celery, store: Store) -> None:

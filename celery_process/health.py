@@ -208,7 +208,7 @@ def _sweep(processes: Processes) -> Finding:
             "sweep",
             False,
             f"No sweep looks at {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
-            f"Start a worker, or route {SWEEP_TASK!r} to a queue that is not full; `process sweep` makes one now.",
+            f"Start a worker, or route {SWEEP_TASK!r} to a queue that is not full; by hand: celery -A proj process sweep",
         )
     return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
 
@@ -319,4 +319,4 @@ def _queue(app: Celery, task: str, options: dict[str, Any]) -> str:
 
 
 def _when(instant: datetime | None) -> str:
-    return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}"
+    return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}Z"

@@ -83,4 +83,4 @@ def probe_of(processes: Processes) -> Probe:
 
 def _under_way() -> dict[str, Any]:
     said = f"The first examination is under way and has taken longer than {WAIT:g} s."
-    return document([Finding("examination", False, said, "Ask again in a moment, or see what `process doctor` says.")])
+    return document([Finding("examination", False, said, "Ask again in a moment.")])

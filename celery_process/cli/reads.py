@@ -26,6 +26,7 @@ from celery_process.cli.base import (
     with_processes,
 )
 from celery_process.cli.limits import limits_text
+from celery_process.commands import command
 from celery_process.frequency import described, shown
 from celery_process.model import RunStatus
 from celery_process.process import Process
@@ -94,10 +95,10 @@ def show(processes: Processes, name: str, *, on: str | None, limit: int, reveal:
             ),
         )
         return
-    _show(process, reveal=reveal, json_=json_)
+    _show(process, processes, reveal=reveal, json_=json_)
 
 
-def _show(process: Process | RemovedProcess, *, reveal: bool, json_: bool) -> None:
+def _show(process: Process | RemovedProcess, processes: Processes, *, reveal: bool, json_: bool) -> None:
     state, counts = visible(process.state(), reveal=reveal, json_=json_), process.work_counts()
     if json_:
         print_json({"state": state, "work_counts": dict(counts)})
@@ -122,7 +123,7 @@ def _show(process: Process | RemovedProcess, *, reveal: bool, json_: bool) -> No
     for error in run.errors[:5]:
         fact("error", f"{when(error.at)}  {f'{error.work}: ' if error.work else ''}{error.text}")
     if len(run.errors) > 5:
-        fact("", f"… `process errors {state.name}` tells more")
+        fact("", f"… `{command(processes.app, 'errors', state.name)}` tells more")
 
 
 @click.command()

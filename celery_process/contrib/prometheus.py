@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from celery_process.app import Processes
 from celery_process.beat_slots import due_slot, newest_slot
+from celery_process.commands import command
 from celery_process.exceptions import ProcessError
 from celery_process.model import ItemCounts, StoredProcess
 from celery_process.process import Process
@@ -50,7 +51,8 @@ class ProcessCollector(Collector):
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ and not own_registry:
             logger.warning(
                 "PROMETHEUS_MULTIPROC_DIR is set, so what is registered with REGISTRY is not served; register this with the "
-                "registry that has the MultiProcessCollector, and pass own_registry=True, or run `process metrics`.",
+                "registry that has the MultiProcessCollector, and pass own_registry=True, or run: %s",
+                command(processes.app, "metrics"),
                 extra={"action": "collector_unserved"},
             )
 

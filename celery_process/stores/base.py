@@ -10,7 +10,7 @@ Invariants I1 to I16 are those of the conformance suite in `celery_process.testi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -309,6 +309,8 @@ class Store(Definitions, Runs, Items, Reads):
     """Whether other operating-system processes see the same store; a worker of several needs it."""
     url = ""
     """The store's address, without its password."""
+    pasted: Callable[[str], str] = str
+    """Gives a text with the app's own name in its commands; whoever opens the store for an app sets it."""
 
     @abstractmethod
     def check(self) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from celery_process.exceptions import SchemaMismatch
 from celery_process.model import Overrides
 from celery_process.states import WorkList
-from celery_process.stores.sql import SqlStore
-from celery_process.stores.sql.migrations import COMMAND, MIGRATIONS, VERSION, step
+from celery_process.stores.sql import COMMAND, SqlStore
+from celery_process.stores.sql.migrations import MIGRATIONS, VERSION, step
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction, utc_now
 

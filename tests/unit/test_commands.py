@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+import sqlalchemy as sa
 from celery import Celery
 
-from celery_process.commands import command, name_of, pasted
+from celery_process import Processes
+from celery_process.commands import begun_as, command, name_of, pasted
+from celery_process.exceptions import SchemaMismatch
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,29 @@ def test_a_command_of_a_name_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> N
         assert shlex.split(command(app, "work", "p", name))[3:] == ["process", "work", "p", name]
     assert shlex.split(command(app, "work", "p", "--json"))[3:] == ["process", "work", "--", "p", "--json"]
     assert "\x1b" not in command(app, "work", "p", "\x1b[2J")
+
+
+def test_a_store_that_an_app_opened_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An error of the tables that reaches a caller, a log or a page has the command with the app's own name."""
+    app = Celery("cp_shop", set_as_current=False)
+    app.conf.process_backend = f"sqlite:///{tmp_path}/newer.db"
+    module = ModuleType("cp_shop.celery")
+    module.app = app  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cp_shop.celery", module)
+    processes = Processes(app)
+    processes.store.migrate()
+    with sa.create_engine(app.conf.process_backend).begin() as connection:
+        connection.execute(sa.text("UPDATE cp_meta SET number = 99"))
+    with pytest.raises(SchemaMismatch) as refused:
+        processes.store.check()
+    assert refused.value.command == "celery -A cp_shop process migrate"
+    assert str(refused.value).endswith(refused.value.command)
+
+
+def test_a_command_line_goes_on_as_it_was_begun() -> None:
+    """Commands in what `manage.py celery_process` prints are its own, while those of Celery's are as ever."""
+    app = Celery("cp_shop", set_as_current=False)
+    text = "Run: celery -A proj process work a, or celery -A proj beat"
+    with begun_as("python manage.py celery_process"):
+        assert pasted(text, app) == "Run: python manage.py celery_process work a, or celery -A proj beat"
+    assert pasted(text, app) == text

@@ -76,8 +76,10 @@ class DjangoStore(SqlStore):
 
     def _use(self, database: Database) -> None:
         super()._use(database)
-        self._db.command = f"python manage.py migrate celery_process --database {self.alias}"
         self._schema.creates = False
+
+    def _command(self) -> str:
+        return f"python manage.py migrate celery_process --database {self.alias}"
 
     @property
     def _ready(self) -> Database:

@@ -55,6 +55,8 @@ from celery_process.stores.sql.migrations import Schema
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction
 
+COMMAND = "celery -A proj process migrate"
+
 
 class SqlStore(Store):
     """`sqlite:///file.db`, `postgresql://…`, `mysql://…` or `mariadb://…`; the tables' names begin with `table_prefix`.
@@ -86,8 +88,13 @@ class SqlStore(Store):
 
     def _use(self, database: Database) -> None:
         self._db, self._schema = database, Schema(database)
+        database.command = self._command
         self._place: tuple[str, ...] | None = None
         """Where its tables are, once a caller's transaction was compared with it."""
+
+    def _command(self) -> str:
+        """Return the command that makes or mends the tables."""
+        return self.pasted(COMMAND)
 
     def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
         return self._define("register", using, definitions.register, process, works)

@@ -69,7 +69,7 @@ class Database:
         sent_along = bounds.postgresql if self.family == "postgresql" else ""
         self._begins = {mode: f"{begin}{sent_along}" if (begin := mode.begin[self.family]) else "" for mode in Mode}
         self._driver = driver_of(self.family, self._mismatch)
-        self.command = ""
+        self.command: Callable[[], str] = str
         """What makes or mends the tables."""
         # By process id: a connection must not be used, nor closed, on both sides of a fork.
         self._engines: dict[int, Engine] = {}
@@ -85,12 +85,13 @@ class Database:
         return self._engines.setdefault(pid, made)
 
     def _mismatch(self, kind: str) -> SchemaMismatch:
+        command = self.command()
         return SchemaMismatch(
             f"A table or a column of {self.address.shown} is missing ({kind}); restore it from a copy, or make all tables "
-            f"anew by: {self.command}",
+            f"anew by: {command}",
             found=None,
             wanted=None,
-            command=self.command,
+            command=command,
         )
 
     @contextlib.contextmanager

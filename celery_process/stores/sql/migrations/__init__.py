@@ -45,7 +45,6 @@ MIGRATIONS = (
 )
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)
-COMMAND = "celery -A proj process migrate"
 
 _KEY, _LEAST = "schema_version", "least_version"
 logger = logging.getLogger(__name__)
@@ -57,7 +56,6 @@ class Schema:
     def __init__(self, database: Database) -> None:
         self._db = database
         self._checked = 0
-        database.command = COMMAND
         self.creates = database.is_sqlite
         """Whether missing tables are made at first use."""
 
@@ -116,8 +114,9 @@ class Schema:
         else:
             state = f"are of version {found}, older than the {VERSION} of this code" if found else "do not exist yet"
             text = f"{state}; run"
-        message = f"The tables of {self._db.address.shown} {text}: {self._db.command}"
-        return SchemaMismatch(message, found=found, wanted=VERSION, command=self._db.command)
+        command = self._db.command()
+        message = f"The tables of {self._db.address.shown} {text}: {command}"
+        return SchemaMismatch(message, found=found, wanted=VERSION, command=command)
 
 
 def _warnings(tx: Transaction) -> tuple[str, ...]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from celery.bin.base import CLIContext
 from django.core.management.base import BaseCommand, CommandError
 
-from celery_process.app import registries
+from celery_process.app import Processes, registries
 from celery_process.cli import process
+from celery_process.commands import begun_as, command
+
+
+def _doors(found: Sequence[Processes]) -> list[str]:
+    return [command(registry.app, "…") for registry in found]
 
 
 class Command(BaseCommand):
@@ -31,13 +37,14 @@ class Command(BaseCommand):
         found = registries()
         if len(found) != 1:
             raise CommandError(
-                "Several Celery apps have processes; say which one is meant: celery -A APP process …"
+                f"Several Celery apps have processes; say which one is meant: {', or '.join(_doors(found))}"
                 if found
                 else "No Celery app has processes; make a Processes(app) beside the app, and import that module in the "
                 "project's __init__.py."
             )
         obj = CLIContext(app=found[0].app, no_color=False, workdir=None)
-        process.main(args=list(args), prog_name="manage.py celery_process", obj=obj)
+        with begun_as("python manage.py celery_process"):
+            process.main(args=list(args), prog_name="manage.py celery_process", obj=obj)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         """Return a parser that leaves all arguments alone."""
