@@ -103,7 +103,7 @@ class TestItems:
         """Return the names that a page of items shows, and what leads to the next page."""
         text = boss.text("items/", **query)
         following = re.search(r'id="cp-next" href="([^"]*)"', text)
-        return re.findall(r'<th scope="row"><a[^>]*>(.*?)</a>', text), following.group(1).replace(
+        return re.findall(r'<th scope="row"><a[^>]*><bdi>(.*?)</bdi></a>', text), following.group(1).replace(
             "&amp;", "&"
         ) if following else ""
 
@@ -114,7 +114,7 @@ class TestItems:
         found, query = self.names(boss)
         while query:
             text = boss.client.get(boss.url("items/") + query).content.decode()
-            found += re.findall(r'<th scope="row"><a[^>]*>(.*?)</a>', text)
+            found += re.findall(r'<th scope="row"><a[^>]*><bdi>(.*?)</bdi></a>', text)
             following = re.search(r'id="cp-next" href="([^"]*)"', text)
             query = following.group(1).replace("&amp;", "&") if following else ""
         assert [name.replace("&amp;", "&") for name in found] == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
 
 
 class CeleryProcessConfig(AppConfig):
@@ -11,7 +12,7 @@ class CeleryProcessConfig(AppConfig):
 
     name = "celery_process.contrib.django"
     label = "celery_process"
-    verbose_name = "Processes"
+    verbose_name = _("Processes")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 
@@ -42,6 +43,7 @@ class TableVersion(models.Model):
 
     class Meta:
         db_table = "cp_meta"
+        verbose_name, verbose_name_plural = _("version of the tables"), _("versions of the tables")
         constraints = (_unique("meta", "name"),)
         default_permissions = ()
 
@@ -67,7 +69,7 @@ class Process(models.Model):
 
     class Meta:
         db_table = "cp_process"
-        verbose_name_plural = "processes"
+        verbose_name, verbose_name_plural = _("process"), _("processes")
         constraints = (_unique("process", "name"),)
         default_permissions = ("view", "change")
 
@@ -87,7 +89,7 @@ class Settings(models.Model):
 
     class Meta:
         db_table = "cp_settings"
-        verbose_name = verbose_name_plural = "settings"
+        verbose_name = verbose_name_plural = _("settings")
         constraints = (_unique("settings", "process"),)
         default_permissions = ("view", "change")
 
@@ -107,6 +109,7 @@ class SettingsVersion(models.Model):
 
     class Meta:
         db_table = "cp_settings_version"
+        verbose_name, verbose_name_plural = _("settings version"), _("settings versions")
         constraints = (_unique("settings_version", "process", "version"),)
         default_permissions = ("view",)
 
@@ -126,7 +129,7 @@ class Work(models.Model):
 
     class Meta:
         db_table = "cp_work"
-        verbose_name = "work item"
+        verbose_name, verbose_name_plural = _("work item"), _("work items")
         constraints = (_unique("work", "process", "name"),)
         indexes = (
             _index("work", "list", "process", "on_list", "name"),
@@ -157,7 +160,7 @@ class Status(models.Model):
 
     class Meta:
         db_table = "cp_status"
-        verbose_name_plural = "statuses"
+        verbose_name, verbose_name_plural = _("status"), _("statuses")
         constraints = (_unique("status", "process", "name"),)
         default_permissions = ("view",)
 
@@ -199,6 +202,7 @@ class Run(models.Model):
 
     class Meta:
         db_table = "cp_run"
+        verbose_name, verbose_name_plural = _("run"), _("runs")
         constraints = (
             _unique("run", "process", "epoch"),
             _unique("run", "process", "slot", "generation", noun="slot_"),
@@ -223,6 +227,7 @@ class Page(models.Model):
 
     class Meta:
         db_table = "cp_page"
+        verbose_name, verbose_name_plural = _("page"), _("pages")
         constraints = (
             _unique("page", "process", "epoch", "page"),
             _unique("page", "process", "epoch", "token", noun="token_"),
@@ -259,6 +264,7 @@ class Item(models.Model):
 
     class Meta:
         db_table = "cp_item"
+        verbose_name, verbose_name_plural = _("item"), _("items")
         constraints = (_unique("item", "process", "epoch", "name"),)
         indexes = (_index("item", "page", "page_id"),)
         default_permissions = ("view",)
@@ -280,6 +286,7 @@ class Slot(models.Model):
 
     class Meta:
         db_table = "cp_slot"
+        verbose_name, verbose_name_plural = _("slot"), _("slots")
         constraints = (_unique("slot", "process", "slot"),)
         default_permissions = ("view",)
 

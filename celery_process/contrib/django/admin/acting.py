@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.verbs import VERBS, Given, Verb
+from celery_process.contrib.django.words import isolated
 from celery_process.exceptions import InvalidValue, ProcessError
 from celery_process.process import Process
 from celery_process.readers import Fact, Reader
@@ -39,7 +40,7 @@ class ActionPages(Base):
                 request,
                 "confirm",
                 process,
-                title=f"{chosen.label}: {process.name}",
+                title=f"{chosen.label}: {isolated(process.name)}",
                 verb=verb,
                 chosen=chosen,
                 given=given,
@@ -53,10 +54,10 @@ class ActionPages(Base):
         try:
             told = verb.act(process, given)
         except ProcessError as error:
-            messages.error(request, as_read(str(error), Fact.NOTES, Reader.ADMIN))
+            messages.error(request, isolated(as_read(str(error), Fact.NOTES, Reader.ADMIN)))
             return
-        if not told:
+        if told is None:
             messages.info(request, verb.nothing)
             return
         self.done(request, process, name, told)
-        messages.success(request, as_read(f"{told}.", Fact.NOTES, Reader.ADMIN))
+        messages.success(request, as_read(f"{told.here()}.", Fact.NOTES, Reader.ADMIN))

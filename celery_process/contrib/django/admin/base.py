@@ -18,9 +18,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from celery_process.contrib.django import models
 from celery_process.contrib.django.shelves import processes
+from celery_process.contrib.django.words import Done
 from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError, ProcessNotFound
 from celery_process.process import Process
@@ -53,7 +55,9 @@ def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[
             except ProcessError as error:
                 if as_json:
                     return JsonResponse({"error": str(error)}, status=http_status(error))
-                return self.page(request, "error", title="That did not work", error=error, status=http_status(error))
+                return self.page(
+                    request, "error", title=gettext("That did not work"), error=error, status=http_status(error)
+                )
 
         return inner
 
@@ -129,9 +133,9 @@ class Base(admin.ModelAdmin):
         drawn = {name: render_to_string(f"{TEMPLATES}/_{name}.html", context, request) for name in names}
         return JsonResponse({"parts": drawn})
 
-    def done(self, request: HttpRequest, process: Process, action: str, message: str) -> None:
-        """Write down who did what: in the admin's log, and in the logger of this module."""
-        self.log_change(request, row(process.name), shown(message, Fact.NOTES, Reader.ADMIN))
+    def done(self, request: HttpRequest, process: Process, action: str, done: Done) -> None:
+        """Write down who did what: in the admin's log, in English whoever did it, and in the logger of this module."""
+        self.log_change(request, row(process.name), shown(str(done), Fact.NOTES, Reader.ADMIN))
         extra = {"action": f"admin_{action}", "process_name": process.name, "by": by(request)}
         logger.info("%s of %s by %s", action, process.name, by(request), extra=extra)
 

@@ -9,11 +9,15 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, refused
+from celery_process.contrib.django.words import Done, isolated, sentence
 from celery_process.exceptions import ProcessError, SettingsChanged
-from celery_process.frequency import read, shown, spelled
+from celery_process.frequency import read, spelled
 from celery_process.masking import MASK, unmasked
 from celery_process.panel import settings_history
 from celery_process.process import Process
@@ -26,15 +30,30 @@ class SettingsForm(forms.Form):
     """What `update_settings` takes, and the version that it is an edit of."""
 
     settings = JsonObjectField(
-        label="Stored settings",
-        help_text=f"A JSON object, as a whole: what is left out is as in the code. {MASK} stands for a value that stays.",
+        label=_("Stored settings"),
+        help_text=format_lazy(
+            "{} {} {}",
+            _("A JSON object, as a whole: what is left out is as in the code."),
+            MASK,
+            _("stands for a value that stays."),
+        ),
     )
     schedule = forms.CharField(
+        label=_("Schedule"),
         required=False,
         max_length=200,
-        help_text="Seconds, or the five fields of a crontab, such as */10 * * * *. Empty: as it is.",
+        help_text=_("Seconds, or the five fields of a crontab, such as */10 * * * *. Empty: as it is."),
+        widget=forms.TextInput(attrs={"class": "vTextField", "dir": "ltr"}),
     )
     expected_version = forms.IntegerField(widget=forms.HiddenInput, min_value=0, max_value=2**53)
+
+
+_STORED = {
+    (True, True): gettext_noop("Stored settings version %(version)s; changed: %(names)s; schedule %(schedule)s"),
+    (True, False): gettext_noop("Stored settings version %(version)s; changed: %(names)s"),
+    (False, True): gettext_noop("Stored settings version %(version)s; schedule %(schedule)s"),
+}
+"""What was done, by whether settings and whether the schedule changed."""
 
 
 class SettingsPages(Base):
@@ -58,31 +77,32 @@ class SettingsPages(Base):
             try:
                 told = self._store(request, process, form, known)
             except SettingsChanged as error:
-                form.add_error(None, f"{error} Open this page anew in another tab to see what changed; nothing was stored.")
+                advice = gettext("Open this page anew in another tab to see what changed; nothing was stored.")
+                form.add_error(None, f"{isolated(error)} {advice}")
             except ProcessError as error:
                 refused(form, error, "settings", "schedule")
             else:
                 if told:
-                    messages.success(request, f"{told}.")
+                    messages.success(request, f"{told.here()}.")
                 else:
-                    messages.info(request, "Nothing was changed.")
+                    messages.info(request, gettext("Nothing was changed."))
                 return HttpResponseRedirect(self.url("settings", process))
         return self.page(
             request,
             "settings",
             process,
-            title=f"Settings of {process.name}",
+            title=sentence(gettext_noop("Settings of %(process)s"), process=process.name),
             form=form if may else None,
             in_force=_visible(dict(state.settings)),
             defaults=_visible(dict(process.default_settings)),
             stored=known,
             overrides=overrides,
             versions=settings_history(process, Reader.ADMIN),
-            schedule=shown(state.schedule_frequency),
+            schedule=state.schedule_frequency,
         )
 
-    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> str:
-        """Store what changed, write it down by its names alone, and return that; an empty text: nothing changed."""
+    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> Done | None:
+        """Store what changed, write it down by its names alone, and return that; None: nothing changed."""
         given = form.cleaned_data
         settings = unmasked(given["settings"], known, argument="settings")
         before, after = _written(known), _written(settings)
@@ -91,18 +111,18 @@ class SettingsPages(Base):
         if schedule == spelled(process.schedule_frequency):
             schedule = ""
         if not names and not schedule:
-            return ""
+            return None
         version = process.update_settings(
             settings if names else None,
             schedule=read(schedule) if schedule else None,
             expected_version=given["expected_version"],
             by=by(request),
         )
-        told = [f"Stored settings version {version}"]
-        told += [f"changed: {', '.join(names)}"] if names else []
-        told += [f"schedule {schedule}"] if schedule else []
-        self.done(request, process, "settings", "; ".join(told))
-        return "; ".join(told)
+        done = Done(
+            _STORED[bool(names), bool(schedule)], {"version": version, "names": ", ".join(names), "schedule": schedule}
+        )
+        self.done(request, process, "settings", done)
+        return done
 
 
 def _visible(settings: dict[str, Any]) -> Any:

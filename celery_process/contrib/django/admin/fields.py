@@ -6,7 +6,10 @@ import json
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
+from celery_process.contrib.django.words import isolated, sentence
 from celery_process.exceptions import ProcessError
 
 
@@ -14,7 +17,9 @@ class JsonObjectField(forms.CharField):
     """A JSON object in a textarea; nothing written is an empty one."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(required=False, widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}), **options)
+        super().__init__(
+            required=False, widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "dir": "ltr"}), **options
+        )
 
     def clean(self, value: Any) -> dict[str, Any]:
         """Return the object."""
@@ -22,9 +27,9 @@ class JsonObjectField(forms.CharField):
         try:
             read = json.loads(text or "{}")
         except (ValueError, RecursionError) as error:
-            raise forms.ValidationError(f"This is no JSON: {error}.") from None
+            raise forms.ValidationError(sentence(_("This is no JSON: %(error)s."), error=error)) from None
         if not isinstance(read, dict):
-            raise forms.ValidationError('This is JSON, but no object; write one, such as {"key_ttl": 60}.')
+            raise forms.ValidationError(gettext('This is JSON, but no object; write one, such as {"key_ttl": 60}.'))
         return read
 
 
@@ -32,7 +37,7 @@ class NamesField(forms.CharField):
     """Names in a textarea, one a line; spaces around them do not count."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false"}), **options)
+        super().__init__(widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "dir": "auto"}), **options)
 
     def clean(self, value: Any) -> tuple[str, ...]:
         """Return the names, each once, in their order."""
@@ -43,4 +48,4 @@ class NamesField(forms.CharField):
 def refused(form: forms.Form, error: ProcessError, *fields: str) -> None:
     """Put an error of the library beside the field that it is about, or above all of them."""
     about = error.facts.get("argument")
-    form.add_error(about if about in fields else None, str(error))
+    form.add_error(about if about in fields else None, isolated(error))

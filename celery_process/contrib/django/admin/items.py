@@ -8,11 +8,15 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, NamesField, refused
 from celery_process.contrib.django.admin.listing import LOOKS, listing
 from celery_process.contrib.django.admin.overview import safely
+from celery_process.contrib.django.words import Done, isolated, sentence
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
 from celery_process.masking import MASK, unmasked
 from celery_process.process import Process
@@ -23,16 +27,22 @@ from celery_process.states import WorkList, WorkState
 class RegisterForm(forms.Form):
     """Names and the params that they all get."""
 
-    names = NamesField(help_text="One name a line.")
+    names = NamesField(label=_("Names"), help_text=_("One name a line."))
     params = JsonObjectField(
-        help_text=f"A JSON object: the items' own params, which go over the settings. {MASK} stands for a value that stays."
+        label=_("Params"),
+        help_text=format_lazy(
+            "{} {} {}",
+            _("A JSON object: the items' own params, which go over the settings."),
+            MASK,
+            _("stands for a value that stays."),
+        ),
     )
 
 
-def named(items: tuple[str, ...]) -> str:
-    """Return names as a sentence has them, the first twenty of them."""
-    more = f" and {len(items) - 20} more" if len(items) > 20 else ""
-    return f"{len(items)} {'item' if len(items) == 1 else 'items'}: {', '.join(items[:20])}{more}"
+def named(items: tuple[str, ...], one: str, several: str) -> Done:
+    """Return what was done to items, one or several, with the first twenty of their names."""
+    names = ", ".join(items[:20]) + (", …" if len(items) > 20 else "")
+    return Done(one if len(items) == 1 else several, {"count": len(items), "names": names})
 
 
 class ItemPages(Base):
@@ -54,7 +64,7 @@ class ItemPages(Base):
             request,
             "items",
             process,
-            title=f"Work items of {process.name}",
+            title=sentence(gettext_noop("Work items of %(process)s"), process=process.name),
             listing=found,
             looks=LOOKS,
             lists=tuple(WorkList),
@@ -68,7 +78,9 @@ class ItemPages(Base):
     def item_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show the item that `?name=` names."""
         info = as_shown(process.work(request.GET.get("name", "")), Reader.ADMIN)
-        return self.page(request, "item", process, title=info.name, subtitle=None, info=info, params=dict(info.params))
+        return self.page(
+            request, "item", process, title=isolated(info.name), subtitle=None, info=info, params=dict(info.params)
+        )
 
     @guarded("work", act=True)
     def register_view(self, request: HttpRequest, process: Process) -> HttpResponse:
@@ -82,7 +94,13 @@ class ItemPages(Base):
             else:
                 self._tell(request, process, form.cleaned_data["names"], changed)
                 return HttpResponseRedirect(self.url("items", process))
-        return self.page(request, "register", process, title=f"Register work items of {process.name}", form=form)
+        return self.page(
+            request,
+            "register",
+            process,
+            title=sentence(gettext_noop("Register work items of %(process)s"), process=process.name),
+            form=form,
+        )
 
     def _initial(self, process: Process, name: str) -> dict[str, Any]:
         params = {} if not name else dict(as_shown(process.work(name), Reader.ADMIN).params)
@@ -102,7 +120,12 @@ class ItemPages(Base):
 
     def _tell(self, request: HttpRequest, process: Process, names: tuple[str, ...], changed: tuple[str, ...]) -> None:
         if not changed:
-            messages.info(request, "They are registered with these params already; nothing was done.")
+            messages.info(request, gettext("They are registered with these params already; nothing was done."))
             return
-        self.done(request, process, "register", f"Registered {named(changed)}")
-        messages.success(request, f"{len(changed)} of {len(names)} items were registered or changed.")
+        one, several = (
+            gettext_noop("Registered %(count)s item: %(names)s"),
+            gettext_noop("Registered %(count)s items: %(names)s"),
+        )
+        self.done(request, process, "register", named(changed, one, several))
+        text = gettext_noop("%(changed)s of %(all)s items were registered or changed.")
+        messages.success(request, sentence(text, changed=len(changed), all=len(names)))

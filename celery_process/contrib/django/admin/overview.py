@@ -7,10 +7,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.shelves import shelves
+from celery_process.contrib.django.words import isolated
 from celery_process.exceptions import ProcessError
 from celery_process.overview import Overview, read_overview
 from celery_process.panel import read_panel
@@ -44,7 +46,7 @@ class OverviewPages(Base):
     @guarded("process")
     def changelist_view(self, request: HttpRequest) -> HttpResponse:
         """Show all processes."""
-        return self.page(request, "list", title="Processes", **self._list())
+        return self.page(request, "list", title=gettext("Processes"), **self._list())
 
     @safely
     @guarded("process", as_json=True)
@@ -56,7 +58,7 @@ class OverviewPages(Base):
     @guarded("process")
     def change_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show a process."""
-        return self.page(request, "page", process, title=process.name, **self._panel(process))
+        return self.page(request, "page", process, title=isolated(process.name), **self._panel(process))
 
     @safely
     @guarded("process", as_json=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop as _
 
 from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.overview import safely
+from celery_process.contrib.django.words import sentence
 from celery_process.exceptions import InvalidValue
 from celery_process.panel import failing
 from celery_process.process import Process
@@ -36,7 +38,14 @@ class RunPages(Base):
         """Show a page of runs, newest first; `?before=` goes on."""
         found = process.dispatch.store.runs(process.name, before=_before(request), limit=PAGE + 1)
         before = found[PAGE - 1].epoch if len(found) > PAGE else None
-        return self.page(request, "runs", process, title=f"Runs of {process.name}", runs=found[:PAGE], before=before)
+        return self.page(
+            request,
+            "runs",
+            process,
+            title=sentence(_("Runs of %(process)s"), process=process.name),
+            runs=found[:PAGE],
+            before=before,
+        )
 
     @safely
     @guarded("run")
@@ -47,7 +56,7 @@ class RunPages(Base):
             request,
             "run",
             process,
-            title=f"Run {found.id} of {process.name}",
+            title=sentence(_("Run %(run)s of %(process)s"), run=found.id, process=process.name),
             run=found,
             failing=failing(process, found, Reader.ADMIN),
         )
@@ -61,4 +70,11 @@ class RunPages(Base):
             process.name, before=None if before is None else from_us(before), limit=PAGE + 1
         )
         following = to_us(found[PAGE - 1].slot) if len(found) > PAGE else None
-        return self.page(request, "slots", process, title=f"Slots of {process.name}", slots=found[:PAGE], before=following)
+        return self.page(
+            request,
+            "slots",
+            process,
+            title=sentence(_("Slots of %(process)s"), process=process.name),
+            slots=found[:PAGE],
+            before=following,
+        )

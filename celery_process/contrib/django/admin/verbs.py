@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
 from celery_process.contrib.django.admin.items import named
+from celery_process.contrib.django.words import Done
 from celery_process.exceptions import InvalidValue
 from celery_process.process import Process
 
@@ -24,68 +29,79 @@ class Given:
 class Verb:
     """A verb. `noun`: the model whose "change" it needs; `asks`: it is confirmed on a page of its own, always.
 
-    `act` does it and returns what was done, for the message and the log; an empty text: there was nothing to do.
+    `act` does it and returns what was done, for the message and the log; None: there was nothing to do.
     """
 
-    label: str
+    label: Promise
     noun: str
-    question: str
-    act: Callable[[Process, Given], str]
-    nothing: str = ""
+    question: Promise
+    act: Callable[[Process, Given], Done | None]
+    nothing: Promise | str = ""
     asks: bool = False
 
 
-def _run(process: Process, given: Given) -> str:
-    return f"Started run {process.run_now(by=given.by).id}"
+def _run(process: Process, given: Given) -> Done | None:
+    return Done(gettext_noop("Started run %(run)s"), {"run": process.run_now(by=given.by).id})
 
 
-def _pause(process: Process, given: Given) -> str:
+def _pause(process: Process, given: Given) -> Done | None:
     process.pause(given.note, by=given.by)
-    return f"Paused: {given.note}" if given.note else "Paused"
+    return Done(gettext_noop("Paused: %(note)s"), {"note": given.note}) if given.note else Done(gettext_noop("Paused"))
 
 
-def _resume(process: Process, _: Given) -> str:
+def _resume(process: Process, _: Given) -> Done | None:
     process.resume()
-    return "Resumed"
+    return Done(gettext_noop("Resumed"))
 
 
-def _cancel(process: Process, _: Given) -> str:
+def _cancel(process: Process, _: Given) -> Done | None:
     stopped = process.cancel_run()
-    return "" if stopped is None else f"Cancelled run {stopped.id}"
+    return None if stopped is None else Done(gettext_noop("Cancelled run %(run)s"), {"run": stopped.id})
 
 
-def _redrive(process: Process, given: Given) -> str:
-    return f"Redrove run {given.run} as {process.redrive(given.run, by=given.by).id}"
+def _redrive(process: Process, given: Given) -> Done | None:
+    again = process.redrive(given.run, by=given.by)
+    return Done(gettext_noop("Redrove run %(run)s as %(again)s"), {"run": given.run, "again": again.id})
 
 
-def _unregister(process: Process, given: Given) -> str:
+def _unregister(process: Process, given: Given) -> Done | None:
     if not given.works:
         raise InvalidValue("No work item was chosen; tick some first.", argument="works", value=())
     changed = process.unregister_works(given.works)
-    return f"Unregistered {named(changed)}" if changed else ""
+    if not changed:
+        return None
+    one, several = (
+        gettext_noop("Unregistered %(count)s item: %(names)s"),
+        gettext_noop("Unregistered %(count)s items: %(names)s"),
+    )
+    return named(changed, one, several)
 
 
 VERBS = {
-    "run": Verb("Run now", "run", "The present slot runs, or runs again.", _run),
+    "run": Verb(_("Run now"), "run", _("The present slot runs, or runs again."), _run),
     "pause": Verb(
-        "Pause", "process", "No slot, page or claim begins until it is resumed; items in flight finish.", _pause, asks=True
-    ),
-    "resume": Verb("Resume", "process", "Slots run again, and an open run goes on.", _resume),
-    "cancel": Verb(
-        "Cancel the run",
-        "run",
-        "It ends INCOMPLETE once the items in flight have ended; what has not begun does not begin.",
-        _cancel,
-        nothing="No run is open; there was nothing to cancel.",
+        _("Pause"),
+        "process",
+        _("No slot, page or claim begins until it is resumed; items in flight finish."),
+        _pause,
         asks=True,
     ),
-    "redrive": Verb("Redrive", "run", "The items of this run that did not complete run again.", _redrive),
+    "resume": Verb(_("Resume"), "process", _("Slots run again, and an open run goes on."), _resume),
+    "cancel": Verb(
+        _("Cancel the run"),
+        "run",
+        _("It ends INCOMPLETE once the items in flight have ended; what has not begun does not begin."),
+        _cancel,
+        nothing=_("No run is open; there was nothing to cancel."),
+        asks=True,
+    ),
+    "redrive": Verb(_("Redrive"), "run", _("The items of this run that did not complete run again."), _redrive),
     "unregister": Verb(
-        "Unregister",
+        _("Unregister"),
         "work",
-        "They go to the cleanup list; the next run cleans up what belongs to them, then drops them.",
+        _("They go to the cleanup list; the next run cleans up what belongs to them, then drops them."),
         _unregister,
-        nothing="They are on the cleanup list or dropped already; nothing was done.",
+        nothing=_("They are on the cleanup list or dropped already; nothing was done."),
         asks=True,
     ),
 }

@@ -73,6 +73,8 @@ class Migration(migrations.Migration):
                         ("last_error_at", models.BigIntegerField(blank=True, null=True)),
                     ],
                     options={
+                        "verbose_name": "item",
+                        "verbose_name_plural": "items",
                         "db_table": "cp_item",
                         "default_permissions": ("view",),
                         "indexes": [models.Index(fields=["page_id"], name="cp_item_page_idx")],
@@ -87,6 +89,8 @@ class Migration(migrations.Migration):
                         ("number", models.BigIntegerField()),
                     ],
                     options={
+                        "verbose_name": "version of the tables",
+                        "verbose_name_plural": "versions of the tables",
                         "db_table": "cp_meta",
                         "default_permissions": (),
                         "constraints": [models.UniqueConstraint(fields=("name",), name="cp_meta_key")],
@@ -110,6 +114,8 @@ class Migration(migrations.Migration):
                         ("is_open", models.BooleanField()),
                     ],
                     options={
+                        "verbose_name": "page",
+                        "verbose_name_plural": "pages",
                         "db_table": "cp_page",
                         "default_permissions": ("view",),
                         "constraints": [
@@ -134,6 +140,7 @@ class Migration(migrations.Migration):
                         ("purge_due", models.BooleanField()),
                     ],
                     options={
+                        "verbose_name": "process",
                         "verbose_name_plural": "processes",
                         "db_table": "cp_process",
                         "default_permissions": ("view", "change"),
@@ -185,6 +192,8 @@ class Migration(migrations.Migration):
                         ("items_purged", models.BooleanField()),
                     ],
                     options={
+                        "verbose_name": "run",
+                        "verbose_name_plural": "runs",
                         "db_table": "cp_run",
                         "default_permissions": ("view", "change"),
                         "constraints": [
@@ -239,6 +248,8 @@ class Migration(migrations.Migration):
                         ("run", models.CharField(max_length=191, null=True)),
                     ],
                     options={
+                        "verbose_name": "slot",
+                        "verbose_name_plural": "slots",
                         "db_table": "cp_slot",
                         "default_permissions": ("view",),
                         "constraints": [models.UniqueConstraint(fields=("process", "slot"), name="cp_slot_key")],
@@ -274,6 +285,7 @@ class Migration(migrations.Migration):
                         ("attempt", models.IntegerField()),
                     ],
                     options={
+                        "verbose_name": "status",
                         "verbose_name_plural": "statuses",
                         "db_table": "cp_status",
                         "default_permissions": ("view",),
@@ -298,6 +310,7 @@ class Migration(migrations.Migration):
                     ],
                     options={
                         "verbose_name": "work item",
+                        "verbose_name_plural": "work items",
                         "db_table": "cp_work",
                         "default_permissions": ("view", "change"),
                         "indexes": [

@@ -27,6 +27,8 @@ class Migration(migrations.Migration):
                         ("changed_by", models.TextField()),
                     ],
                     options={
+                        "verbose_name": "settings version",
+                        "verbose_name_plural": "settings versions",
                         "db_table": "cp_settings_version",
                         "default_permissions": ("view",),
                         "constraints": [

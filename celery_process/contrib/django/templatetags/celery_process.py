@@ -13,8 +13,12 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
-from celery_process.frequency import described
+from celery_process.contrib.django.words import NEVER_RAN, sentence
+from celery_process.contrib.django.words import word as translated
+from celery_process.frequency import shown
 from celery_process.model import ItemCounts, RunStatus
 from celery_process.overview import Overview, spoken
 
@@ -25,7 +29,9 @@ NONE = "–"
 @register.filter
 def at(instant: datetime | None) -> str:
     """Write an instant in the present time zone, to the second."""
-    return NONE if instant is None else _time(instant, f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S}")
+    if instant is None:
+        return NONE
+    return _time(instant, format_html('<bdi dir="ltr">{}</bdi>', f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S}"))
 
 
 @register.filter
@@ -33,7 +39,9 @@ def until(instant: datetime | None, now: datetime) -> str:
     """Write how long it is from `now` to an instant, or since."""
     if instant is None:
         return NONE
-    return _time(instant, f"in {spoken(instant - now)}" if instant >= now else f"{spoken(now - instant)} ago")
+    if instant >= now:
+        return _time(instant, sentence(_("in %(span)s"), span=spoken(instant - now)))
+    return _time(instant, sentence(_("%(span)s ago"), span=spoken(now - instant)))
 
 
 def _time(instant: datetime, words: str) -> str:
@@ -75,14 +83,25 @@ def percent(overview: Overview) -> str:
 def badge(word: str | None) -> SafeString:
     """Write a state or an end as a badge."""
     if not word:
-        return format_html('<span class="cp-badge">{}</span>', "never ran")
-    return format_html('<span class="cp-badge cp-is-{}">{}</span>', str(word).replace(" ", "-"), str(word))
+        return format_html('<span class="cp-badge">{}</span>', translated(NEVER_RAN))
+    return format_html('<span class="cp-badge cp-is-{}">{}</span>', str(word).replace(" ", "-"), translated(word))
+
+
+@register.filter
+def word(value: str) -> str:
+    """Write a word of the store's, such as a state, a list or a reason, in the present language."""
+    return translated(value)
 
 
 @register.filter
 def schedule(value: Any) -> str:
-    """Write a schedule."""
-    return described(value)
+    """Write a schedule as a sentence has it."""
+    if value is None:
+        return str(gettext("on demand"))
+    if isinstance(value, timedelta):
+        return sentence(_("every %(span)s"), span=value)
+    made: str = format_html('<bdi dir="ltr">{}</bdi>', shown(value))
+    return made
 
 
 @register.filter
@@ -100,7 +119,9 @@ def pretty(value: Any) -> str:
 @register.filter
 def counted(counts: ItemCounts) -> list[tuple[str, int]]:
     """Return the states that a run has items in, with how many."""
-    return [(field.name, found) for field in fields(counts) if (found := getattr(counts, field.name))]
+    return [
+        (translated(field.name).capitalize(), found) for field in fields(counts) if (found := getattr(counts, field.name))
+    ]
 
 
 @register.filter

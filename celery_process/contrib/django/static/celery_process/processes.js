@@ -32,14 +32,14 @@
     try {
       const answer = await fetch(page.dataset.live, { headers: { Accept: "application/json" } });
       if (answer.redirected || !(answer.headers.get("Content-Type") || "").startsWith("application/json")) {
-        throw new Error("load this page anew, you may have to log in.");
+        throw new Error(page.dataset.anew);
       }
       const told = await answer.json();
       if (!answer.ok) throw new Error(told.error);
       for (const [name, html] of Object.entries(told.parts)) draw(name, html);
-      say("on", "Live");
+      say("on", page.dataset.on);
     } catch (error) {
-      say("off", `Not live: ${error instanceof TypeError ? "the site does not answer." : error.message}`);
+      say("off", `${page.dataset.off} ${error instanceof TypeError ? page.dataset.silent : error.message}`);
     }
     clearTimeout(timer);
     timer = setTimeout(look, Math.max(pause, 4 * (performance.now() - began)));
