@@ -266,7 +266,8 @@ class Processes:
         if budget is not None:
             dispatches = {name: hurried(dispatch, budget) for name, dispatch in dispatches.items()}
         swept = sweep(dispatches, interval=timedelta(0) if force else None, budget=budget)
-        return tuple(dict.fromkeys((*swept, *self._late_slots.bring(dispatches, swept=swept))))
+        turns = {target.process: target.last_sweep for target in swept}
+        return tuple(dict.fromkeys((*turns, *self._late_slots.bring(dispatches, swept=turns))))
 
     def migrate(self) -> tuple[str, ...]:
         """Bring the store's tables up to this version; return what was done."""

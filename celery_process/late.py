@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -34,8 +34,10 @@ class LateSlots:
         self._in_force = lru_cache(maxsize=10_000)(in_force)
         self._began = time.monotonic()
 
-    def bring(self, dispatches: Mapping[str, Dispatch], *, swept: Collection[str]) -> tuple[str, ...]:
-        """Bring the present slots that are late; return their processes. `swept`: those whose turn this sweep has already.
+    def bring(self, dispatches: Mapping[str, Dispatch], *, swept: Mapping[str, datetime | None]) -> tuple[str, ...]:
+        """Bring the present slots that are late; return their processes.
+
+        `swept`: those whose turn this sweep has already, each with when the sweep before looked.
 
         Of many sweeps one brings a slot, and after it has waited for long the next one does only after a while.
         """
@@ -54,8 +56,7 @@ class LateSlots:
             if current is not None and by is not None and self._is_awake(dispatch) and by >= max(GRACE, interval):
                 late[name] = current, by
         others = [name for name in late if name not in swept]
-        turns: dict[str, datetime | None] = dict.fromkeys(swept, now - interval)
-        turns.update(store.take_turns(others, interval=interval) if others else {})
+        turns = {**swept, **(store.take_turns(others, interval=interval) if others else {})}
         mine = [name for name in late if name in turns]
         for name in mine:
             current, by = late[name]

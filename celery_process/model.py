@@ -313,12 +313,13 @@ class ItemClaim:
 
 @dataclass(frozen=True, slots=True)
 class SweepTarget:
-    """A process that a sweep should look at."""
+    """A process that a sweep should look at; `last_sweep` is when the one before did."""
 
     process: str
     open_run: str | None = None
     unnotified: tuple[str, ...] = ()
     purge_due: bool = False
+    last_sweep: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

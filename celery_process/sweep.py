@@ -30,8 +30,8 @@ PURGE_STEPS = 20
 
 def sweep(
     dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None, budget: Budget | None = None
-) -> tuple[str, ...]:
-    """Repair the processes that need it and had no sweep for the interval; return their names.
+) -> tuple[SweepTarget, ...]:
+    """Repair the processes that need it and had no sweep for the interval; return what the store said of them.
 
     One process that cannot be repaired holds up no other; a store out of reach ends the sweep. With a `budget`, which the
     dispatches keep to (see `hurried`), it ends before that does: what is left is the next one's.
@@ -56,7 +56,7 @@ def sweep(
             log_failure(logger, "The sweep of %s is left to the next one", target.process, error=error, extra=extra)
             if isinstance(error, StoreUnavailable):
                 break  # each of the others would wait for it as well
-    return tuple(target.process for target in targets)
+    return targets
 
 
 def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:

@@ -94,6 +94,15 @@ class TestTheSweep:
         assert len(yard.brought) == 1
         assert yard.trigger(By.SWEEP) is SlotEnd.OVERLAPPED
 
+    def test_a_repair_after_a_long_outage(self, yard: Yard) -> None:
+        """Workers that were all away for most of a slot bring it with their first sweep, though it has a run to repair."""
+        yard.process.register_work("a")
+        yard.trigger()
+        yard.clock.advance(HOUR + 50 * MINUTE)
+        yard.processes.sweep()
+        assert len(yard.brought) == 1
+        assert yard.sweeps(10 * SECOND, 6) == 0
+
     @pytest.mark.parametrize("by", ["run_now", "ann", ""])
     def test_never_a_process_that_people_run(self, yard: Yard, by: str) -> None:
         """A ledger without any slot of a schedule has none brought, nor has an empty one."""

@@ -209,7 +209,8 @@ class MemoryRuns(MemoryBase, Runs):
                     for run in row.runs.values()
                     if run.notified_at is None and run.finished_at is not None and rules.passed(run.finished_at, now, grace)
                 )
-                target = SweepTarget(row.name, row.open_run.id if row.open_run else None, untold, row.purge_due)
+                open_run = row.open_run.id if row.open_run else None
+                target = SweepTarget(row.name, open_run, untold, row.purge_due, row.swept_at)
                 if target.open_run or untold or target.purge_due:
                     row.swept_at = now
                     targets.append(target)

@@ -43,8 +43,8 @@ def take_turns(client: Client, processes: Collection[str], *, interval: timedelt
 
 
 def _target(process: str, answer: Sequence[Any]) -> SweepTarget:
-    run, purge_due, untold = answer
-    return SweepTarget(process, run or None, tuple(sorted(untold, key=rules.epoch_of)), bool(purge_due))
+    run, purge_due, untold, last = answer
+    return SweepTarget(process, run or None, tuple(sorted(untold, key=rules.epoch_of)), bool(purge_due), instant(last))
 
 
 def sweep_run(

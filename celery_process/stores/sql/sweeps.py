@@ -43,13 +43,11 @@ def begin_sweep(db: Database, processes: Sequence[str], *, interval: timedelta, 
     One process at a time, so that nobody holds several, and none that somebody else holds: it comes up again.
     """
     due = db.read("begin_sweep", _due, processes, interval, grace)
-    mine = {name for name, (swept_at, _) in sorted(due.items()) if db.write("begin_sweep", _take, name, swept_at)}
-    return tuple(due[name][1] for name in dict.fromkeys(processes) if name in mine)
+    mine = {name for name, target in sorted(due.items()) if db.write("begin_sweep", _take, name, target.last_sweep)}
+    return tuple(due[name] for name in dict.fromkeys(processes) if name in mine)
 
 
-def _due(
-    tx: Transaction, processes: Sequence[str], interval: timedelta, grace: timedelta
-) -> dict[str, tuple[datetime | None, SweepTarget]]:
+def _due(tx: Transaction, processes: Sequence[str], interval: timedelta, grace: timedelta) -> dict[str, SweepTarget]:
     process, run, now = tx.t.process, tx.t.run, tx.now
     due = sa.or_(process.c.swept_at.is_(None), passed(process.c.swept_at, now, interval))
     rows = {row.name: row for row in tx.rows(sa.select(process).where(process.c.name.in_(processes), due))}
@@ -59,11 +57,7 @@ def _due(
     )
     found = tx.rows(runs.order_by(run.c.epoch))
     targets = {name: _target(row, [run for run in found if run.process == name]) for name, row in rows.items()}
-    return {
-        name: (rows[name].swept_at, target)
-        for name, target in targets.items()
-        if target.open_run or target.unnotified or target.purge_due
-    }
+    return {name: target for name, target in targets.items() if target.open_run or target.unnotified or target.purge_due}
 
 
 def _take(tx: Transaction, name: str, swept_at: datetime | None) -> bool:
@@ -104,6 +98,7 @@ def _target(process: Row[Any], runs: Sequence[Row[Any]]) -> SweepTarget:
         rules.run_id(open_run.epoch, open_run.run_uuid) if open_run is not None else None,
         tuple(rules.run_id(run.epoch, run.run_uuid) for run in runs if not run.state.is_open),
         process.purge_due,
+        process.swept_at,
     )
 
 

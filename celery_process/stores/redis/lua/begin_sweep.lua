@@ -15,4 +15,4 @@ add('(' .. whole(now), '+inf')
 if not found[2] and #untold == 0 and found[3] ~= '1' then return {} end
 local open = found[2] and call('HGET', run_key(found[2]), 'id') or ''
 call('HSET', PROCESS, 'swept', whole(now))
-return {open, found[3] == '1' and 1 or 0, untold}
+return {open, found[3] == '1' and 1 or 0, untold, found[1] or ''}
