@@ -88,21 +88,31 @@ class Heartbeat:
                 self._beating.discard(batch)
                 if not alive:
                     self._held.discard(batch)
+                del batch
                 if not self._stays():
                     return
 
     def _next_due(self) -> Batch | None:
         """Wait for a batch that is due, and return it; None after `IDLE` seconds without a batch."""
         while True:
-            if not self._held - self._beating:
+            due = self._due()
+            if due is None:
                 self._wait_until(time.monotonic() + IDLE)
-            free = self._held - self._beating
-            if not free:
-                return None
-            first = min(free, key=lambda batch: batch.due_at)
-            if first.due_at <= time.monotonic():
-                return first
-            self._wait_until(min(batch.looked_at for batch in free))
+                due = self._due()
+            if due is None or isinstance(due, Batch):
+                return due
+            self._wait_until(due)
+
+    def _due(self) -> Batch | float | None:
+        """Return a batch that is due, or when to look again; None without a batch.
+
+        Apart from the wait, whose frame would keep batches that have ended, and their app.
+        """
+        free = self._held - self._beating
+        if not free:
+            return None
+        first = min(free, key=lambda batch: batch.due_at)
+        return first if first.due_at <= time.monotonic() else min(batch.looked_at for batch in free)
 
     def _stays(self) -> bool:
         """Become the one that waits, or be spare until it is needed; false after `IDLE` seconds."""
