@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -21,6 +22,7 @@ from celery_process.states import By, SlotEnd
 from .waiting import end, wait_for
 
 MODULE = """
+import time
 from pathlib import Path
 from celery import Celery
 from celery_process import Processes
@@ -35,7 +37,12 @@ def plain():
         file.write("x")
 
 @processes.process("ticks", **{options!r})
-def ticks(work): ...
+def ticks(work):
+    if seconds := work.params.get("seconds"):
+        time.sleep(seconds)
+        work.add_stats("done")
+        with Path({folder!r}, "worked").open("a") as file:
+            file.write(work.name + "\\n")
 """
 
 
@@ -74,6 +81,11 @@ class Outages:
         """Return how often the plain task ran."""
         file = self.folder / "plain"
         return file.stat().st_size if file.exists() else 0
+
+    def worked(self) -> Counter[str]:
+        """Return how often each item that takes its time was worked to its end."""
+        file = self.folder / "worked"
+        return Counter(file.read_text().splitlines() if file.exists() else ())
 
     def start(self, log: str, *arguments: str) -> Path:
         """Run `celery -A …`; return its log."""

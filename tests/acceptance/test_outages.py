@@ -20,6 +20,9 @@ from celery_process.states import By, SlotEnd
 from .outages import Outages
 from .waiting import wait_for, wait_for_end
 
+AWAY = 8.0
+"""Seconds for which a store is away in mid-run."""
+
 
 @pytest.fixture
 def outages(tmp_path: Path) -> Iterator[Outages]:
@@ -30,10 +33,22 @@ def outages(tmp_path: Path) -> Iterator[Outages]:
 
 
 @pytest.fixture
-def behind_proxy(start_proxy: Callable[[int], Any], redis_url: str) -> tuple[Any, str]:
+def through_proxy(start_proxy: Callable[[int], Any]) -> Callable[[str], tuple[Any, str]]:
+    """Give a function that returns a proxy before the server of a URL, and the URL by that way."""
+
+    def give(url: str) -> tuple[Any, str]:
+        parts = urlsplit(url)
+        proxy = start_proxy(parts.port or {"redis": 6379}.get(parts.scheme, 5432))
+        login, at, _ = parts.netloc.rpartition("@")
+        return proxy, parts._replace(netloc=f"{login}{at}127.0.0.1:{proxy.port}").geturl()
+
+    return give
+
+
+@pytest.fixture
+def behind_proxy(through_proxy: Callable[[str], tuple[Any, str]], redis_url: str) -> tuple[Any, str]:
     """Give a proxy before the Redis server, and its URL by that way."""
-    proxy = start_proxy(urlsplit(redis_url).port or 6379)
-    return proxy, f"redis://127.0.0.1:{proxy.port}{urlsplit(redis_url).path}"
+    return through_proxy(redis_url)
 
 
 @pytest.mark.parametrize("broker_url", ["redis_url", "rabbitmq_url"])
@@ -167,3 +182,32 @@ def test_a_store_that_hangs_holds_up_no_host(outages: Outages, behind_proxy: tup
     proxy.cut()
     slots = len(list(outages.processes["ticks"].slots()))
     wait_for(lambda: len(list(outages.processes["ticks"].slots())) > slots, what="slots again")
+
+
+@pytest.mark.parametrize(("broker", "store"), [("redis_url", "redis_url"), ("rabbitmq_url", "postgresql_url")])
+def test_a_store_away_in_mid_run(
+    outages: Outages, through_proxy: Callable[[str], Any], broker: str, store: str, request: pytest.FixtureRequest
+) -> None:
+    """The store is away for eight seconds of a run in batches: its messages come again by themselves, and none is eaten.
+
+    An item that was being worked may run again, and each counts once. Eaten messages would be out for a minute at least.
+    """
+    proxy, backend = through_proxy(request.getfixturevalue(store))
+    options = {"schedule": 86_400, "max_in_flight": 600, "batch_size": 100, "lease": 6}
+    outages.write(request.getfixturevalue(broker), backend, **options)
+    process, names = outages.processes["ticks"], [f"item-{number:04}" for number in range(1_200)]
+    process.register_works({name: {"seconds": 0.005} for name in names})
+    log = outages.worker()
+    run = process.run_now()
+    wait_for(lambda: len(outages.worked()) >= 100, what="the first items")
+    outages.processes.store.close()
+    proxy.stop()
+    time.sleep(AWAY)
+    proxy.start()
+    back = time.monotonic()
+    run = wait_for_end(process, run.id)
+    assert time.monotonic() - back < 45
+    assert "comes again in" in log.read_text()
+    assert (run.state, run.counts.completed, run.stats["work.done"]) == (RunState.COMPLETED, len(names), len(names))
+    assert set(outages.worked()) == set(names)
+    assert "Traceback" not in log.read_text()
