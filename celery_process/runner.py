@@ -37,6 +37,9 @@ _REPORT_TRIES = 4
 _REFRESH = 30.0
 """Seconds for which the schedule is taken as known where only the progress frequency hangs on it."""
 
+_SLOW = 1.0
+"""Seconds that publishing and telling take where the broker hangs, or a receiver of signals does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -73,8 +76,8 @@ class Runner:
     ) -> None:
         self.dispatch, self.heartbeat, self.host, self.stopping = dispatch, heartbeat, host, stopping
         self._item_takes: float | None = None
-        self._every = timedelta(0)
-        self._every_read_at = -_REFRESH
+        self._every, self._every_read_at = timedelta(0), -_REFRESH
+        self._slow = False
         self._limits = Limits()
 
     @property
@@ -109,9 +112,8 @@ class Runner:
         if len(mine) == len(claims):
             return ended
         refused = [claim for claim in claims if claim.answer is not ClaimAnswer.CLAIMED]
-        for claim in refused:
-            extra = self._extra("claim_refused", run_id, claim.name)
-            logger.debug("Item %s: %s", claim.name, claim.answer.value, extra=extra)
+        for name, answer in ((claim.name, claim.answer.value) for claim in refused):
+            logger.debug("Item %s: %s", name, answer, extra=self._extra("claim_refused", run_id, name))
         if any(claim.answer is ClaimAnswer.REMOVED for claim in refused):
             self._follow(run_id, [Reported(page_closed=True)])
         return [*ended, *(Ended(claim.name, None, answer=claim.answer) for claim in refused)]
@@ -140,12 +142,16 @@ class Runner:
         return [*ended, *(Ended(name, None, given_back=True) for name in batch.given_back)]
 
     def _work_through(self, batch: Batch, ended: list[Ended]) -> None:
-        """Work on one item after the other until none is left, or none is to be begun."""
+        """Work on one item after the other until none is left, or none is to be begun.
+
+        What one made due is done before the next, so that slow items hold up no page. Those behind it are given back after
+        a lease (see `Batch.beat`), and where it was slow, the next batches do it at their ends.
+        """
         try:
             while (work := batch.next()) is not None:
                 outcome, error = self._run_one(work)
                 self._insist(partial(batch.end, work, outcome, error))
-                if batch.has_news and batch.has_more:  # what the last one made due need not be done under its lease
+                if batch.has_news and batch.has_more and not self._slow:
                     ended += self._settle(batch)
                 if batch.aborting or work.aborted_here or work.lost or self.stopping():
                     break
@@ -236,9 +242,10 @@ class Runner:
 
     def _settle(self, batch: Batch) -> list[Ended]:
         """Tell the ends that were reported, and do what the reports made due."""
-        reported = batch.take_ended()
-        ended = [self._ended_as(done) for done in reported]
+        began = self.host.monotonic()
+        ended = [self._ended_as(done) for done in batch.take_ended()]
         self._follow(batch.run_id, batch.take_told(), ended)
+        self._slow = self.host.monotonic() - began > _SLOW
         return ended
 
     def _ended_as(self, done: Outcome) -> Ended:
@@ -307,8 +314,8 @@ class Runner:
             if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
                 self._advance(run_id)
         except Exception as error:  # noqa: BLE001 - logged, and the sweep does it
-            extra = self._extra("follow_failed", run_id)
-            log_failure(logger, "What %s made due is left to the sweep", run_id, error=error, extra=extra)
+            text, extra = "What %s made due is left to the sweep", self._extra("follow_failed", run_id)
+            log_failure(logger, text, run_id, error=error, extra=extra)
 
     def _early(self, ended: Sequence[Ended]) -> bool:
         """Whether to look, after these items, if the window has room for a page: slow items must not hold up the others.
