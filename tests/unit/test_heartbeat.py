@@ -227,7 +227,7 @@ def test_what_is_published_after_a_batch_keeps_no_lease(monkeypatch: pytest.Monk
     while sent:
         names = sent.pop(0)
         for start in range(0, len(names), 2):
-            processes._run_items(process, run.id, list(names[start : start + 2]))
+            processes._runner(process).run(run.id, list(names[start : start + 2]))
     assert len(held) > 2
     assert set(held) == {0}
     assert process.state().run.counts.completed == 8
