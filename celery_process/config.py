@@ -35,6 +35,7 @@ class Config:
     retention: Retention = Retention()
     table_prefix: str = "cp_"
     key_prefix: str = "cp:"
+    deployment: str = ""
     flower_hosts: tuple[str, ...] = ()
 
 

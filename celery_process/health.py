@@ -18,6 +18,7 @@ from celery_process import beat_slots
 from celery_process.app import Processes
 from celery_process.commands import pasted
 from celery_process.config import read_config
+from celery_process.deployment import noted_by_another
 from celery_process.exceptions import ProcessError, SchemaMismatch, StoreError, StoreUnavailable
 from celery_process.frequency import shown
 from celery_process.masking import masked_text
@@ -77,6 +78,7 @@ def _examine(processes: Processes, patience: float | None, clock: Callable[[], d
     store = list(_store(processes))
     findings += store
     if all(finding.ok for finding in store if finding.check in ("store", "schema")):
+        findings.append(_guarded("deployment", lambda: _deployment(processes)))
         findings.append(_guarded("clock", lambda: _clock(processes.store, clock)))
         findings += [_guarded(f"beat:{process.name}", partial(_beat, process, beats)) for process in processes]
         findings.append(_guarded("sweep", lambda: _sweep(processes)))
@@ -127,6 +129,12 @@ def _store(processes: Processes) -> Iterator[Finding]:
             yield Finding("eviction", False, warning.said, warning.cure)
         else:
             yield Finding("durability", True, warning, "Change it if it was not meant so.")
+
+
+def _deployment(processes: Processes) -> Finding:
+    other = noted_by_another(processes.app, processes.store, note=False)
+    said, cure = ("The store is kept for no other deployment.", "") if other is None else (other.said, other.cure)
+    return Finding("deployment", other is None, said, cure)
 
 
 def _again(error: Exception) -> Finding:

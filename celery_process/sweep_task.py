@@ -14,7 +14,9 @@ from celery import Celery, Task, bootsteps
 from celery.signals import task_received
 
 from celery_process.background import background
+from celery_process.commands import pasted
 from celery_process.config import read_config, store_of
+from celery_process.deployment import noted_by_another
 from celery_process.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from celery_process.outages import log_failure
 from celery_process.own_tasks import OWN
@@ -120,7 +122,7 @@ class SweepTimer(bootsteps.StartStopStep):
                 value=store.url,
             )
         try:
-            for warning in within(STARTS_WITHIN, lambda: _check(store), operation="check"):
+            for warning in within(STARTS_WITHIN, lambda: _check(parent.app, store), operation="check"):
                 logger.warning("%s", warning, extra={"action": "store_warning"})
         except StoreUnavailable as error:  # it may be back before the first item; tables that do not fit will not be
             logger.error("%s", error, extra={"action": "store_unavailable"})  # noqa: TRY400 - the message says it all
@@ -182,8 +184,9 @@ class SweepTimer(bootsteps.StartStopStep):
             self.publishing = False
 
 
-def _check(store: Store) -> tuple[str, ...]:
+def _check(app: Celery, store: Store) -> tuple[str, ...]:
     try:
-        return store.check()
+        other = (*store.check(), noted_by_another(app, store, note=True))
+        return tuple(pasted(warning, app) for warning in other if warning is not None)
     finally:
         store.close()

@@ -6,6 +6,7 @@ import click
 
 from celery_process.app import Processes
 from celery_process.cli.base import as_json, coloured, print_json, said, visible, with_processes
+from celery_process.deployment import adopt
 from celery_process.health import Finding, document, examine
 
 
@@ -18,14 +19,17 @@ from celery_process.health import Finding, document, examine
     metavar="SECONDS",
     help="How long workers and beat may take to answer; 0 does not ask them.",
 )
+@click.option("--adopt", "adopts", is_flag=True, help="Let the store be kept for this deployment from now on.")
 @as_json
 @click.pass_context
 @with_processes
-def doctor(processes: Processes, ctx: click.Context, *, patience: float, json_: bool) -> None:
+def doctor(processes: Processes, ctx: click.Context, *, patience: float, adopts: bool, json_: bool) -> None:
     """Say what is wrong, and what to do about it.
 
     Checks settings, store, clocks, beat, sweep, broker and workers; exit status 1 if something is wrong.
     """
+    if adopts:
+        adopt(processes.app, processes.store)
     findings = visible(examine(processes, patience=patience or None), json_=json_)
     if json_:
         print_json(document(findings))

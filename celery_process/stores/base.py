@@ -317,6 +317,14 @@ class Store(Definitions, Runs, Items, Reads):
         """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings, some a `Danger`."""
 
     @abstractmethod
+    def deployment(self, own: str = "", *, adopt: bool = False) -> str:
+        """Return the id of the deployment that this store, under its prefix, is kept for; empty where nobody has noted one.
+
+        With `own` that is noted where there is none yet, or, with `adopt`, in the place of what is there; of several at
+        once, one is noted, and all are answered that one.
+        """
+
+    @abstractmethod
     def migrate(self) -> tuple[str, ...]:
         """Bring the store's tables up to the code; return what was done, one line each."""
 

@@ -41,6 +41,7 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
             )
         self._clock = clock
         self._processes: dict[str, Process] = {}
+        self._deployment = ""
         self.after_fork()
         renew_in_children(self)
 
@@ -56,6 +57,12 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
 
     def check(self) -> tuple[str, ...]:  # noqa: D102
         return ("memory:// keeps nothing when this interpreter ends; name a store by URL in process_backend.",)
+
+    def deployment(self, own: str = "", *, adopt: bool = False) -> str:  # noqa: D102
+        with self._lock:
+            if adopt or not self._deployment:
+                self._deployment = own or self._deployment
+            return self._deployment
 
     def migrate(self) -> tuple[str, ...]:  # noqa: D102
         return ()

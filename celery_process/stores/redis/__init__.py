@@ -206,6 +206,9 @@ class RedisStore(Store):
         """Make a round trip, refuse a Redis before 6.2, and warn of settings that may lose data."""
         return upkeep.check(self._client)
 
+    def deployment(self, own: str = "", *, adopt: bool = False) -> str:  # noqa: D102
+        return upkeep.deployment(self._client, own, adopt=adopt)
+
     def migrate(self) -> tuple[str, ...]:
         """Do nothing: keys need no tables."""
         return ()

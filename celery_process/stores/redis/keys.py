@@ -52,6 +52,11 @@ def started_key(prefix: str) -> str:
     return f"{prefix}started"
 
 
+def deployment_key(prefix: str) -> str:
+    """Return the key of the id of the deployment that the keys of a prefix are kept for."""
+    return f"{prefix}deployment"
+
+
 def check_prefix(prefix: str) -> str:
     """Return a prefix that leaves the hash tag of a key to its process."""
     if "{" in prefix or "}" in prefix:

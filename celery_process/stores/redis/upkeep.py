@@ -11,6 +11,7 @@ from redis.exceptions import ResponseError
 from celery_process.exceptions import ConfigurationError
 from celery_process.stores.base import Danger
 from celery_process.stores.redis.client import Client, version_of
+from celery_process.stores.redis.keys import deployment_key
 
 OLDEST = (6, 2)
 
@@ -34,6 +35,18 @@ def check(client: Client) -> tuple[str, ...]:
             f"The version of {shown} could not be checked: this account may not use INFO. It has to be 6.2 or newer."
         )
     return tuple(warnings)
+
+
+def deployment(client: Client, own: str, *, adopt: bool) -> str:
+    """Return the id that is noted, after noting `own` where there is none or, with `adopt`, in any case."""
+    key = deployment_key(client.prefix)
+
+    def once(server: Any) -> str:
+        if own:
+            server.set(key, own, nx=not adopt)
+        return server.get(key) or ""
+
+    return client.tried("deployment", once)
 
 
 def _warnings(client: Client) -> Iterator[str]:

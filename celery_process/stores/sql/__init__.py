@@ -35,6 +35,7 @@ from celery_process.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.stores.sql import (
     definitions,
+    deployment,
     history,
     items,
     ledger,
@@ -260,6 +261,11 @@ class SqlStore(Store):
     def check(self) -> tuple[str, ...]:
         """Make a round trip and refuse tables of another version."""
         return self._schema.check()
+
+    def deployment(self, own: str = "", *, adopt: bool = False) -> str:  # noqa: D102
+        if not own:
+            return self._ready.peek("deployment", deployment.noted)
+        return self._ready.write("deployment", deployment.note, own, adopt=adopt)
 
     def migrate(self) -> tuple[str, ...]:  # noqa: D102
         return self._schema.migrate()

@@ -7,6 +7,7 @@ from celery_process.testing.conformance.claims import TestItemClaims
 from celery_process.testing.conformance.cleanup import TestCleanup
 from celery_process.testing.conformance.clocks import TestClock, ahead
 from celery_process.testing.conformance.definitions import TestJoining, TestOverrides, TestRegistering, TestUnregistering
+from celery_process.testing.conformance.deployments import TestDeployment
 from celery_process.testing.conformance.epochs import TestEpochs
 from celery_process.testing.conformance.fixtures import clock, drive, process
 from celery_process.testing.conformance.folds import TestFolds
@@ -40,6 +41,7 @@ __all__ = [
     "TestCleanup",
     "TestClock",
     "TestClosing",
+    "TestDeployment",
     "TestEpochs",
     "TestFolds",
     "TestGenerations",

@@ -1,0 +1,68 @@
+"""Which deployment an app belongs to: two that name their processes alike must not share a store, as each works for both.
+
+The id is noted in the store by the first worker that starts on it; who comes with another one is told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from celery import Celery
+
+from celery_process.config import read_config
+from celery_process.exceptions import ConfigurationError
+from celery_process.stores.base import Danger, Store
+
+
+def deployment_of(app: Celery) -> str:
+    """Return `process_deployment` or a digest of what one deployment has in common: the app's name and its broker.
+
+    Empty where the broker is no place that others could share, `memory://`, and in eager mode.
+    """
+    own = read_config(app).deployment
+    if own or app.conf.task_always_eager:
+        return own
+    brokers = sorted(_brokers(app))
+    if any(broker.startswith("memory:") for broker in brokers):
+        return ""
+    return hashlib.sha256("\n".join((app.main or "", *brokers)).encode()).hexdigest()[:16]
+
+
+def _brokers(app: Celery) -> Iterator[str]:
+    """Return where messages are published to, without credentials; of a failover list all places."""
+    with app.connection_for_write() as first:
+        urls = list(first.alt or [None])
+    for url in urls:
+        with app.connection_for_write(url) as connection:
+            transport = connection.transport
+            kind, host = transport.driver_type, (connection.hostname or "localhost").lower()
+            path = (connection.virtual_host or "").strip("/") or ("0" if kind == "redis" else "")
+            yield f"{kind}://{host}:{connection.port or transport.default_port or ''}/{path}"
+
+
+def noted_by_another(app: Celery, store: Store, *, note: bool) -> Danger | None:
+    """Return what to say where the store is kept for another deployment; with `note` it is this one's if it is nobody's."""
+    own = deployment_of(app)
+    kept = store.deployment(own if note else "") if own else ""
+    if kept in ("", own):
+        return None
+    return Danger(
+        f"{store.url} is kept for the deployment {kept!r}, and this one is {own!r}: where both have a process of one name, "
+        "each works the other's items.",
+        "Give this one a database, a process_key_prefix or a process_table_prefix of its own. If it is the same deployment "
+        f"(its broker moved, or has several names), set process_deployment to {kept!r}, or let the store be kept for this "
+        "id: celery -A proj process doctor --adopt",
+    )
+
+
+def adopt(app: Celery, store: Store) -> str:
+    """Let a store be kept for this deployment from now on; return its id."""
+    own = deployment_of(app)
+    if not own:
+        raise ConfigurationError(
+            "This app has no id of a deployment, in eager mode or with a broker in memory; set process_deployment.",
+            setting="process_deployment",
+            value=None,
+        )
+    return store.deployment(own, adopt=True)
