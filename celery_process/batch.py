@@ -7,7 +7,6 @@ So a worker that dies gives back the items whose end it had not reported, of whi
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections import deque
@@ -17,6 +16,7 @@ from datetime import timedelta
 
 from celery_process.definition import Definition
 from celery_process.exceptions import StoreError
+from celery_process.logs import logger_of
 from celery_process.model import ItemClaim
 from celery_process.outages import log_failure
 from celery_process.reports import ItemAnswer, ItemReport, Reported
@@ -24,7 +24,7 @@ from celery_process.states import WorkList, WorkState
 from celery_process.stores.base import Store
 from celery_process.work import Work
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 HOLD = 0.1
 """Seconds for which an outcome may wait; an item that took as long is reported when it ends."""

@@ -5,7 +5,6 @@ Celery is not known here: `send` publishes, `emit` tells, `defer` and `come_back
 
 from __future__ import annotations
 
-import logging
 import math
 import uuid
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from celery_process.config import Config
 from celery_process.definition import Definition
 from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreError
 from celery_process.frequency import Frequency
+from celery_process.logs import logger_of
 from celery_process.masking import masked_text
 from celery_process.model import RunClaim, RunStatus, SlotRef
 from celery_process.outages import log_failure
@@ -27,7 +27,7 @@ from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState,
 from celery_process.stores.base import Store
 from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 TRY_AGAIN = timedelta(seconds=10)
 """After this long a trigger that met a store out of reach comes once more."""

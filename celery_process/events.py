@@ -5,7 +5,6 @@ The events of items are Celery's own task events; what is sent here is what thos
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from celery import Celery
 
 from celery_process.background import background
+from celery_process.logs import logger_of
 from celery_process.model import RunStatus
 from celery_process.outages import log_failure
 from celery_process.process import Process
@@ -20,7 +20,7 @@ from celery_process.signals import BY_EVENT
 from celery_process.states import Event
 from celery_process.transport import reaching_broker
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def emit(app: Celery, process: Process, event: Event, payload: dict[str, Any]) -> None:

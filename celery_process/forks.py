@@ -5,7 +5,6 @@ A check of the process id comes too late, since it has to be made under a lock.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,9 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-logger = logging.getLogger(__name__)
+from celery_process.logs import logger_of
+
+logger = logger_of(__name__)
 
 
 class Forked(Protocol):

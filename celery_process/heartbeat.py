@@ -5,7 +5,6 @@ It also reports the outcomes that wait in a batch whose present item takes long.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -15,9 +14,10 @@ from typing import Protocol
 
 from celery_process.batch import Batch
 from celery_process.forks import renew_in_children
+from celery_process.logs import logger_of
 from celery_process.outages import log_failure
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 IDLE = 60.0
 """Seconds without a batch after which the thread ends."""

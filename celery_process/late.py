@@ -5,7 +5,6 @@ Beat is the ordinary trigger; what it leaves is brought by the sweep, and by who
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,11 +14,12 @@ from functools import lru_cache
 from celery_process import slots
 from celery_process.dispatch import Dispatch
 from celery_process.frequency import Frequency
+from celery_process.logs import logger_of
 from celery_process.model import NewestSlot
 from celery_process.slots import Occurrences
 from celery_process.states import SlotEnd
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 GRACE = timedelta(seconds=15)
 """How long a slot is left to beat, which sends it again after ten seconds; at least one interval of sweeps."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from celery_process.exceptions import WorkFailed
+from celery_process.masking import masked_text
 from celery_process.runner import Ended
 from celery_process.states import WorkState
 
@@ -59,7 +60,8 @@ def outcome_of(process: str, items: Sequence[Ended], *, look: Callable[[str], st
 
 
 def _sentence(item: Ended) -> str:
+    text = masked_text(item.text)  # the result backend, events and Flower's list of tasks show it to all who see tasks
     if item.outcome is None:
-        return f"{item.name!r} {item.text or 'was lost to another worker'}"
-    errors = f" after {item.errors} errors, the last one: {item.text}" if item.errors > 1 else f": {item.text}"
+        return f"{item.name!r} {text or 'was lost to another worker'}"
+    errors = f" after {item.errors} errors, the last one: {text}" if item.errors > 1 else f": {text}"
     return f"{item.name!r} ended {item.outcome.value}{errors if item.errors else ''}"

@@ -24,6 +24,7 @@ from celery_process.exceptions import OwnershipLost, RunAborted, StoreError
 from celery_process.forks import end_child
 from celery_process.heartbeat import Leases
 from celery_process.limits import Limits, page_size
+from celery_process.logs import logger_of
 from celery_process.model import ItemClaim
 from celery_process.outages import log_failure
 from celery_process.reports import Reported
@@ -31,7 +32,7 @@ from celery_process.states import ClaimAnswer, ErrorAction, Event, StopReason, W
 from celery_process.tokens import claim_token
 from celery_process.work import Work
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _REPORT_TRIES = 4
 _REFRESH = 30.0

@@ -5,7 +5,6 @@ A store that hangs holds up that thread alone; beat goes on with what was read l
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import weakref
@@ -17,9 +16,10 @@ from weakref import WeakKeyDictionary
 from celery import Celery
 
 from celery_process.config import store_of
+from celery_process.logs import logger_of
 from celery_process.stores.base import Store
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 REFRESH = 1.0
 """Seconds between two reads, each for all processes of an app."""

@@ -5,7 +5,6 @@ It needs no beat: the workers' own timers publish it, and the store lets one thr
 
 from __future__ import annotations
 
-import logging
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,12 +12,13 @@ from datetime import timedelta
 
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import RunNotFound, StoreUnavailable
+from celery_process.logs import logger_of
 from celery_process.model import SweepTarget, Swept
 from celery_process.outages import log_failure
 from celery_process.patience import Budget
 from celery_process.states import Event, StopReason, WorkList
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 BATCH = 500
 """Rows that one step of a sweep touches at most."""

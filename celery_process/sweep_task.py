@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +17,14 @@ from celery_process.commands import pasted
 from celery_process.config import read_config, store_of
 from celery_process.deployment import noted_by_another
 from celery_process.exceptions import ConfigurationError, StoreError, StoreUnavailable
+from celery_process.logs import logger_of
 from celery_process.outages import log_failure
 from celery_process.own_tasks import OWN
 from celery_process.patience import ONCE_MORE, Budget, within
 from celery_process.stores.base import Store
 from celery_process.transport import reaching_broker
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 SWEEP_TASK = "celery_process.sweep"
 STARTS_WITHIN = 5.0

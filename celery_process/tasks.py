@@ -6,7 +6,6 @@ search; no result, no trail, no shadow. How a task ends is what the store says o
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from celery_process.background import background
 from celery_process.commands import command
 from celery_process.definition import Definition
 from celery_process.exceptions import InvalidValue, StoreError, StoreUnavailable, WorkFailed
+from celery_process.logs import logger_of
 from celery_process.model import RunClaim
 from celery_process.outages import log_failure
 from celery_process.outcomes import kwargs_shown, outcome_of
@@ -31,7 +31,7 @@ from celery_process.runner import Ended
 from celery_process.states import By, ClaimAnswer, WorkList
 from celery_process.transport import reaching_broker
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""

@@ -6,7 +6,6 @@ is longer too.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -18,9 +17,10 @@ from kombu.utils.imports import symbol_by_name
 from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
 from celery_process.beats.rows import Followed, Row, Rows
 from celery_process.exceptions import SettingsChanged
+from celery_process.logs import logger_of
 from celery_process.stored_schedules import REFRESH
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _ADAPTERS = {
     "django_celery_beat.schedulers": "celery_process.beats.django:DjangoRows",

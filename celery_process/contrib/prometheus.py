@@ -7,7 +7,6 @@ zero and counts from then on. `celery -A proj process metrics` serves both.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -24,11 +23,12 @@ from celery_process.app import Processes
 from celery_process.beat_slots import due_slot, newest_slot
 from celery_process.commands import command
 from celery_process.exceptions import ProcessError
+from celery_process.logs import logger_of
 from celery_process.model import ItemCounts, StoredProcess
 from celery_process.process import Process
 from celery_process.states import RunState, SlotEnd
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 OUTCOMES = tuple(field.name for field in fields(ItemCounts))
 CLOSED = tuple(state for state in RunState if not state.is_open)
@@ -186,7 +186,7 @@ class EventCounters:
             try:
                 count(name, event)
             except (KeyError, TypeError, ValueError) as error:
-                logger.warning("An event could not be read: %r", error, extra={"action": "event_unread"})
+                logger.warning("An event could not be read: %s", repr(error), extra={"action": "event_unread"})
 
         return handle
 

@@ -7,7 +7,6 @@ actions. `access` refuses what comes through other sites.
 
 from __future__ import annotations
 
-import logging
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,10 +21,10 @@ from celery_process.contrib.flower import access
 from celery_process.contrib.flower.board import Board
 from celery_process.documents import http_status, plain
 from celery_process.exceptions import ProcessError
-from celery_process.printable import printable
+from celery_process.logs import logger_of
 from celery_process.process import Process
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _BOARD = "celery_process_board"
 NO_PROCESSES = (
@@ -203,9 +202,8 @@ class ActOnProcess(Api):
 
         if name not in self.board.processes:
             raise web.HTTPError(404, f"There is no process {name!r:.120}")
-        who = printable(self.who)
-        extra = {"action": f"flower_{action}", "process_name": name, "by": who}
-        logger.info("%s of %s by %s", action, name, who, extra=extra)
+        extra = {"action": f"flower_{action}", "process_name": name, "by": self.who}
+        logger.info("%s of %s by %s", action, name, self.who, extra=extra)
         await self._answer(self._told(name, action, act))
 
     async def _told(self, name: str, action: str, act: Callable[[Process], Any]) -> dict[str, Any]:

@@ -13,14 +13,15 @@ shape is left as it is, with a warning.
 
 from __future__ import annotations
 
-import logging
 import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-logger = logging.getLogger(__name__)
+from celery_process.logs import logger_of
+
+logger = logger_of(__name__)
 
 _FOLDER = Path(__file__).parent / "templates"
 _HANDLERS = "celery_process.contrib.flower.handlers"

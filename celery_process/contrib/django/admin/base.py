@@ -5,7 +5,6 @@ Permissions are those of the models: a page of runs needs "view" of the run, an 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -25,10 +24,11 @@ from celery_process.contrib.django.shelves import processes
 from celery_process.contrib.django.words import Done
 from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError, ProcessNotFound
+from celery_process.logs import logger_of
 from celery_process.process import Process
 from celery_process.readers import Fact, Reader, shown
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 NOUNS = ("process", "run", "slot", "work", "settings")
 """The models whose permissions count."""

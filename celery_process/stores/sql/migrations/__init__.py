@@ -7,7 +7,6 @@ is missing the tables are judged by their columns, and the next migration makes 
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import SchemaMismatch
+from celery_process.logs import logger_of
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005
@@ -47,7 +47,7 @@ MIGRATIONS = (
 VERSION = len(MIGRATIONS)
 
 _KEY, _LEAST = "schema_version", "least_version"
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 class Schema:
