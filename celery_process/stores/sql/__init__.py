@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakMethod
 
 from sqlalchemy.engine import Connection
 
@@ -89,7 +90,13 @@ class SqlStore(Store):
 
     def _use(self, database: Database) -> None:
         self._db, self._schema = database, Schema(database)
-        database.command = self._command
+        command = WeakMethod(self._command)  # else the store would be freed by a second collection, after its app
+
+        def ask() -> str:
+            alive = command()
+            return COMMAND if alive is None else alive()
+
+        database.command = ask
         self._place: tuple[str, ...] | None = None
         """Where its tables are, once a caller's transaction was compared with it."""
 
