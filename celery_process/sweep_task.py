@@ -31,6 +31,8 @@ STARTS_WITHIN = 5.0
 """Seconds that a worker waits at its start for the store; after that it starts with a warning."""
 LEAST = 5.0
 """Seconds that a sweep may take where its interval is shorter."""
+SENT = {"serializer": "json"}
+"""How a sweep is published: `send_task` would take the serializer that the project has for its own tasks."""
 LONGEST_WAIT, LONGEST_EXPIRY = 6, 64
 """Intervals: how long a timer waits for a sweep to arrive before it publishes the next, and how long one is valid."""
 
@@ -177,7 +179,7 @@ class SweepTimer(bootsteps.StartStopStep):
     def _send(self, app: Celery, queue: str, expires: float) -> None:
         try:
             with reaching_broker(app):
-                app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, **ONCE_MORE)
+                app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, **SENT, **ONCE_MORE)
         except Exception as error:  # noqa: BLE001 - logged; the next interval tries again
             log_failure(logger, "The sweep could not be published", error=error, extra={"action": "sweep_unpublished"})
         finally:

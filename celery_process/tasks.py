@@ -117,14 +117,17 @@ def make_tasks(
     # Two names for one body: the claim tells the list, the names tell people and routes which it is.
     of_items = {kind: app.task(name=names[kind], **common)(run_message) for kind in ("work", "cleanup")}
 
-    def limit_batches(**_: Any) -> None:
+    def set_up(**_: Any) -> None:
+        for kind in names:
+            # What `task_annotations` says of all tasks was set as these were bound.
+            app.tasks[names[kind]].serializer = common["serializer"]
         for kind in of_items:
             _limit_batches(app.tasks[names[kind]], definition)
 
     if app.finalized:
-        limit_batches()
+        set_up()
     else:  # the project's own limits are known then
-        app.on_after_finalize.connect(limit_batches, weak=False)
+        app.on_after_finalize.connect(set_up, weak=False)
     return {"schedule": schedule, **of_items}
 
 
