@@ -4,16 +4,20 @@
 -- the words of those who bring slots by the schedule.
 local words = {}
 for _, word in ipairs(given(2)) do words[word] = true end
-local newest, scheduled, first = call('ZREVRANGEBYLEX', SLOTS, '+', '-', 'LIMIT', 0, 1)[1], 0, 0
+local newest = call('ZREVRANGEBYLEX', SLOTS, '+', '-', 'LIMIT', 0, 1)[1]
 if not newest then return {} end
-local record, size = call('HGET', LEDGER, newest), 1
-while scheduled == 0 do
-  local slots = call('ZREVRANGEBYLEX', SLOTS, '+', '-', 'LIMIT', first, size)
-  if #slots == 0 then break end
-  for _, entry in ipairs(many('HMGET', LEDGER, slots)) do
-    local parts = entry and split(entry) or {}
-    if #parts == 5 and words[parts[5]] then scheduled = 1 end
-  end
-  first, size = first + size, 100
+
+local function is_scheduled(record)
+  local parts = record and split(record) or {}
+  return #parts == 5 and words[parts[5]] or false
 end
-return {newest, record, scheduled, call('HEXISTS', PROCESS, 'paused')}
+
+local record, first = call('HGET', LEDGER, newest), 1
+local scheduled = is_scheduled(record)  -- as a rule: the other entries are not read then
+while not scheduled do
+  local slots = call('ZREVRANGEBYLEX', SLOTS, '+', '-', 'LIMIT', first, 100)
+  if #slots == 0 then break end
+  for _, entry in ipairs(many('HMGET', LEDGER, slots)) do scheduled = scheduled or is_scheduled(entry) end
+  first = first + 100
+end
+return {newest, record, scheduled and 1 or 0, call('HEXISTS', PROCESS, 'paused')}
