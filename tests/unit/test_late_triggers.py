@@ -99,6 +99,7 @@ def test_beat_writes_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     """Beat sends with the trigger of a process, and with no other task, when that is."""
     monkeypatch.setattr("time.time", lambda: 1_900_000_000.5)
     app = Celery("sender", broker="memory://", set_as_current=False)
+    app.conf.task_default_queue = "sender"  # all apps of a program share the queues of the memory broker
     processes = Processes(app, backend="memory://")
     processes.process("sent", schedule=MINUTE)(lambda work: None)
 
@@ -110,7 +111,7 @@ def test_beat_writes_the_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     service = Service(app, schedule_filename=str(tmp_path / "schedule"))
     beat_init.send(sender=service)
     found: dict[str, Any] = {}
-    with app.connection_for_read() as connection, connection.SimpleQueue("celery") as queue:
+    with app.connection_for_read() as connection, connection.SimpleQueue("sender") as queue:
         for entry in service.scheduler.schedule.values():
             service.scheduler.apply_async(entry, advance=False)
             message = queue.get(timeout=5)

@@ -41,7 +41,7 @@ class Fleet:
         )
         self.process = Process(
             definition,
-            connect=lambda _: self.dispatch,
+            connect=lambda *_: self.dispatch,
             zone=lambda: "UTC",
             owned_by=lambda _: None,
             rescheduled=lambda _: None,

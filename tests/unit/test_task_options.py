@@ -89,12 +89,13 @@ def test_a_class_with_a_lock_is_refused() -> None:
 
 def test_a_lock_of_the_projects_class_does_not_hold_an_item_back() -> None:
     """Where all tasks of a project have such a class, the messages of a process are published all the same."""
-    processes = processes_of(task_cls=Locked)
+    # All apps of a program share the queues of the memory broker.
+    processes = processes_of(task_cls=Locked, task_default_queue="locked")
     process = processes.process("p", schedule=60)(lambda work: None)
     process.register_works({"a": None, "b": None})
     process.run_now()
     with processes.app.connection_for_read() as connection:
-        queue = connection.SimpleQueue("celery")
+        queue = connection.SimpleQueue("locked")
         assert {queue.get(timeout=1).headers["task"] for _ in range(2)} == {"p.work"}
 
 
