@@ -100,6 +100,30 @@ def test_error_of_theirs(store: Store, process: str, alias: str) -> None:
     assert listed(store, process) == ["a"]
 
 
+def test_another_search_path(store: Store, process: str, alias: str) -> None:
+    """A block whose search_path leads to another schema is refused, with tables there or without, and nothing is written."""
+    if connections[alias].vendor != "postgresql":
+        pytest.skip("a database of SQLite has no schemas")
+    schema = f"tenant_{uuid4().hex[:8]}"
+    with pytest.raises(Undone), transaction.atomic(using=alias), connections[alias].cursor() as cursor:  # noqa: PT012
+        cursor.execute("SELECT current_schema()")
+        (own,) = cursor.fetchone()
+        cursor.execute(f"CREATE SCHEMA {schema}")
+        cursor.execute(f"SET LOCAL search_path TO {schema}")
+        with pytest.raises(CannotJoin, match="leads elsewhere"):
+            store.register(process, {"a": "{}"}, using=alias)
+        cursor.execute(f"CREATE TABLE {schema}.cp_work (LIKE {own}.cp_work INCLUDING ALL)")
+        cursor.execute(f"CREATE TABLE {schema}.cp_process (LIKE {own}.cp_process INCLUDING ALL)")
+        with pytest.raises(CannotJoin, match="leads elsewhere"):
+            store.register(process, {"a": "{}"}, using=alias)
+        cursor.execute(f"SELECT count(*) FROM {schema}.cp_work")
+        assert cursor.fetchone() == (0,)
+        cursor.execute(f"SET LOCAL search_path TO {own}, {schema}")
+        assert store.register(process, {"b": "{}"}, using=alias) == ("b",)
+        raise Undone
+    assert listed(store, process) == []
+
+
 def test_outside_of_a_block(store: Store, process: str, alias: str) -> None:
     """With no block open the write is a transaction of its own on Django's connection."""
     store.register(process, {"a": "{}"}, using=alias)
