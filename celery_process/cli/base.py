@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -135,10 +135,30 @@ def padded(text: str, width: int) -> str:
 
 def said(text: str, *, first: str = "", indent: int = 0) -> None:
     """Print a text after `first`, which takes `indent` columns; on a terminal, folded between words."""
-    lines = textwrap.wrap(text, width=max((wide() or 10_000) - indent, 20), break_on_hyphens=False) or [""]
+    lines = folded(text, max((wide() or 10_000) - indent, 20))
     click.echo(first + lines[0])
     for line in lines[1:]:
         click.echo(" " * indent + line)
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Return the lines of a text that is folded between words, by the columns that it takes: colours take none."""
+    lines = [""]
+    for found in _WORD.finditer(text.strip()):
+        gap, word = found.groups()
+        if lines[-1] and columns(click.unstyle(lines[-1] + gap + word)) > width:
+            lines.append("")
+        lines[-1] += gap + word if lines[-1] else word
+        while columns(click.unstyle(lines[-1])) > width:  # a word that is longer than a line
+            head = lines[-1]
+            while columns(click.unstyle(head)) > width:
+                head = head[:-1]
+            lines[-1:] = [head, lines[-1][len(head) :]]
+    return lines
+
+
+_WORD = re.compile(r"(\s*)(\S+(?: \d\d:\d\d:\d\dZ\S*)?)")
+"""A space and a word; an instant is one word."""
 
 
 def fact(label: str, text: str) -> None:
