@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from redis import Redis
 
-from celery_process.exceptions import InvalidValue, StoreUnavailable
+from celery_process.exceptions import CorruptData, InvalidValue, StoreUnavailable
 from celery_process.model import ErrorEntry, RunSpec, SlotRef, Swept
 from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, RunAnswer, SlotEnd, StopReason, WorkList, WorkState
@@ -28,6 +28,8 @@ KEYS = [
     *("slots", "ledger", "versions", "r:2", "i:2", "g:2", "o:2", "r:3"),
 ]
 """All keys that a process has, after the prefix and the hash tag; run 2 is the open one, 3 would be the next."""
+BEFORE_EPOCHS = datetime(2025, 1, 1, tzinfo=UTC)
+"""A time at which the first epoch is 1; later ones are at least the seconds since 2026."""
 
 
 @dataclass
@@ -114,10 +116,10 @@ def dump(client: Any, prefix: str) -> dict[bytes, bytes]:
 
 
 def failure(act: Callable[[State], Any], state: State) -> str:
-    """Return what is said where an operation fails, else an empty text."""
+    """Return what is said where an operation finds what the library did not write, else an empty text."""
     try:
         act(state)
-    except StoreUnavailable as error:
+    except CorruptData as error:
         return str(error)
     return ""
 
@@ -131,7 +133,8 @@ class TestFailingHalfWay:
         failed = 0
         for key in KEYS:
             prefix = f"half-{uuid4().hex[:8]}:"
-            state = prepared(redis_url, closed=operation in BEGINS, key_prefix=prefix)
+            state = prepared(redis_url, closed=operation in BEGINS, key_prefix=prefix, clock=lambda: BEFORE_EPOCHS)
+            assert state.epoch == 2
             client.delete(f"{prefix}{{p}}:{key}")
             client.set(f"{prefix}{{p}}:{key}", "not what is expected")
             before = dump(client, prefix)
@@ -289,7 +292,7 @@ class TestTooLate:
         assert self.step(state, "fold", "") == ["over"]
         state.store.stop_run(PROCESS, state.run, StopReason.SUPERSEDED)
         fresh = begin(state.store, "three")
-        assert state.store._client.call("fold", "fold", PROCESS, 3, fresh, "") == ["over"]
+        assert state.store._client.call("fold", "fold", PROCESS, RunKey.of(PROCESS, fresh).epoch, fresh, "") == ["over"]
         state.store.close()
 
 
