@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from celery_process.dispatch import Dispatch
-from celery_process.exceptions import RunNotFound, StoreUnavailable
+from celery_process.exceptions import CorruptData, RunNotFound, StoreUnavailable
 from celery_process.logs import logger_of
 from celery_process.model import SweepTarget, Swept
 from celery_process.outages import log_failure
@@ -74,6 +74,9 @@ def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
             dispatch.finished(dispatch.store.run(dispatch.name, run_id))
         except RunNotFound:
             continue  # purged meanwhile
+        except CorruptData as error:  # the open run is to be repaired all the same
+            extra = {"action": "corrupt_data", "process_name": dispatch.name, "run_id": run_id}
+            log_failure(logger, "The end of %s stays untold", run_id, error=error, extra=extra)
     if target.open_run is not None:
         _repair_run(dispatch, target.open_run)
     for _ in range(PURGE_STEPS if target.purge_due else 0):

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.exceptions import CorruptData, InvalidType, InvalidValue
 
 Number = int | float
 
@@ -179,8 +179,14 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
 
 
 def decode(text: str | None) -> dict[str, Any]:
-    """Return the dict that `encode` wrote; an absent text is an empty dict."""
-    return dict(json.loads(text)) if text and text != "{}" else {}
+    """Return the dict that `encode` wrote; an absent text is an empty dict. Raises `CorruptData`."""
+    try:
+        return dict(json.loads(text)) if text and text != "{}" else {}
+    except (ValueError, TypeError) as error:
+        raise CorruptData(
+            f"Stored params or settings are no JSON object ({type(error).__name__}): something else wrote "
+            "them; register the item or update the settings again."
+        ) from error
 
 
 def check_stat(name: object, count: object, known: Mapping[str, Number]) -> Number:

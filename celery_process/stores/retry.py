@@ -68,7 +68,7 @@ class Driver:
     """Makes the error of `Failure.SCHEMA` from what happened."""
 
 
-def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: str) -> Result:
+def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: str, process: str = "") -> Result:
     """Return what `once` returns, after at most `TRIES` tries; then raise the `StoreError` that fits."""
     attempt, began = 1, time.monotonic()
     while True:
@@ -78,14 +78,17 @@ def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: 
             failure = driver.failure(error)
             ended = attempt == TRIES or time.monotonic() - began >= PATIENCE
             if ended or failure is not Failure.PASSES:
-                raise _error(error, failure, driver, attempt, operation, url) from error
+                raise store_error(error, driver, operation=operation, url=url, process=process, tries=attempt) from error
         span = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
         time.sleep(random.uniform(0, span))  # noqa: S311 - spreads load, guards nothing
         attempt += 1
 
 
-def _error(error: Exception, failure: Failure, driver: Driver, tries: int, operation: str, url: str) -> StoreError:
-    kind = driver.code(error)
+def store_error(
+    error: Exception, driver: Driver, *, operation: str, url: str, process: str = "", tries: int = 1
+) -> StoreError:
+    """Return the error that a failure of a driver is to the callers of a store."""
+    kind, failure = driver.code(error), driver.failure(error)
     if failure in _OUTAGES:
         return StoreUnavailable(
             f"The store {url} did not answer {operation!r} ({kind}, {tries} of {TRIES} tries); see the error before this "
@@ -95,6 +98,10 @@ def _error(error: Exception, failure: Failure, driver: Driver, tries: int, opera
     if failure is Failure.SCHEMA and driver.mismatch is not None:
         return driver.mismatch(kind)
     made, advice = _ERRORS[failure if failure in _ERRORS else Failure.UNKNOWN]
+    about = {"process": process} if process else {}
+    of = f" of {process!r}" if process else ""
     return made(
-        f"The store {url} refused {operation!r} ({kind}); see the error before this one: {advice}.", operation=operation
+        f"The store {url} refused {operation!r}{of} ({kind}); see the error before this one: {advice}.",
+        operation=operation,
+        **about,
     )

@@ -20,7 +20,7 @@ from celery_process.stores.redis.address import Address, Kind
 from celery_process.stores.redis.keys import process_key, schedules_key, started_key
 from celery_process.stores.redis.retry import DRIVER, FAILURES, is_lost
 from celery_process.stores.redis.scripts import Script, Text, script
-from celery_process.stores.retry import ANSWER_TIMEOUT, CONNECT_TIMEOUT, retried
+from celery_process.stores.retry import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Failure, retried, store_error
 from celery_process.values import to_us
 
 Clock = Callable[[], datetime]
@@ -75,28 +75,39 @@ class Client:
     def call_at(self, operation: str, name: str, process: str, *args: Any) -> Any:
         """Return what a script answers that is told the time, in microseconds: its first argument."""
         sent, key = script(name), process_key(self.prefix, process)
-        return self.tried(operation, lambda server: self._evaluate(server, sent, key, args))
+        return self.tried(operation, lambda server: self._evaluate(server, sent, key, args), process)
 
-    def call_all(self, operation: str, name: str, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
-        """Return what a script answers for each of several processes and arguments, many a round trip."""
+    def call_all(
+        self, operation: str, name: str, calls: Sequence[tuple[str, tuple[Any, ...]]], *, corrupt: bool = False
+    ) -> list[Any]:
+        """Return what a script answers for each of several processes and arguments, many a round trip.
+
+        With `corrupt` a `CorruptData` stands in the place of an answer that is one; else the first of them is raised.
+        """
         sent, time, answers = script(name), self._time(), []
         for first in range(0, len(calls), BATCH):
             batch = [(process_key(self.prefix, process), (time, *args)) for process, args in calls[first : first + BATCH]]
             answers += self.tried(operation, lambda server, batch=batch: self._evaluate_all(server, sent, batch))  # type: ignore[misc]
+        for place, ((process, _), answer) in enumerate(zip(calls, answers, strict=True)):
+            if isinstance(answer, Exception):
+                answers[place] = store_error(answer, DRIVER, operation=operation, url=self.address.shown, process=process)
+                if not corrupt:
+                    raise answers[place] from answer
         return answers
 
     def read_fields(self, operation: str, keys: Sequence[str], field: str) -> list[str | None]:
-        """Return one field of several hashes in one round trip, on a cluster one for each server."""
+        """Return one field of several hashes, None of what is corrupt; one round trip, on a cluster one for each server."""
 
         def once(server: Any) -> list[str | None]:
             pipe = server.pipeline(transaction=False)
             for key in keys:
                 pipe.hget(key, field)
-            return list(pipe.execute())
+            found = _whole(pipe.execute(raise_on_error=False))
+            return [None if isinstance(value, Exception) else value for value in found]
 
         return self.tried(operation, once)
 
-    def tried(self, operation: str, once: Callable[[Any], Result]) -> Result:
+    def tried(self, operation: str, once: Callable[[Any], Result], process: str = "") -> Result:
         """Return what `once` does with the connection, tried again where that helps."""
 
         def attempt() -> Result:
@@ -108,7 +119,7 @@ class Client:
                     self._drop(server)
                 raise
 
-        return retried(attempt, DRIVER, operation=operation, url=self.address.shown)
+        return retried(attempt, DRIVER, operation=operation, url=self.address.shown, process=process)
 
     def close(self) -> None:
         """Close the connections of this process; the next call opens them again."""
@@ -164,10 +175,19 @@ class Client:
         for place, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
                 # Once a server has it, it is known by its digest again.
-                answers[place] = self._evaluate(server, sent, *batch[place])
-            elif isinstance(answer, Exception):
-                raise answer
-        return list(answers)
+                try:
+                    answers[place] = self._evaluate(server, sent, *batch[place])
+                except redis.ResponseError as error:
+                    answers[place] = error
+        return _whole(answers)
+
+
+def _whole(answers: Sequence[Any]) -> list[Any]:
+    """Return answers; raise an error among them that is not about corrupt data, which one process has and others not."""
+    for answer in answers:
+        if isinstance(answer, Exception) and DRIVER.failure(answer) is not Failure.CORRUPT:
+            raise answer
+    return list(answers)
 
 
 def _encoded(value: Any) -> Any:

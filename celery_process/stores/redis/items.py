@@ -11,6 +11,7 @@ from celery_process.model import ItemClaim
 from celery_process.reports import Reported, Settled
 from celery_process.states import ClaimAnswer
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text
 from celery_process.stores.redis.pages import settle_all
 from celery_process.stores.redis.records import LISTS, read_limits
@@ -19,6 +20,7 @@ from celery_process.values import from_us
 MICROSECOND = timedelta(microseconds=1)
 
 
+@readable
 def claim(
     client: Client, key: RunKey, names: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
 ) -> tuple[ItemClaim, ...]:
@@ -52,6 +54,7 @@ def _of_item(key: RunKey, on: str, attempt: str, version: str, params: str) -> t
     return LISTS[on], int(attempt), key.epoch, params, int(version)
 
 
+@readable
 def release(client: Client, key: RunKey, names: Sequence[str], *, token: str) -> Reported:
     """Give items back; a page that this emptied, as the run is aborting, is folded afterwards."""
     settled = Settled()

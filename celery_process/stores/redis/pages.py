@@ -18,6 +18,7 @@ from celery_process.model import Page
 from celery_process.reports import Settled
 from celery_process.states import PageAnswer, RunState
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
 from celery_process.stores.redis.records import LISTS, add_up, decode_stats, encode_stats, read_run
 from celery_process.values import from_us
@@ -65,6 +66,7 @@ def _fold(facts: Any) -> list[Any]:
     return [*folded, state, ends, why, encode_stats(final), encode_stats(total)]
 
 
+@readable
 def open_page(client: Client, key: RunKey, *, token: str, size: int, window: int, rate: float | None) -> Page:
     """Enlist the next names; a page is never empty."""
     pace = ("" if rate is None else repr(float(rate)), COMEBACK // timedelta(microseconds=1))

@@ -9,6 +9,7 @@ from celery_process.exceptions import WorkNotFound
 from celery_process.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
 from celery_process.states import By, WorkList
 from celery_process.stores.redis.client import BATCH, Client
+from celery_process.stores.redis.corrupt import read_each, readable
 from celery_process.stores.redis.keys import CHUNK, RunKey, chunks, not_found, process_key, slot_at, slot_text
 from celery_process.stores.redis.records import (
     LETTERS,
@@ -38,6 +39,7 @@ def now(client: Client) -> datetime:
     return from_us(int(seconds) * 1_000_000) + timedelta(microseconds=int(microseconds))
 
 
+@readable
 def process(client: Client, name: str, *, live: bool) -> StoredProcess:
     """Return what is stored of a process; of one never heard of, an empty state."""
     flat, shown = client.call("process", "process", name, int(live))
@@ -55,6 +57,7 @@ def process(client: Client, name: str, *, live: bool) -> StoredProcess:
     )
 
 
+@readable
 def overrides(client: Client, process: str) -> Overrides:
     """Return the stored overrides."""
     key = process_key(client.prefix, process)
@@ -62,6 +65,7 @@ def overrides(client: Client, process: str) -> Overrides:
     return read_overrides(dict(zip(_OVERRIDES, found, strict=True)))
 
 
+@readable
 def settings_history(client: Client, process: str, *, limit: int) -> tuple[Overrides, ...]:
     """Return the versions of the overrides, newest first."""
     return tuple(map(read_version, client.call("settings_history", "versions", process, limit)))
@@ -87,6 +91,7 @@ def _fields(client: Client, operation: str, among: str, field: str) -> dict[str,
     return found
 
 
+@readable
 def run(client: Client, process: str, run: str) -> RunStatus:
     """Return one run."""
     key = RunKey.of(process, run)
@@ -96,6 +101,7 @@ def run(client: Client, process: str, run: str) -> RunStatus:
     return read_run(process, shown)
 
 
+@readable
 def runs(client: Client, process: str, *, before: int | None, limit: int) -> tuple[RunStatus, ...]:
     """Return runs, newest first."""
     found: list[RunStatus] = []
@@ -109,6 +115,7 @@ def runs(client: Client, process: str, *, before: int | None, limit: int) -> tup
     return tuple(found)
 
 
+@readable
 def slots(client: Client, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:
     """Return the ledger's entries, newest first."""
     found: list[SlotEntry] = []
@@ -125,8 +132,8 @@ def slots(client: Client, process: str, *, before: datetime | None, limit: int) 
 def newest_slots(client: Client, processes: Collection[str]) -> Mapping[str, NewestSlot]:
     """Return the newest entry of each ledger that has one."""
     names = sorted(set(processes))
-    answers = client.call_all("newest_slots", "newest", [(name, tuple(By)) for name in names])
-    return {name: _newest(*answer) for name, answer in zip(names, answers, strict=True) if answer}
+    calls = [(name, tuple(By)) for name in names]
+    return read_each(client, "newest_slots", "newest", calls, lambda _, answer: _newest(*answer))
 
 
 def _newest(slot: str, record: str, scheduled: int, paused: int) -> NewestSlot:
@@ -134,6 +141,7 @@ def _newest(slot: str, record: str, scheduled: int, paused: int) -> NewestSlot:
     return NewestSlot(entry.slot, entry.end, entry.by, bool(scheduled), bool(paused))
 
 
+@readable
 def works(client: Client, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:
     """Return items of a list in name order."""
     found: list[WorkInfo] = []
@@ -147,6 +155,7 @@ def works(client: Client, process: str, *, on: WorkList, after: str, limit: int)
     return tuple(found)
 
 
+@readable
 def work(client: Client, process: str, name: str) -> WorkInfo:
     """Return one item."""
     found = _infos(client, "work", process, "", name, 1)
@@ -169,6 +178,7 @@ def _infos(client: Client, operation: str, process: str, on: str, name: str, lim
     ]
 
 
+@readable
 def work_counts(client: Client, process: str) -> Mapping[WorkList, int]:
     """Return how many items each list has."""
     active, cleanup, dropped = client.call("work_counts", "counts", process)

@@ -12,6 +12,7 @@ from celery_process.model import ErrorEntry
 from celery_process.reports import ItemAnswer, ItemReport, Reported, Settled
 from celery_process.states import Progress
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey, chunks, token_text
 from celery_process.stores.redis.pages import settle_all
@@ -22,6 +23,7 @@ MOST = 100
 """Reports that one script takes: each may bring a hundred stats and the texts of its errors."""
 
 
+@readable
 def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token: str, lease: timedelta) -> Reported:
     """Write reports; pages that this ended are folded after it.
 

@@ -33,6 +33,11 @@ _WORDS = {
 }
 _WORD = re.compile(r"[A-Z]{2,20}\b")
 _INNER = re.compile(r": -([A-Z]{2,20})\b")  # Redis 6.2 wraps what a command said into an error of its script
+_MALFORMED = re.compile(
+    r"user_script:\d+: (attempt to|bad argument)|arguments must be strings or integers"
+    r"|value is not (an integer|a valid float)|is not a(n integer| float)"
+)
+"""What Lua and the commands that count say of a record that is not as the scripts write it."""
 
 
 def code_of(error: BaseException) -> str:
@@ -53,7 +58,9 @@ def is_lost(error: BaseException) -> bool:
 def _failure(error: Exception) -> Failure:
     if isinstance(error, exceptions.DataError):
         return Failure.VALUE
-    return _MEANINGS.get(code_of(error), Failure.PASSES if isinstance(error, _LOST) else Failure.UNKNOWN)
+    meaning = _MEANINGS.get(code_of(error), Failure.PASSES if isinstance(error, _LOST) else Failure.UNKNOWN)
+    malformed = meaning is Failure.UNKNOWN and _MALFORMED.search(str(error)) is not None
+    return Failure.CORRUPT if malformed else meaning
 
 
 def _code(error: Exception) -> str:

@@ -12,6 +12,7 @@ from celery_process.exceptions import RunPurged, StoreUnavailable
 from celery_process.model import RunClaim, RunSpec, SlotEntry, SlotRef
 from celery_process.states import Again, By, RunAnswer, RunState, SlotEnd
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey, not_found, slot_at, slot_text
 from celery_process.stores.redis.records import instant, read_entry, read_run
 from celery_process.values import from_us
@@ -92,6 +93,7 @@ class Plan:
         return slot_text(slot.previous), slot_text(after)
 
 
+@readable
 def claim_run(client: Client, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str) -> RunClaim:
     """Start the run of a slot, if it is due and free and nothing is open."""
     for _ in range(TRIES):
@@ -116,6 +118,7 @@ def claim_run(client: Client, process: str, *, uuid: str, slot: SlotRef, spec: R
     raise _overtaken(client, "claim_run", process)
 
 
+@readable
 def redrive(client: Client, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:
     """Start a new generation of a closed run's slot over what did not complete in it, nor in those it redrove."""
     key = RunKey.of(process, run)
@@ -153,6 +156,7 @@ def redrive(client: Client, process: str, run: str, *, uuid: str, spec: RunSpec,
     raise _overtaken(client, "redrive", process)
 
 
+@readable
 def skip_slot(client: Client, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:
     """Write down why a slot did not run, unless the ledger has it."""
     text = slot_text(slot.slot)

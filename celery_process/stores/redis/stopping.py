@@ -6,10 +6,12 @@ from celery_process.model import RunStatus
 from celery_process.reports import Settled
 from celery_process.states import StopReason
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.pages import settle
 
 
+@readable
 def stop_run(client: Client, key: RunKey, reason: StopReason) -> RunStatus | None:
     """Make an open run ABORTING and cancel what is pending, with SUPERSEDED also what is claimed; return it if closed."""
     stopped = client.call("stop_run", "stop", key.process, key.epoch, key.id, reason)

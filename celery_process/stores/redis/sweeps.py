@@ -14,6 +14,7 @@ from celery_process import rules
 from celery_process.model import SweepTarget, Swept
 from celery_process.states import WorkList
 from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.corrupt import read_each, readable
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.pages import settle, settle_all
@@ -31,15 +32,15 @@ def begin_sweep(
     """Return the processes that need a look and had none for the interval, each to one caller only."""
     names = list(dict.fromkeys(processes))
     times = (interval // MICROSECOND, grace // MICROSECOND)
-    answers = client.call_all("begin_sweep", "begin_sweep", [(name, times) for name in names])
-    return tuple(_target(name, answer) for name, answer in zip(names, answers, strict=True) if answer)
+    found = read_each(client, "begin_sweep", "begin_sweep", [(name, times) for name in names], _target)
+    return tuple(found.values())
 
 
 def take_turns(client: Client, processes: Collection[str], *, interval: timedelta) -> dict[str, datetime | None]:
     """Note a sweep of those that had none for the interval; return them, each with when its last one was."""
     names = sorted(set(processes))
-    taken = client.call_all("take_turns", "turn", [(name, (interval // MICROSECOND,)) for name in names])
-    return {name: instant(last[0]) for name, last in zip(names, taken, strict=True) if last}
+    calls = [(name, (interval // MICROSECOND,)) for name in names]
+    return read_each(client, "take_turns", "turn", calls, lambda _, last: instant(last[0]))
 
 
 def _target(process: str, answer: Sequence[Any]) -> SweepTarget:
@@ -47,6 +48,7 @@ def _target(process: str, answer: Sequence[Any]) -> SweepTarget:
     return SweepTarget(process, run or None, tuple(sorted(untold, key=rules.epoch_of)), bool(purge_due), instant(last))
 
 
+@readable
 def sweep_run(
     client: Client,
     key: RunKey,

@@ -63,6 +63,14 @@ TEXT = sa.Text().with_variant(CodePoints(), *MYSQL)
 """The type of a text of any length."""
 
 
+class Malformed(Exception):
+    """A column holds what the library never writes there."""
+
+
+_MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError)
+"""What Python raises over no number, JSON that is broken or of another shape, and a word that no enum has."""
+
+
 class Instant(sa.TypeDecorator[datetime]):
     """An aware UTC datetime, kept as microseconds."""
 
@@ -73,7 +81,10 @@ class Instant(sa.TypeDecorator[datetime]):
         return None if value is None else to_us(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102
-        return None if value is None else from_us(value)
+        try:
+            return None if value is None else from_us(value)
+        except _MALFORMED as error:
+            raise Malformed(type(error).__name__) from error
 
 
 class Word(sa.TypeDecorator[StrEnum]):
@@ -91,7 +102,10 @@ class Word(sa.TypeDecorator[StrEnum]):
         return None if value is None else str(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002, D102
-        return None if value is None else self._by_word[value]
+        try:
+            return None if value is None else self._by_word[value]
+        except _MALFORMED as error:
+            raise Malformed(type(error).__name__) from error
 
 
 class Packed(sa.TypeDecorator[Any]):
@@ -113,7 +127,10 @@ class Packed(sa.TypeDecorator[Any]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002, D102
         if value is None:
             return None
-        return self.unpack([] if value == EMPTY else json.loads(value))
+        try:
+            return self.unpack([] if value == EMPTY else json.loads(value))
+        except _MALFORMED as error:
+            raise Malformed(type(error).__name__) from error
 
 
 EMPTY = "[]"

@@ -20,6 +20,7 @@ from celery_process.stores.retry import retried
 from celery_process.stores.sql.address import Address, family_of
 from celery_process.stores.sql.bounds import MIGRATING, USUAL, Bounds
 from celery_process.stores.sql.connecting import BEGIN, make_engine
+from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.retry import driver_of
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction, utc_now
@@ -42,6 +43,11 @@ class Mode(Enum):
 
     def __init__(self, sqlite: str, postgresql: str, mysql: str) -> None:
         self.begin = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql}
+
+
+def _process_of(about: object = "", *_: object) -> str:
+    """Return the process that a step is about, by the first of its arguments; an empty text where it is about many."""
+    return about.process if isinstance(about, RunKey) else about if isinstance(about, str) else ""
 
 
 class Database:
@@ -115,22 +121,22 @@ class Database:
 
     def write(self, operation: str, step: Step[Given, Result], *args: Given.args, **more: Given.kwargs) -> Result:
         """Run a step in a transaction that is committed, and tried again from its start if need be."""
-        return self._run(operation, Mode.WRITE, lambda tx: step(tx, *args, **more))
+        return self._run(operation, Mode.WRITE, lambda tx: step(tx, *args, **more), _process_of(*args))
 
     def read(self, operation: str, step: Step[Given, Result], *args: Given.args, **more: Given.kwargs) -> Result:
         """Run a step that only reads, over one snapshot."""
-        return self._run(operation, Mode.READ, lambda tx: step(tx, *args, **more))
+        return self._run(operation, Mode.READ, lambda tx: step(tx, *args, **more), _process_of(*args))
 
     def peek(self, operation: str, step: Step[Given, Result], *args: Given.args, **more: Given.kwargs) -> Result:
         """Run a step of a single SELECT."""
-        return self._run(operation, Mode.PEEK, lambda tx: step(tx, *args, **more))
+        return self._run(operation, Mode.PEEK, lambda tx: step(tx, *args, **more), _process_of(*args))
 
-    def _run(self, operation: str, mode: Mode, step: Callable[[Transaction], Result]) -> Result:
+    def _run(self, operation: str, mode: Mode, step: Callable[[Transaction], Result], process: str) -> Result:
         def once() -> Result:
             with self._begun(mode) as conn:
                 return step(Transaction(conn, self.tables, self.clock))
 
-        return retried(once, self._driver, operation=operation, url=self.address.shown)
+        return retried(once, self._driver, operation=operation, url=self.address.shown, process=process)
 
     @contextlib.contextmanager
     def _begun(self, mode: Mode) -> Iterator[Connection]:

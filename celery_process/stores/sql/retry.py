@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from celery_process.exceptions import StoreError
+from celery_process.exceptions import CorruptData, StoreError
 from celery_process.stores.retry import Driver, Failure
+from celery_process.stores.sql.columns import Malformed
 
 
 class Late(Exception):
@@ -120,7 +120,7 @@ def driver_of(family: str, mismatch: Callable[[str], StoreError]) -> Driver:
     def failure(error: Exception) -> Failure:
         if isinstance(error, Late | sa.exc.TimeoutError):
             return Failure.PASSES
-        if isinstance(error, json.JSONDecodeError):
+        if isinstance(error, Malformed | CorruptData):
             return Failure.CORRUPT
         if not isinstance(error, sa.exc.DBAPIError):
             return Failure.VALUE
@@ -134,7 +134,7 @@ def driver_of(family: str, mismatch: Callable[[str], StoreError]) -> Driver:
         name = getattr(cause, "sqlite_errorname", None) or codes.code(cause)
         return type(cause).__name__ + (f" {name}" if name else "")
 
-    caught = (Late, sa.exc.StatementError, sa.exc.TimeoutError, json.JSONDecodeError, OverflowError, UnicodeError)
+    caught = (Late, sa.exc.StatementError, sa.exc.TimeoutError, Malformed, CorruptData, OverflowError, UnicodeError)
     return Driver(caught, failure, code, mismatch)
 
 

@@ -49,11 +49,14 @@ def begin_sweep(db: Database, processes: Sequence[str], *, interval: timedelta, 
 
 def _due(tx: Transaction, processes: Sequence[str], interval: timedelta, grace: timedelta) -> dict[str, SweepTarget]:
     process, run, now = tx.t.process, tx.t.run, tx.now
+    # Nothing is read that one process may have corrupted: it would hold up all others.
+    looked_at = sa.select(process.c.name, process.c.swept_at, process.c.purge_due)
     due = sa.or_(process.c.swept_at.is_(None), passed(process.c.swept_at, now, interval))
-    rows = {row.name: row for row in tx.rows(sa.select(process).where(process.c.name.in_(processes), due))}
+    rows = {row.name: row for row in tx.rows(looked_at.where(process.c.name.in_(processes), due))}
     untold = sa.and_(run.c.notified_at.is_(None), passed(run.c.finished_at, now, grace))
-    runs = sa.select(run.c.process, run.c.epoch, run.c.run_uuid, run.c.state).where(
-        run.c.process.in_(rows), sa.or_(one_of(run.c.state, OPEN_RUNS), untold)
+    is_open = one_of(run.c.state, OPEN_RUNS)
+    runs = sa.select(run.c.process, run.c.epoch, run.c.run_uuid, is_open.label("is_open")).where(
+        run.c.process.in_(rows), sa.or_(is_open, untold)
     )
     found = tx.rows(runs.order_by(run.c.epoch))
     targets = {name: _target(row, [run for run in found if run.process == name]) for name, row in rows.items()}
@@ -92,11 +95,11 @@ def _same(column: sa.Column[Any], value: datetime | None) -> sa.ColumnElement[bo
 
 
 def _target(process: Row[Any], runs: Sequence[Row[Any]]) -> SweepTarget:
-    open_run = next((run for run in runs if run.state.is_open), None)
+    open_run = next((run for run in runs if run.is_open), None)
     return SweepTarget(
         process.name,
         rules.run_id(open_run.epoch, open_run.run_uuid) if open_run is not None else None,
-        tuple(rules.run_id(run.epoch, run.run_uuid) for run in runs if not run.state.is_open),
+        tuple(rules.run_id(run.epoch, run.run_uuid) for run in runs if not run.is_open),
         process.purge_due,
         process.swept_at,
     )

@@ -1,0 +1,71 @@
+"""What is stored and cannot be read is `CorruptData`, which names the process and the operation."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from celery_process.exceptions import CorruptData, ProcessError
+from celery_process.stores.redis.client import Client
+from celery_process.stores.redis.keys import RunKey
+
+logger = logging.getLogger(__name__)
+
+About = TypeVar("About", bound=str | RunKey)
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+Operation = Callable[Concatenate[Client, About, Given], Result]
+
+_MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError)
+"""What Python raises over a record of too few lines, no number, JSON that is broken or of another shape, no known word."""
+
+
+def readable(operation: Operation[About, Given, Result]) -> Operation[About, Given, Result]:
+    """Have an operation raise `CorruptData` where it cannot read what is stored: its arguments are known to be good."""
+
+    @functools.wraps(operation)
+    def done(client: Client, about: About, /, *args: Given.args, **more: Given.kwargs) -> Result:
+        process = about.process if isinstance(about, RunKey) else about
+        return _read(client, operation.__name__, process, lambda: operation(client, about, *args, **more))
+
+    return done
+
+
+def read_each(
+    client: Client,
+    operation: str,
+    name: str,
+    calls: Sequence[tuple[str, tuple[Any, ...]]],
+    read: Callable[[str, Any], Result],
+) -> dict[str, Result]:
+    """Return what `read` makes of a script's answers, by process; a process without an answer is left out.
+
+    So is one whose data are corrupt, which is logged: it holds up no other.
+    """
+    found: dict[str, Result] = {}
+    for (process, _), answer in zip(calls, client.call_all(operation, name, calls, corrupt=True), strict=True):
+        try:
+            if isinstance(answer, CorruptData):
+                raise answer
+            if answer:
+                found[process] = _read(client, operation, process, lambda name=process, answer=answer: read(name, answer))  # type: ignore[misc]
+        except CorruptData as error:
+            logger.error("%s", error, extra={"action": "corrupt_data", "process_name": process})  # noqa: TRY400
+    return found
+
+
+def _read(client: Client, operation: str, process: str, read: Callable[[], Result]) -> Result:
+    try:
+        return read()
+    except (*_MALFORMED, CorruptData) as error:
+        if isinstance(error, ProcessError) and (not isinstance(error, CorruptData) or "operation" in error.facts):
+            raise
+        raise CorruptData(
+            f"The store {client.address.shown} cannot read what it has of {process!r} in {operation!r} "
+            f"({type(error).__name__}); see the error before this one: something else wrote under the store's names: choose "
+            "another prefix for them, or restore the data from a copy.",
+            operation=operation,
+            process=process,
+        ) from error
