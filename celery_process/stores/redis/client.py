@@ -37,6 +37,9 @@ _DEFAULTS: dict[str, Any] = {
     "socket_keepalive": True,
     "health_check_interval": 30,
 }
+_SENTINELS = {"socket_timeout": 2, "socket_connect_timeout": 2}
+OWN_RETRY_SINCE = 6
+"""The first redis-py whose cluster client takes its own tries from `retry`; before, that is for its connections."""
 # Names are checked and texts come as they are; what Python can hold and UTF-8 cannot is not to fail in the driver.
 _CODEC: dict[str, Any] = {"decode_responses": True, "encoding_errors": "surrogatepass", "protocol": 2}
 
@@ -199,10 +202,14 @@ def connect(address: Address) -> Any:
     options = {**_DEFAULTS, **address.options, **_CODEC, "retry": Retry(NoBackoff(), 0)}
     if address.kind is Kind.CLUSTER:
         nodes = [ClusterNode(host, port) for host, port in address.nodes]  # type: ignore[no-untyped-call]
-        # The driver's own tries follow slots that move; without any it would not look at the new map.
-        return RedisCluster(startup_nodes=nodes, **{**options, "retry": Retry(NoBackoff(), 2)})
+        # Slots that moved are followed within a try, and after an error the driver looks at the new map. A try of its own
+        # beyond that would wait once more for a node that does not answer.
+        if int(redis.__version__.partition(".")[0]) < OWN_RETRY_SINCE:
+            options["cluster_error_retry_attempts"] = 0
+        return RedisCluster(startup_nodes=nodes, **options)
     if address.kind is Kind.SENTINEL:
-        plain = {**_DEFAULTS, **address.sentinel_options}
+        # Sentinels are asked one after the other, and each keeps no more than a few names.
+        plain = {**_DEFAULTS, **_SENTINELS, **address.sentinel_options, "retry": options["retry"]}
         sentinel = Sentinel(address.nodes, sentinel_kwargs=plain, **options)  # type: ignore[no-untyped-call]
         return sentinel.master_for(address.service, redis.Redis)  # type: ignore[no-untyped-call]
     if "path" in options:
