@@ -95,7 +95,7 @@ class CorruptData(StoreError):
 
 
 class SchemaMismatch(ConfigurationError, StoreError):
-    """The tables do not fit the code. Facts: `found`, `wanted` (schema versions), `command`."""
+    """The tables do not fit the code. Facts: `operation`, `found`, `wanted` (schema versions), `command`."""
 
 
 class TaskNameTaken(ConfigurationError):

@@ -20,7 +20,7 @@ from celery.exceptions import Ignore
 from celery_process.background import background
 from celery_process.commands import command
 from celery_process.definition import Definition
-from celery_process.exceptions import InvalidValue, StoreError, StoreUnavailable, WorkFailed
+from celery_process.exceptions import CorruptData, InvalidValue, RefusedValue, StoreError, WorkFailed
 from celery_process.logs import logger_of
 from celery_process.model import RunClaim
 from celery_process.outages import log_failure
@@ -36,9 +36,13 @@ logger = logger_of(__name__)
 SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
 TRIES = "cp_tries"
-"""The header that counts how often a message met a store out of reach."""
+"""The header that counts how often a message met a store that could not serve it."""
 MOST_TRIES, LONGEST_WAIT = 8, 30
 """Such a message comes again after 2, 4, 8, … seconds, at most the second number, and so often at most."""
+BEFORE_WORK = ("check", "claim")
+"""Operations before which nothing of a message is begun; the first is what each pool child begins with."""
+STAYS = (CorruptData, RefusedValue)
+"""Errors that are no other at the next try. Tables that a deployment is about to bring, or rights, may be there then."""
 EXPECTED = (WorkFailed, StoreError)
 """What a task may raise of which Celery logs a line, with no traceback: the library has said what there is to say."""
 SENT_AT = "cp_sent_at"
@@ -106,8 +110,8 @@ def make_tasks(
         try:
             return _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
         except StoreError as error:
-            # A claim that got no answer left nothing begun; after a later outage the items come back with their leases.
-            if error.facts.get("operation") != "claim":
+            # A claim that failed left nothing begun; after a later outage the items come back with their leases.
+            if error.facts.get("operation") not in BEFORE_WORK:
                 raise _logged(self, definition, error, run) from None
             names = {"works": works} if work is None else {"work": work}
             _give_back(self, definition, error, process=process, run=run, **names)
@@ -174,18 +178,18 @@ def _logged(task: Task, definition: Definition, error: StoreError, run: str = ""
 
 
 def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: Any) -> None:
-    """Publish a message that met an outage once more, a little later; after `MOST_TRIES` it is the sweep's.
+    """Publish a message that the store could not serve once more, a little later; after `MOST_TRIES` it is the sweep's.
 
-    Any other error of the store's, and what an eager caller meets, is raised.
+    An error that stays, and what an eager caller meets, is raised.
     """
-    if task.request.is_eager or not isinstance(error, StoreUnavailable):
+    if task.request.is_eager or isinstance(error, STAYS):
         raise _logged(task, definition, error, str(kwargs["run"])) from None
     headers = task.request.headers or {}
     met = headers.get(TRIES, 0)
     tries = max(met, 0) + 1 if isinstance(met, int) else MOST_TRIES  # a foreign message may hold anything
     extra = {"action": "message_given_back", "process_name": definition.name, "run_id": str(kwargs.get("run", ""))}
     if tries > MOST_TRIES:
-        logger.warning("A message to %s met an outage again and is left to the sweep: %s", task.name, error, extra=extra)
+        log_failure(logger, "A message to %s is left to the sweep, in the end", task.name, error=error, extra=extra)
         return
     due_in = timedelta(seconds=min(LONGEST_WAIT, 2**tries))
     more = {"headers": {"cp_schema": SCHEMA, TRIES: tries}, "kwargsrepr": kwargs_shown(kwargs)}
@@ -193,10 +197,10 @@ def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: 
     try:
         _publish_later(task, definition, due_in, more, **kwargs)
     except Exception as unsent:  # noqa: BLE001 - logged, and the sweep sends them
-        text = "A message to %s met an outage (%s) and is left to the sweep"
+        text = "A message to %s met an error of the store (%s) and is left to the sweep"
         log_failure(logger, text, task.name, error, error=unsent, extra=extra)
     else:
-        logger.warning("A message to %s comes again in %s: %s", task.name, due_in, error, extra=extra)
+        log_failure(logger, "A message to %s comes again in %s", task.name, due_in, error=error, extra=extra)
 
 
 def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:

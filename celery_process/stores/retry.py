@@ -64,8 +64,8 @@ class Driver:
     caught: tuple[type[Exception], ...]
     failure: Callable[[Exception], Failure]
     code: Callable[[Exception], str]
-    mismatch: Callable[[str], StoreError] | None = None
-    """Makes the error of `Failure.SCHEMA` from what happened."""
+    mismatch: Callable[[str, str], StoreError] | None = None
+    """Makes the error of `Failure.SCHEMA` from what happened, and the operation."""
 
 
 def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: str, process: str = "") -> Result:
@@ -96,7 +96,7 @@ def store_error(
             operation=operation,
         )
     if failure is Failure.SCHEMA and driver.mismatch is not None:
-        return driver.mismatch(kind)
+        return driver.mismatch(kind, operation)
     made, advice = _ERRORS[failure if failure in _ERRORS else Failure.UNKNOWN]
     about = {"process": process} if process else {}
     of = f" of {process!r}" if process else ""

@@ -13,7 +13,7 @@ from celery.exceptions import Ignore
 
 from celery_process import Process, Processes, Tolerance
 from celery_process.app import registries
-from celery_process.exceptions import StoreError, StoreUnavailable
+from celery_process.exceptions import AccessDenied, CorruptData, RefusedValue, SchemaMismatch, StoreError, StoreUnavailable
 from celery_process.shutdown import ShutdownNote, shutting_down
 from celery_process.signals import work_finished
 from celery_process.stores.memory import MemoryStore
@@ -117,12 +117,14 @@ class Office:
     def _publish(self, task: str, **options: Any) -> None:
         self.published.append({"task": task, **options})
 
-    def deliver(self, kind: str, kwargs: dict[str, Any], headers: dict[str, Any]) -> None:
-        """Run a task as a worker does; it ends as one that did nothing."""
+    def deliver(
+        self, kind: str, kwargs: dict[str, Any], headers: dict[str, Any], ends: type[BaseException] = Ignore
+    ) -> None:
+        """Run a task as a worker does; it ends as one that did nothing, or with another error."""
         task = registry_of_process(self.process)[f"p.{kind}"]
         task.push_request(headers=headers, kwargs=kwargs, is_eager=False, root_id="root", parent_id="root", hostname="w")
         try:
-            with pytest.raises(Ignore):
+            with pytest.raises(ends):
                 task.run(**kwargs)
         finally:
             task.pop_request()
@@ -157,6 +159,33 @@ def test_a_message_that_meets_an_outage_comes_again(office: Office, caplog: pyte
     assert all(record.exc_info is None for record in lines)
     assert "is left to the sweep" in lines[-1].getMessage()
     office.store.cut = frozenset()
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (StoreUnavailable("Away.", operation="check"), True),
+        (SchemaMismatch("Of version 9.", operation="check"), True),
+        (SchemaMismatch("A table is missing.", operation="claim"), True),
+        (AccessDenied("May not.", operation="claim"), True),
+        (CorruptData("Broken.", operation="claim"), False),
+        (RefusedValue("Too long.", operation="claim"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_message_whose_claim_was_refused(
+    office: Office, error: StoreError, again: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It comes again where tables or rights may be there by then, as in a rolling deployment, and is not eaten."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(office.store, "claim", refuse)
+    kwargs = {"process": "p", "run": office.run_id, "works": list("abcd")}
+    office.deliver("work", kwargs, {"cp_schema": 1}, Ignore if again else type(error))
+    assert [(message["kwargs"], message["countdown"]) for message in office.published] == ([(kwargs, 2)] if again else [])
+    assert str(error) in caplog.text
 
 
 def test_the_message_of_a_next_page_comes_again(office: Office) -> None:

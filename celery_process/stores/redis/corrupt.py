@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from celery_process.exceptions import CorruptData, ProcessError
+from celery_process.logs import logger_of
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 About = TypeVar("About", bound=str | RunKey)
 Given = ParamSpec("Given")

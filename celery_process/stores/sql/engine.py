@@ -90,7 +90,7 @@ class Database:
         made = make_engine(self.address, self.bounds, keep_idle=self._keep_idle, synchronous=self._synchronous)
         return self._engines.setdefault(pid, made)
 
-    def _mismatch(self, kind: str) -> SchemaMismatch:
+    def _mismatch(self, kind: str, operation: str) -> SchemaMismatch:
         command = self.command()
         return SchemaMismatch(
             f"A table or a column of {self.address.shown} is missing ({kind}); restore it from a copy, or make all tables "
@@ -98,6 +98,7 @@ class Database:
             found=None,
             wanted=None,
             command=command,
+            operation=operation,
         )
 
     @contextlib.contextmanager

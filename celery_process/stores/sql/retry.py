@@ -113,7 +113,7 @@ def is_wrong_server(family: str, cause: BaseException | None) -> bool:
     return cause is not None and codes.code(cause) in codes.wrong_server
 
 
-def driver_of(family: str, mismatch: Callable[[str], StoreError]) -> Driver:
+def driver_of(family: str, mismatch: Callable[[str, str], StoreError]) -> Driver:
     """Return how the errors of a family of databases are read."""
     codes = _FAMILIES[family]
 

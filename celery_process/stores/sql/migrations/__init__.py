@@ -116,7 +116,7 @@ class Schema:
             text = f"{state}; run"
         command = self._db.command()
         message = f"The tables of {self._db.address.shown} {text}: {command}"
-        return SchemaMismatch(message, found=found, wanted=VERSION, command=command)
+        return SchemaMismatch(message, found=found, wanted=VERSION, command=command, operation="check")
 
 
 def _warnings(tx: Transaction) -> tuple[str, ...]:
