@@ -15,7 +15,7 @@ from celery_process.model import RunSpec, SlotRef
 from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, Progress, RunState, WorkState
 from celery_process.stores.sql import SqlStore
-from celery_process.stores.sql.options import Options
+from celery_process.stores.sql.options import WHERE_DIRECT, Options
 
 LEASE = timedelta(seconds=30)
 STORES, NAMES = 6, [f"n{number:03}" for number in range(120)]
@@ -66,12 +66,21 @@ def prepared(store: SqlStore) -> int:
 
 @pytest.mark.server("postgresql")
 def test_prepared(postgresql_url: str) -> None:
-    """Nothing is prepared in a session unless the URL asks for it, and then what begins a transaction is not."""
-    for query, some in (("", False), ("?prepare_threshold=none", False), ("?prepare_threshold=2", True)):
+    """Statements are prepared unless the URL says otherwise, and what begins a transaction is not."""
+    for query, some in (("", True), ("?prepare_threshold=none", False), ("?prepare_threshold=2", True)):
         store = SqlStore(postgresql_url + query, table_prefix="prepared_")
         store.migrate()
         assert (prepared(store) > 0) is some, query
         store.close()
+
+
+@pytest.mark.server("postgresql")
+def test_prepared_behind_a_pooler(pgbouncer_url: str) -> None:
+    """Behind a pooler, which tells its clients another number than that of the session, nothing is prepared."""
+    store = SqlStore(pgbouncer_url, table_prefix="pooled_")
+    store.migrate()
+    assert prepared(store) == 0
+    store.close()
 
 
 class TestOptions:
@@ -84,9 +93,9 @@ class TestOptions:
         assert "pool_size" not in store._db.address.url.query
 
     def test_by_default(self) -> None:
-        """Without options nothing is prepared."""
+        """Without options it is each connection's to find out whether to prepare statements."""
         assert SqlStore("postgresql://h/d")._db.address.options == Options()
-        assert Options().prepare_threshold is None
+        assert Options().prepare_threshold == WHERE_DIRECT
 
     @pytest.mark.parametrize(
         ("url", "wrong"),

@@ -67,7 +67,6 @@ def _options(address: Address, family: str, bounds: Bounds) -> Mapping[str, Any]
         }
     options = {name: value for name, value in options.items() if name not in address.url.query}
     if family == "postgresql":
-        # A session that a pooler lends to somebody else has none of the statements that were prepared in this one.
         options["prepare_threshold"] = address.options.prepare_threshold
     return options
 

@@ -39,7 +39,11 @@ class Mode(Enum):
     READ = ("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     """Several statements that see one moment."""
     PEEK = ("", "", "")
-    """One statement, which needs no transaction around it."""
+    """One SELECT, which needs no transaction around it.
+
+    The client's deadline alone ends it: a bound at the server would cost a transaction, a session's own setting is lost
+    behind a pooler, and nobody waits for a statement that locks no row.
+    """
 
     def __init__(self, sqlite: str, postgresql: str, mysql: str) -> None:
         self.begin = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql}

@@ -11,6 +11,8 @@ from sqlalchemy.engine import URL
 from celery_process.exceptions import ConfigurationError
 from celery_process.stores.retry import ANSWER_TIMEOUT
 
+WHERE_DIRECT, OFTEN = -1, 5
+"""For `prepare_threshold`: to prepare after so many executions where no pooler is between, and nothing behind one."""
 POOL_SIZE, MAX_OVERFLOW = 5, 10
 """Connections that one operating-system process keeps, and opens beyond that at most."""
 MOST = 1_000
@@ -25,7 +27,7 @@ _SSL = {"ssl", "ssl_ca", "ssl_capath", "ssl_cert", "ssl_check_hostname", "ssl_ci
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`prepare_threshold`: executions after which psycopg prepares a statement in its session; None for never.
+    """`prepare_threshold`: executions after which psycopg prepares a statement in its session, None for never.
 
     `read_timeout`: seconds that an answer of PostgreSQL may take; None for the store's default.
     """
@@ -33,7 +35,7 @@ class Options:
     pool_size: int = POOL_SIZE
     max_overflow: int = MAX_OVERFLOW
     pool_timeout: int = ANSWER_TIMEOUT
-    prepare_threshold: int | None = None
+    prepare_threshold: int | None = WHERE_DIRECT
     read_timeout: int | None = None
 
     @property

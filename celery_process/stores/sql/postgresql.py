@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 
+from celery_process.stores.sql.options import OFTEN, WHERE_DIRECT
+
 
 class NoAnswer(psycopg.OperationalError):
     """The server said nothing in time."""
@@ -32,10 +34,13 @@ class BoundedConnection(psycopg.Connection[Any]):
     answer_timeout: float
 
     @classmethod
-    def make(cls, seconds: float, *args: Any, **options: Any) -> BoundedConnection:
-        """Connect as `psycopg.connect` does."""
-        made = cls.connect(*args, cursor_factory=Cursor, **options)
+    def make(cls, seconds: float, *args: Any, prepare_threshold: int | None, **options: Any) -> BoundedConnection:
+        """Connect as `psycopg.connect` does. `prepare_threshold` may be `WHERE_DIRECT`."""
+        fixed = None if prepare_threshold == WHERE_DIRECT else prepare_threshold
+        made = cls.connect(*args, cursor_factory=Cursor, prepare_threshold=fixed, **options)
         made.answer_timeout = seconds
+        if prepare_threshold == WHERE_DIRECT and _is_direct(made):
+            made.prepare_threshold = OFTEN
         return made
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:  # noqa: D102
@@ -44,6 +49,17 @@ class BoundedConnection(psycopg.Connection[Any]):
         except NoAnswer:
             self.close()
             raise
+
+
+def _is_direct(connection: BoundedConnection) -> bool:
+    """Whether a new connection has the session that the server began for it.
+
+    A pooler gives numbers of its own to its clients, and lends them sessions: the next one has none of the statements that
+    were prepared in this one.
+    """
+    connection.autocommit = True
+    found = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return found is not None and found[0] == connection.info.backend_pid
 
 
 def _until(gen: Generator[Any, Any, Any], seconds: float) -> Generator[Any, Any, Any]:
