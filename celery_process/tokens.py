@@ -17,3 +17,9 @@ def claim_token(task_id: str = "") -> str:
 def task_of(token: str | None) -> str:
     """Return the id of the Celery task whose claim had this token; empty where that is not known."""
     return token.partition(".")[2] if token else ""
+
+
+def void_token(token: str) -> str:
+    """Return a token that nobody holds and that tells of the same task: what an item has that was given up as lost."""
+    task = task_of(token)
+    return f".{task}" if task else ""

@@ -25,6 +25,7 @@ from celery_process.stores.base import Items
 from celery_process.stores.memory import rows
 from celery_process.stores.memory.definitions import MemoryBase
 from celery_process.stores.memory.runs import close_run, settle_page
+from celery_process.tokens import void_token
 from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 
 
@@ -318,6 +319,7 @@ class MemoryItems(MemoryBase, Items):
     def _lose(self, run: rows.Run, item: rows.Item, now: datetime) -> None:
         item.move(ItemState.LOST)
         item.offer()
+        item.token = void_token(item.token)
         entry = ErrorEntry(rules.lost_text(item.attempt), now, item.name)
         item.errors = (*item.errors, entry)[:MAX_WORK_ERRORS]
         item.error_count += 1

@@ -25,6 +25,7 @@ from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import OFFERED, OPEN_RUNS, one_of, passed
 from celery_process.stores.sql.transaction import Transaction
+from celery_process.tokens import void_token
 from celery_process.values import MAX_WORK_ERRORS
 
 
@@ -177,6 +178,7 @@ def _cut(tx: Transaction, claimed: Sequence[sa.ColumnElement[bool]], latest: dat
 def _lost(row: Row[Any], entry: ErrorEntry) -> dict[str, Any]:
     return {
         **OFFERED,
+        "token": void_token(row.token),
         "state": ItemState.LOST,
         "last_error_at": entry.at,
         "errors": (*row.errors, entry)[:MAX_WORK_ERRORS],

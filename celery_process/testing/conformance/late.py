@@ -8,6 +8,7 @@ from celery_process.model import RunSpec
 from celery_process.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
 from celery_process.testing.conformance.driver import LEASE, Driver, Held
 from celery_process.testing.invariants import check_invariants
+from celery_process.tokens import claim_token
 
 
 class TestLate:
@@ -155,3 +156,15 @@ class TestLate:
         drive.sweep(run)
         held.finish()
         assert drive.work("a").on is WorkList.DROPPED
+
+    def test_lost(self, drive: Driver) -> None:
+        """An item that was given up as lost is nobody's: a late outcome is refused, and the loss counts once."""
+        run = drive.begin("a", "b")
+        held = drive.take(run, "a", token=claim_token("task-1"))
+        drive.clock.advance(LEASE)
+        drive.take(run, "b")  # keeps their page open
+        assert drive.sweep(run, max_attempts=1).lost == ("a",)
+        assert held.finish().items[0].progress is Progress.CONFLICT
+        counts = drive.status(run).counts
+        assert (counts.lost, counts.completed, counts.claimed) == (1, 0, 1)
+        assert drive.work("a").status.task_id == "task-1"

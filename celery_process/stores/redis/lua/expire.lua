@@ -16,7 +16,7 @@ for _, name in ipairs(names) do
     freed = freed + 1
     if tonumber(item[ATTEMPT]) >= attempts then
       offer(item)
-      item[STATE] = 'l'
+      item[STATE], item[TOKEN] = 'l', string.match(item[TOKEN], '%..*') or ''  -- as `void_token`
       local text = ARGV[7] .. item[ATTEMPT] .. ARGV[8]
       local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'
       item[STATS], item[RUN_STATS] = '', ''
