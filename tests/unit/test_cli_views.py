@@ -36,7 +36,7 @@ def quiet(work): ...
 if __name__ == "__main__":
     gc.register_works(dict.fromkeys(f"project-{n:04}" for n in range(120)))
     gc.run_now()
-    gc.update_settings({"second_page": "https://upstream.example.org/accounts?page=2&size=500"}, schedule=90, by="flower:" + 9 * "ada")
+    gc.update_settings({"second_page": "https://upstream.example.org/accounts?page=2&size=500"}, schedule=5400, by="flower:" + 9 * "ada")
     quiet.pause("upstream is down since Monday, and nobody knows why; see the ticket about it", by="ada")
 """
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
