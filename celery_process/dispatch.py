@@ -23,6 +23,7 @@ from celery_process.masking import masked_text
 from celery_process.model import RunClaim, RunStatus, SlotRef
 from celery_process.outages import log_failure
 from celery_process.printable import printable
+from celery_process.repairs import Repairs
 from celery_process.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
@@ -278,8 +279,28 @@ class Dispatch:
         if run is not None:
             self.finished(run)
 
+    def repaired(self, run_id: str, repairs: Repairs, *, published: int = 0) -> None:
+        """Tell what sweeps did to a run, then note that it was told: each lost item at least once."""
+        if repairs.expired or published:
+            logger.warning(
+                "Sweep of %s: %d leases ran out, %d items to publish.",
+                self.name,
+                repairs.expired,
+                published,
+                extra=self._extra("swept", run_id),
+            )
+            self.emit(Event.RUN_REPAIRED, run_id=run_id, expired=repairs.expired, published=published)
+        for name in repairs.lost:
+            self.emit(Event.WORK_LOST, work=name, run_id=run_id)
+        if repairs.number:
+            self.store.ack_repairs(self.name, run_id, repairs.number)
+
     def finished(self, run: RunStatus) -> None:
-        """Tell the end of a run, then note that it was told: at least once, with the run's id."""
+        """Tell the end of a run, then note that it was told: at least once, with the run's id.
+
+        What sweeps did to it, and died before they told it, comes first: nobody looks at the run again.
+        """
+        self.repaired(run.id, self.store.repairs(self.name, run.id))
         logger.info(
             "Run %s of %s: %s",
             run.id,

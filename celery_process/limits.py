@@ -24,6 +24,9 @@ SLOWEST = 1 / 86_400
 COMEBACK = timedelta(seconds=30)
 """Whoever finds a page due within this time comes back for it; what is due later the sweep looks at again."""
 
+MAX_LOST = 200
+"""Names of lost items that a run keeps until they are told, and so what one sweep gives up at most."""
+
 NO_RATE = "0/s"
 """A stored rate that lifts the code's; Celery writes none as 0 as well."""
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery_process.limits import Limits
+from celery_process.repairs import Repairs
 from celery_process.states import (
     ClaimAnswer,
     PageAnswer,
@@ -324,13 +325,12 @@ class SweepTarget:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What the repair of one open run did: items to publish by list, names given up as lost, the run if it closed."""
+    """The repair of one open run: items to publish by list, what is to be told of it, the run if it closed."""
 
     publish: tuple[tuple[WorkList, tuple[str, ...]], ...] = ()
     single: frozenset[str] = frozenset()
     """Those of the names to publish that were worked on before: each goes alone, for it may be what killed its worker."""
-    expired: int = 0
-    lost: tuple[str, ...] = ()
+    repairs: Repairs = Repairs()
     stopping: bool = False
     run: RunStatus | None = None
 

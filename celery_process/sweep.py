@@ -12,11 +12,12 @@ from datetime import timedelta
 
 from celery_process.dispatch import Dispatch
 from celery_process.exceptions import CorruptData, RunNotFound, StoreUnavailable
+from celery_process.limits import MAX_LOST
 from celery_process.logs import logger_of
 from celery_process.model import SweepTarget, Swept
 from celery_process.outages import log_failure
 from celery_process.patience import Budget
-from celery_process.states import Event, StopReason, WorkList
+from celery_process.states import StopReason, WorkList
 
 logger = logger_of(__name__)
 
@@ -24,6 +25,8 @@ BATCH = 500
 """Rows that one step of a sweep touches at most."""
 PUBLISHED = 20_000
 """Items of a run that one sweep publishes at most; those that are left stay unpublished, and the next one goes on."""
+GIVEN_UP = 20_000
+"""Items of a run that one sweep gives up as lost at most; those that are left stay claimed, and the next one goes on."""
 PURGE_STEPS = 20
 """Steps of purging in one sweep; the next one goes on."""
 
@@ -85,20 +88,20 @@ def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
 
 
 def _repair_run(dispatch: Dispatch, run_id: str) -> None:
-    swept = _sweep_run(dispatch, run_id, grace=dispatch.config.sweep_interval)
-    if swept.expired or swept.publish:
-        again = sum(len(names) for _, names in swept.publish)
-        extra = {"action": "swept", "process_name": dispatch.name, "run_id": run_id}
-        logger.warning(
-            "Sweep of %s: %d leases ran out, %d items to publish.", dispatch.name, swept.expired, again, extra=extra
-        )
-        dispatch.emit(Event.RUN_REPAIRED, run_id=run_id, expired=swept.expired, published=again)
-    _follow(dispatch, run_id, swept)
+    for _ in range(GIVEN_UP // MAX_LOST):
+        swept = _sweep_run(dispatch, run_id, grace=dispatch.config.sweep_interval)
+        published = sum(len(names) for _, names in swept.publish)
+        dispatch.repaired(run_id, swept.repairs, published=published)
+        _follow(dispatch, run_id, swept)
+        if len(swept.repairs.lost) < MAX_LOST or swept.run is not None:
+            return
 
 
 def go_on(dispatch: Dispatch, run_id: str) -> None:
     """Publish what became unpublished under a pause that has ended, and open pages, without waiting for a sweep."""
-    _follow(dispatch, run_id, _sweep_run(dispatch, run_id, grace=timedelta(0)))
+    swept = _sweep_run(dispatch, run_id, grace=timedelta(0))
+    dispatch.repaired(run_id, swept.repairs)
+    _follow(dispatch, run_id, swept)
 
 
 def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
@@ -116,8 +119,6 @@ def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
 
 def _follow(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
     """Do what the repair of a run made due."""
-    for name in swept.lost:
-        dispatch.emit(Event.WORK_LOST, work=name, run_id=run_id)
     if swept.run is not None:
         dispatch.finished(swept.run)
         return

@@ -30,6 +30,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.repairs import Repairs
 from celery_process.reports import ItemReport, Reported
 from celery_process.states import Again, SlotEnd, StopReason, WorkList
 
@@ -148,6 +149,14 @@ class Runs(ABC):
         """
 
     @abstractmethod
+    def repairs(self, process: str, run: str) -> Repairs:
+        """Return what sweeps did to a run, open or closed, and nobody acknowledged; no repairs of a run that is not kept."""
+
+    @abstractmethod
+    def ack_repairs(self, process: str, run: str, number: int) -> None:
+        """Note that the repairs of this number were told; after one more sweep, whose number is another, it does nothing."""
+
+    @abstractmethod
     def ack_finish(self, process: str, run: str) -> bool:
         """Note that the end of a closed run was told; return whether this was the first time."""
 
@@ -234,6 +243,9 @@ class Items(ABC):
         Items unpublished for longer than `grace` are returned to publish, at most about `limit` of them. A run without a
         claim for `redispatch_after` stands still: all items of it that `rules.published_again` names become unpublished
         at once, so that what this call does not return the next one does, though workers claim meanwhile.
+
+        What it does to items is kept with the run, in the same transaction, until `ack_repairs`, and at most
+        `limits.MAX_LOST` names are: beyond it an item stays claimed, under the lease that ran out, for the next call.
 
         A lease that ends later than `lease` from now was given by a clock that was ahead: it is cut to that, so that its
         holder has the time to renew it.

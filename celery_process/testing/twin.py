@@ -90,7 +90,8 @@ def check_repeat(first: Call, second: Any) -> None:
         _check_reported(first.answer, second)
         return
     elif first.operation == "sweep_run":
-        ensure("repeat", second.expired == 0 and not second.lost, f"a sweep repeated at once found more: {second}")
+        same = second.repairs == first.answer.repairs
+        ensure("repeat", same, f"a sweep was answered {first.answer.repairs}, and repeated {second.repairs}")
         return
     else:
         expected = _expected(first)

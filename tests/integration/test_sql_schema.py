@@ -113,6 +113,7 @@ class TestMigrate:
             f"{database[1]}*: version 3, keep the limits of a process, and its pace",
             f"{database[1]}*: version 4, keep the limit whose breach aborted a run",
             f"{database[1]}*: version 5, keep the token of an item's last attempt",
+            f"{database[1]}*: version 6, keep what sweeps did until it is told",
         )
         assert store.migrate() == ()
         assert store.check() == ()

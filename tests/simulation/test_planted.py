@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from celery_process import rules
+from celery_process.repairs import Repairs
 from celery_process.reports import ItemAnswer
 from celery_process.states import ItemState, Progress, RunState, WorkList
 from celery_process.stores.memory import MemoryStore
@@ -113,6 +114,16 @@ class NothingTold(MemoryStore):
         return tuple(replace(target, unnotified=()) for target in super().begin_sweep(processes, **limits))
 
 
+class ForgetsRepairs(MemoryStore):
+    """Answers what a sweep did once, and keeps nothing of it."""
+
+    def sweep_run(self, process, run, **limits):
+        swept, found = super().sweep_run(process, run, **limits), self._run(process, run)
+        if found is not None:
+            found.repairs = Repairs()
+        return swept
+
+
 class ClosesEarly(MemoryStore):
     """Closes a run when no page is open, though its lists go on."""
 
@@ -160,6 +171,7 @@ PLANTED = [
     (NoLeaseEnds, "I14"),
     (NobodyReturns, "late"),
     (NothingTold, "I14"),
+    (ForgetsRepairs, "told"),
     (ClosesEarly, "I15"),
     (AttemptAlone, "I15"),
     (NoRate, "rate"),

@@ -198,6 +198,7 @@ class Run(models.Model):
     errors = models.TextField()
     last_error_at = _instant()
     limit_broken = models.TextField(null=True)  # noqa: DJ001 - NULL is what the store writes
+    repairs = models.TextField(null=True)  # noqa: DJ001 - as above
     items_purged = models.BooleanField()
 
     class Meta:

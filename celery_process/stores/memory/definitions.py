@@ -13,7 +13,7 @@ from celery_process.limits import Limits
 from celery_process.model import Overrides, Pause, StoredProcess, WorkInfo
 from celery_process.states import WorkList
 from celery_process.stores.base import Definitions, Store
-from celery_process.stores.memory.rows import Process, Work
+from celery_process.stores.memory.rows import Process, Run, Work
 from celery_process.values import encode, to_us
 
 
@@ -34,6 +34,10 @@ class MemoryBase(Store):
 
     def _of(self, process: str) -> Process:
         raise NotImplementedError
+
+    def _run(self, process: str, run: str) -> Run | None:
+        row = self._of(process).runs.get(rules.epoch_of(run))
+        return row if row is not None and row.id == run else None
 
 
 class MemoryDefinitions(MemoryBase, Definitions):

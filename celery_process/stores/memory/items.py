@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process import rules
-from celery_process.limits import Limits, Pace, page_size
+from celery_process.limits import MAX_LOST, Limits, Pace, page_size
 from celery_process.model import ErrorEntry, ItemClaim, Page, Swept
 from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.states import (
@@ -31,10 +31,6 @@ from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 
 class MemoryItems(MemoryBase, Items):
     """See `Items`."""
-
-    def _run(self, process: str, run: str) -> rows.Run | None:
-        row = self._of(process).runs.get(rules.epoch_of(run))
-        return row if row is not None and row.id == run else None
 
     def open_page(  # noqa: D102
         self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None
@@ -192,7 +188,7 @@ class MemoryItems(MemoryBase, Items):
             ended = status.attempt if status is not None and status.state is WorkState.COMPLETED else None
             repeat = rules.was_reported(report.outcome, report.attempt, ended)
             return ItemAnswer(report.name, Progress.COMPLETED if repeat else Progress.CONFLICT), False
-        if item.token != token:
+        if item.token != token or not (item.state.is_open or item.state is ItemState.DONE):
             return ItemAnswer(report.name, Progress.CONFLICT), False
         if item.state is ItemState.DONE:
             return ItemAnswer(report.name, Progress.COMPLETED), False
@@ -285,20 +281,23 @@ class MemoryItems(MemoryBase, Items):
             row, now, found = self._of(process), self.now(), self._run(process, run)
             if found is None or not found.state.is_open:
                 return Swept()
-            was_active, expired, lost = found.state is RunState.ACTIVE, 0, []
+            was_active, expired, lost = found.state is RunState.ACTIVE, 0, list[str]()
+            room = MAX_LOST - len(found.repairs.lost)
             for item in found.open_items():
                 item.cut(now + lease)
-                if item.expired(now):
+                if item.expired(now) and item.attempt < max_attempts:
                     expired += 1
-                    if item.attempt >= max_attempts:
-                        self._lose(found, item, now)
-                        lost.append(item.name)
-                    else:
-                        item.move(ItemState.PENDING)
-                        item.offer()
+                    item.move(ItemState.PENDING)
+                    item.offer()
+                elif item.expired(now) and len(lost) < room:
+                    expired += 1
+                    self._lose(found, item, now)
+                    lost.append(item.name)
                 if item.state is ItemState.PENDING and found.state is RunState.ABORTING:
                     item.move(ItemState.CANCELLED)
                     item.free()
+            if expired:
+                found.repairs = found.repairs.following(expired, lost)
             for number in list(found.pages):
                 settle_page(row, found, number, now)
             close_run(row, found, now)
@@ -310,8 +309,7 @@ class MemoryItems(MemoryBase, Items):
                     (on, names) for on in WorkList if (names := tuple(item.name for item in chosen if item.on is on))
                 ),
                 single=frozenset(item.name for item in chosen if item.attempt),
-                expired=expired,
-                lost=tuple(lost),
+                repairs=self.repairs(process, run),
                 stopping=stopping,
                 run=None if found.state.is_open else found.status(),
             )

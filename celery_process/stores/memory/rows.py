@@ -20,6 +20,7 @@ from celery_process.model import (
     WorkInfo,
     WorkStatus,
 )
+from celery_process.repairs import Repairs
 from celery_process.reports import Totals
 from celery_process.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
 from celery_process.tokens import task_of
@@ -148,6 +149,7 @@ class Run:
     errors: tuple[ErrorEntry, ...] = ()
     last_error_at: datetime | None = None
     items_purged: bool = False
+    repairs: Repairs = Repairs()
 
     @property
     def id(self) -> str:

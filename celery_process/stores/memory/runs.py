@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from celery_process import rules
 from celery_process.exceptions import RunNotFound, RunPurged
 from celery_process.model import Retention, RunClaim, RunSpec, RunStatus, SlotEntry, SlotRef, SweepTarget
+from celery_process.repairs import Repairs
 from celery_process.states import Again, By, ItemState, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Runs
 from celery_process.stores.memory.definitions import MemoryBase
@@ -187,6 +188,17 @@ class MemoryRuns(MemoryBase, Runs):
                     item.move(ItemState.CANCELLED)
                     item.free()
             settle_page(row, run, page.number, self.now())
+
+    def repairs(self, process: str, run: str) -> Repairs:  # noqa: D102
+        with self._lock:
+            found = self._run(process, run)
+            return found.repairs if found is not None and found.repairs.expired else Repairs()
+
+    def ack_repairs(self, process: str, run: str, number: int) -> None:  # noqa: D102
+        with self._lock:
+            found = self._run(process, run)
+            if found is not None:
+                found.repairs = found.repairs.acknowledged(number)
 
     def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
         with self._lock:

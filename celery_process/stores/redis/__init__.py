@@ -27,6 +27,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.repairs import Repairs
 from celery_process.reports import ItemReport, Reported
 from celery_process.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
@@ -104,6 +105,12 @@ class RedisStore(Store):
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._client, RunKey.of(process, run), reason)
+
+    def repairs(self, process: str, run: str) -> Repairs:  # noqa: D102
+        return sweeps.repairs(self._client, RunKey.of(process, run), operation="repairs")
+
+    def ack_repairs(self, process: str, run: str, number: int) -> None:  # noqa: D102
+        sweeps.ack_repairs(self._client, RunKey.of(process, run), number)
 
     def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
         return stopping.ack_finish(self._client, RunKey.of(process, run))

@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from celery_process import rules
+from celery_process.limits import MAX_LOST
 from celery_process.model import SweepTarget, Swept
+from celery_process.repairs import Repairs
 from celery_process.states import WorkList
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import read_each, readable
@@ -65,9 +67,15 @@ def sweep_run(
         return Swept()
     pages: list[str] = found[1]
     before, _, after = _LOST
-    steps = [(key.process, (key.epoch, key.id, page, lease // MICROSECOND, max_attempts, before, after)) for page in pages]
+    steps = [
+        (key.process, (key.epoch, key.id, page, lease // MICROSECOND, max_attempts, before, after, MAX_LOST))
+        for page in pages
+    ]
     repaired = {page: step for page, step in zip(pages, client.call_all("sweep_run", "expire", steps), strict=True) if step}
     stopping = any(step[1] for step in repaired.values())
+    kept = (
+        repairs(client, key, operation="sweep_run") if found[2] or any(step[0] for step in repaired.values()) else Repairs()
+    )
     due = [page for page, step in repaired.items() if step[2]]
     closed = settle_all(client, "sweep_run", key, due).run or settle(client, "sweep_run", key).run
     chosen = to_publish(client, key, pages, redispatch_after=redispatch_after, grace=grace, limit=limit)
@@ -75,8 +83,21 @@ def sweep_run(
     return Swept(
         publish=tuple((on, names) for on, names in publish if names),
         single=frozenset(name for _, name, attempt in chosen if attempt),
-        expired=sum(step[0] for step in repaired.values()),
-        lost=tuple(name for step in repaired.values() for name in step[3]),
+        repairs=kept,
         stopping=stopping and closed is None,
         run=closed,
     )
+
+
+def repairs(client: Client, key: RunKey, *, operation: str) -> Repairs:
+    """Return what sweeps did to a run and nobody acknowledged."""
+    found = client.call(operation, "repairs", key.process, key.epoch, key.id)
+    if not found:
+        return Repairs()
+    number, expired, lost = found
+    return Repairs(int(number), int(expired), tuple(lost.split("\n")) if lost else ())
+
+
+def ack_repairs(client: Client, key: RunKey, number: int) -> None:
+    """Note that the repairs of this number were told."""
+    client.call("ack_repairs", "ack_repairs", key.process, key.epoch, key.id, number)

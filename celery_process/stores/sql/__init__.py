@@ -31,6 +31,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.repairs import Repairs
 from celery_process.reports import ItemReport, Reported
 from celery_process.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
@@ -168,6 +169,12 @@ class SqlStore(Store):
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._ready, RunKey.of(process, run), reason)
+
+    def repairs(self, process: str, run: str) -> Repairs:  # noqa: D102
+        return self._ready.read("repairs", sweeps.repairs, RunKey.of(process, run))
+
+    def ack_repairs(self, process: str, run: str, number: int) -> None:  # noqa: D102
+        self._ready.write("ack_repairs", sweeps.ack_repairs, RunKey.of(process, run), number)
 
     def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
         return self._ready.write("ack_finish", stopping.ack_finish, RunKey.of(process, run))

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Dialect
 
 from celery_process.limits import Limits, Pace
 from celery_process.model import ErrorEntry, LimitBroken
+from celery_process.repairs import Repairs
 from celery_process.reports import Totals
 from celery_process.values import MAX_NAME, from_us, to_us
 
@@ -202,6 +203,18 @@ def unpack_limit_broken(packed: list[Any]) -> LimitBroken:
     return LimitBroken(work, errors, tolerated)
 
 
+def pack_repairs(repairs: Repairs) -> list[Any]:
+    """Return repairs as JSON can hold them."""
+    return [repairs.number, repairs.expired, list(repairs.lost)]
+
+
+def unpack_repairs(packed: list[Any]) -> Repairs:
+    """Return what `pack_repairs` was given."""
+    number, expired, lost = packed
+    return Repairs(number, expired, tuple(lost))
+
+
+REPAIRS = Packed(pack_repairs, unpack_repairs)
 LIMIT_BROKEN = Packed(pack_limit_broken, unpack_limit_broken)
 LIMITS = Packed(pack_limits, unpack_limits)
 PACE = Packed(pack_pace, unpack_pace)

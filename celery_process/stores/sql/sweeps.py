@@ -14,13 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process import rules
+from celery_process.limits import MAX_LOST
 from celery_process.model import ErrorEntry, RunStatus, SweepTarget, Swept
+from celery_process.repairs import Repairs
 from celery_process.states import ItemState, RunState, WorkList
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Fault, charge
 from celery_process.stores.sql.folds import settle
 from celery_process.stores.sql.keys import RunKey, among, chunks
-from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
+from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run, write_run
 from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import OFFERED, OPEN_RUNS, one_of, passed
@@ -33,8 +35,7 @@ from celery_process.values import MAX_WORK_ERRORS
 class Expired:
     """What became of the items whose lease ran out; `last` is the name whose loss made the run ABORTING."""
 
-    count: int
-    lost: tuple[str, ...]
+    repairs: Repairs
     last: str | None
 
 
@@ -132,8 +133,7 @@ def sweep_run(
     return Swept(
         publish=tuple((on, names) for on, names in publish if names),
         single=frozenset(row.name for row in chosen if row.attempt),
-        expired=expired.count,
-        lost=expired.lost,
+        repairs=expired.repairs,
         stopping=expired.last is not None and closed is None,
         run=closed,
     )
@@ -154,17 +154,50 @@ def _expire(tx: Transaction, key: RunKey, max_attempts: int, lease: timedelta) -
     _cut(tx, claimed, now + lease)
     over = (*claimed, item.c.lease_until <= now)
     rows = tx.rows(sa.select(item).where(*over).order_by(item.c.page_id, item.c.name).with_for_update(skip_locked=True))
-    lost, faults = [], []
+    kept = _kept(tx, key)
+    room = MAX_LOST - len(kept.lost)
+    lost, faults, expired = list[str](), list[Fault](), 0
     for row in rows:
         values: dict[str, Any] = {"state": ItemState.PENDING, **OFFERED}
         if row.attempt >= max_attempts:
+            if len(lost) >= room:
+                continue
             entry = ErrorEntry(rules.lost_text(row.attempt), now, row.name)
             values = _lost(row, entry)
             lost.append(row.name)
             faults.append(Fault(row.name, 1, (entry,), row.error_count + 1))
         tx.change(sa.update(item).where(item.c.id == row.id).values(**values))
+        expired += 1
     last = charge(tx, key, faults).fatal if faults else None
-    return Expired(len(rows), tuple(lost), None if last is None else lost[last])
+    repairs = _keep(tx, key, expired, lost) if expired else kept
+    return Expired(repairs if repairs.expired else Repairs(), None if last is None else lost[last])
+
+
+def _kept(tx: Transaction, key: RunKey) -> Repairs:
+    return tx.value(sa.select(tx.t.run.c.repairs).where(key.row(tx.t.run))) or Repairs()
+
+
+def _keep(tx: Transaction, key: RunKey, expired: int, lost: Sequence[str]) -> Repairs:
+    """Keep with the run what was done to its items, which are locked before it."""
+    row = locked_run(tx, key)
+    if row is None:
+        return Repairs()
+    repairs = (row.repairs or Repairs()).following(expired, lost)
+    write_run(tx, row, repairs=repairs)
+    return repairs
+
+
+def repairs(tx: Transaction, key: RunKey) -> Repairs:
+    """Return what sweeps did to a run and nobody acknowledged."""
+    kept = _kept(tx, key)
+    return kept if kept.expired else Repairs()
+
+
+def ack_repairs(tx: Transaction, key: RunKey, number: int) -> None:
+    """Note that the repairs of this number were told."""
+    row = locked_run(tx, key)
+    if row is not None and row.repairs is not None and row.repairs != row.repairs.acknowledged(number):
+        write_run(tx, row, repairs=row.repairs.acknowledged(number))
 
 
 def _cut(tx: Transaction, claimed: Sequence[sa.ColumnElement[bool]], latest: datetime) -> None:

@@ -26,6 +26,7 @@ from celery_process.stores.sql.columns import (
     LIMITS,
     MYSQL,
     PACE,
+    REPAIRS,
     STATS,
     TEXT,
     TOTALS,
@@ -187,6 +188,7 @@ class Tables:
             sa.Column("errors", ERRORS, nullable=False, default=()),
             sa.Column("last_error_at", Instant),
             sa.Column("limit_broken", LIMIT_BROKEN),
+            sa.Column("repairs", REPAIRS),
             sa.Column("items_purged", sa.Boolean, nullable=False, default=False),
             key=("process", "epoch"),
         )

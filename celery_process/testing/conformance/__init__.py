@@ -24,6 +24,7 @@ from celery_process.testing.conformance.purges import TestPurge
 from celery_process.testing.conformance.reads import TestLastStatus, TestReads, TestUpkeep
 from celery_process.testing.conformance.redrives import TestRedrive
 from celery_process.testing.conformance.release import TestRelease
+from celery_process.testing.conformance.repairs import TestRepairs
 from celery_process.testing.conformance.reports import TestOutcomes, TestReports
 from celery_process.testing.conformance.republishing import TestRepublishing
 from celery_process.testing.conformance.restores import TestRestore
@@ -67,6 +68,7 @@ __all__ = [
     "TestRedrive",
     "TestRegistering",
     "TestRelease",
+    "TestRepairs",
     "TestReports",
     "TestRepublishing",
     "TestRestore",

@@ -98,7 +98,7 @@ class TestItemClaims:
             drive.sweep(run, max_attempts=5)
         assert drive.claim_one(run, "a", max_attempts=1).answer is ClaimAnswer.CLAIMED
         drive.clock.advance(LEASE * 2)
-        assert drive.sweep(run, max_attempts=1).lost == ("a",)
+        assert drive.sweep(run, max_attempts=1).repairs.lost == ("a",)
         assert drive.status(run).counts.lost == 1
 
     def test_done(self, drive: Driver) -> None:

@@ -57,13 +57,14 @@ class TestClock:
         run = drive.begin("a", "b")
         with ahead:
             dead, live = drive.take(run, "a"), drive.take(run, "b")
-        assert drive.sweep(run).expired == 0
+        assert drive.sweep(run).repairs.expired == 0
         drive.clock.advance(LEASE - SECOND)
         assert live.answer().progress is Progress.UPDATED
-        assert drive.sweep(run).expired == 0
+        assert drive.sweep(run).repairs.expired == 0
         drive.clock.advance(SECOND)
         swept = drive.sweep(run)
-        assert (swept.expired, swept.publish) == (1, ((WorkList.ACTIVE, ("a",)),))
+        assert (swept.repairs.expired, swept.publish) == (1, ((WorkList.ACTIVE, ("a",)),))
+        drive.take(run, "a")
         assert dead.answer().progress is Progress.CONFLICT
         assert live.finish().items[0].progress is Progress.COMPLETED
 

@@ -24,6 +24,7 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
+from celery_process.repairs import Repairs
 from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.rules import epoch_of
 from celery_process.slots import Interval
@@ -232,9 +233,11 @@ class Driver:
         """Pause the process."""
         self.store.pause(self.process, note=note, by="suite")
 
-    def sweep(self, run: str, *, lease: timedelta = LEASE, max_attempts: int = 3, limit: int = 1_000) -> Swept:
-        """Repair a run: unpublished items after 10 s, unclaimed ones after a minute."""
-        return self.store.sweep_run(
+    def sweep(
+        self, run: str, *, lease: timedelta = LEASE, max_attempts: int = 3, limit: int = 1_000, told: bool = True
+    ) -> Swept:
+        """Repair a run: unpublished items after 10 s, unclaimed ones after a minute. `told`: acknowledge what was done."""
+        swept = self.store.sweep_run(
             self.process,
             run,
             lease=lease,
@@ -243,6 +246,13 @@ class Driver:
             max_attempts=max_attempts,
             limit=limit,
         )
+        if told:
+            self.store.ack_repairs(self.process, run, swept.repairs.number)
+        return swept
+
+    def repairs(self, run: str) -> Repairs:
+        """Return what sweeps did to a run and nobody acknowledged."""
+        return self.store.repairs(self.process, run)
 
     def targets(self, *processes: str) -> tuple[SweepTarget, ...]:
         """Begin a sweep of this process, or of others: one in 10 s, ends untold for 30 s."""

@@ -175,7 +175,7 @@ class TestFolds:
         assert drive.claim_one(run, "d").answer is ClaimAnswer.REMOVED
         drive.take(run, "e").finish()
         drive.clock.advance(LEASE + SECOND)
-        assert drive.sweep(run, max_attempts=1).lost == ("c",)
+        assert drive.sweep(run, max_attempts=1).repairs.lost == ("c",)
         counts = drive.status(run).counts
         assert (counts.incomplete, counts.aborted, counts.lost, counts.removed, counts.completed) == (1, 1, 1, 1, 1)
         assert [claim.answer for claim in drive.claim(run, "a", "b", "c", "d", "e")] == [

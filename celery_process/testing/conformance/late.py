@@ -20,7 +20,7 @@ class TestLate:
         held = drive.take(run, names[0])
         held.report(errors=1, stats={"x": 1})
         drive.clock.advance(LEASE)
-        assert drive.sweep(run).expired == 1
+        assert drive.sweep(run).repairs.expired == 1
         drive.store.mark_published(drive.process, run, [names[0]])
         return run, held
 
@@ -58,9 +58,9 @@ class TestLate:
         counts = drive.status(run).counts
         assert (counts.pending, counts.claimed) == (0, 1)
         drive.clock.advance(LEASE / 2)
-        assert drive.sweep(run).expired == 0
+        assert drive.sweep(run).repairs.expired == 0
         drive.clock.advance(LEASE / 2)
-        assert drive.sweep(run).expired == 1
+        assert drive.sweep(run).repairs.expired == 1
         assert drive.take(run, "a").claim.attempt == 2
 
     def test_older_report(self, drive: Driver) -> None:
@@ -79,7 +79,7 @@ class TestLate:
         assert other.claim.attempt == 2
         assert held.answer().progress is Progress.CONFLICT
         drive.clock.advance(LEASE)
-        assert drive.sweep(run).expired == 1
+        assert drive.sweep(run).repairs.expired == 1
         assert held.finish().items[0].progress is Progress.CONFLICT
         assert other.finish(stats={"x": 7}).items[0].progress is Progress.COMPLETED
         assert drive.status(run).stats["work.x"] == 7
@@ -163,7 +163,7 @@ class TestLate:
         held = drive.take(run, "a", token=claim_token("task-1"))
         drive.clock.advance(LEASE)
         drive.take(run, "b")  # keeps their page open
-        assert drive.sweep(run, max_attempts=1).lost == ("a",)
+        assert drive.sweep(run, max_attempts=1).repairs.lost == ("a",)
         assert held.finish().items[0].progress is Progress.CONFLICT
         counts = drive.status(run).counts
         assert (counts.lost, counts.completed, counts.claimed) == (1, 0, 1)

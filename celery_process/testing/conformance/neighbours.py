@@ -85,7 +85,7 @@ class Life:
         swept = self.store.sweep_run(
             self.process, self.run, lease=LONG, redispatch_after=LONG, grace=timedelta(0), max_attempts=attempts, limit=99
         )
-        return swept.publish, swept.expired, swept.lost, swept.stopping, self.seen(swept.run)
+        return swept.publish, swept.repairs, swept.stopping, self.seen(swept.run)
 
     def look(self) -> Any:
         targets = self.store.begin_sweep([self.process], interval=timedelta(0), grace=timedelta(0))

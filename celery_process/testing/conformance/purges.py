@@ -60,7 +60,7 @@ class TestPurge:
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.clock.advance(LEASE + SECOND)
-        assert drive.sweep(run, max_attempts=1).lost == ("a",)
+        assert drive.sweep(run, max_attempts=1).repairs.lost == ("a",)
         drive.page(run)
         drive.purge(Retention(runs_with_items=0))
         assert drive.work("a").status.attempt == held.claim.attempt

@@ -236,7 +236,7 @@ class TestPausing:
         drive.pause()
         drive.clock.advance(LEASE + MINUTE)
         swept = drive.sweep(run)
-        assert (swept.expired, swept.publish) == (1, ())
+        assert (swept.repairs.expired, swept.publish) == (1, ())
 
     def test_stop(self, drive: Driver) -> None:
         """A run can be cancelled during a pause."""

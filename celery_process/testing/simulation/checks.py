@@ -26,6 +26,8 @@ def check_end(witness: Witness, *, period: timedelta) -> tuple[RunStatus, ...]:
     for run in runs:
         ensure("I14", not run.state.is_open, f"run {run.id} does not end")
         ensure("I14", witness.told[run.id], f"the end of run {run.id} was never told")
+        told = sum(run_id == run.id for run_id, _ in witness.told_lost)
+        ensure("told", told == run.counts.lost, f"run {run.id} lost {run.counts.lost} items, and {told} were told")
         _check_run(witness, run)
     _check_lists(witness)
     _check_slots(witness, period)

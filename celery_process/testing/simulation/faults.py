@@ -14,7 +14,20 @@ from celery_process.stores.base import Store
 from celery_process.testing.simulation.baton import Baton, Killed
 
 READS = frozenset(
-    {"now", "process", "overrides", "settings_history", "schedules", "run", "runs", "slots", "works", "work", "work_counts"}
+    {
+        "now",
+        "process",
+        "overrides",
+        "settings_history",
+        "schedules",
+        "run",
+        "runs",
+        "repairs",
+        "slots",
+        "works",
+        "work",
+        "work_counts",
+    }
 )
 
 

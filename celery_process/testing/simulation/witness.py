@@ -66,6 +66,7 @@ class Witness:
     taken: set[tuple[str, str]] = field(default_factory=set)
     """Items that were taken from their last holder, or given back by it, and not claimed since."""
     told: Counter[str] = field(default_factory=Counter)
+    told_lost: set[tuple[str, str]] = field(default_factory=set)
     sent_errors: dict[tuple[str, str, str], int] = field(default_factory=dict)
     lists: dict[str, WorkList] = field(default_factory=dict)
     frozen: dict[str, dict[str, WorkList]] = field(default_factory=dict)
@@ -138,6 +139,8 @@ class Witness:
             run = payload["run"]
             self.hold("I7", self.store.run(self.process, run.id) == run, f"the end of {run.id} was told other than it is")
             self.told[run.id] += 1
+        elif event is Event.WORK_LOST:
+            self.told_lost.add((payload["run_id"], payload["work"]))
 
     # -- the store
 
@@ -217,7 +220,7 @@ class Witness:
         self.taken |= {(run, name) for name in names if self.holders.get((run, name), ("", 0))[0] == token}
 
     def _note_sweep_run(self, run: str, *, answer: Swept, **_: Any) -> None:
-        self.taken |= {(run, name) for name in answer.lost}
+        self.taken |= {(run, name) for name in answer.repairs.lost}
 
     def _note_report(self, run: str, reports: list[ItemReport], *, answer: Any, token: str, **_: Any) -> None:
         for report, item in zip(reports, answer.items, strict=True):

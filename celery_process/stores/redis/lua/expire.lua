@@ -1,20 +1,25 @@
 #!lua
 -- include: basics items faults showing
 -- Free the items of a page whose lease ran out, or give them up; in a run that is ABORTING cancel what is pending.
--- A lease that ends later than one from now is cut to that. ARGV: time, epoch, run, page, lease, attempts, and the text of a loss as JSON, before and after the number of attempts.
+-- A lease that ends later than one from now is cut to that. What is done to items is kept with the run until it is told, and
+-- at most so many names of lost ones: the others wait for the next call. ARGV: time, epoch, run, page, lease, attempts, the
+-- text of a loss as JSON, before and after the number of attempts, and the names that are kept at most.
 if not load_run() then return {} end
 local page, lease, attempts, now = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), clock()
 if not call('ZSCORE', open_key(epoch), page) then return {} end
 local names = names_of(call('HGET', pages_key(epoch), 'p' .. page))
 load(names)
-local freed, lost = 0, {}
+local kept = call('HMGET', run_key(epoch), 'lost_names', 'lost_count')
+local freed, lost, room = 0, kept[1] and {kept[1]} or {}, tonumber(ARGV[9]) - tonumber(kept[2] or 0)
+local before = #lost
 for _, name in ipairs(names) do
   local item = item_of(records[name])
   local open = is_open(item)
   if item[STATE] == 'c' and tonumber(item[LEASE]) > now + lease then item[LEASE] = whole(now + lease) end
-  if expired(item, now) then
+  local capped = tonumber(item[ATTEMPT]) >= attempts
+  if expired(item, now) and not (capped and #lost - before >= room) then
     freed = freed + 1
-    if tonumber(item[ATTEMPT]) >= attempts then
+    if capped then
       offer(item)
       item[STATE], item[TOKEN] = 'l', string.match(item[TOKEN], '%..*') or ''  -- as `void_token`
       local text = ARGV[7] .. item[ATTEMPT] .. ARGV[8]
@@ -40,4 +45,12 @@ for _, name in ipairs(names) do
 end
 save(run.open)
 save_run()
-return {freed, aborted_here(), left_of(page) == 0 and 1 or 0, lost}
+if freed > 0 then
+  call('HINCRBY', run_key(epoch), 'repairs', 1)
+  call('HINCRBY', run_key(epoch), 'freed', freed)
+end
+if #lost > before then
+  call('HSET', run_key(epoch), 'lost_names', join(lost))
+  call('HINCRBY', run_key(epoch), 'lost_count', #lost - before)
+end
+return {freed, aborted_here(), left_of(page) == 0 and 1 or 0}

@@ -18,7 +18,7 @@ from celery_process.exceptions import SchemaMismatch
 from celery_process.logs import logger_of
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005
+from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005, v0006
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -42,6 +42,7 @@ MIGRATIONS = (
     Migration("keep the limits of a process, and its pace", v0003.upgrade, "process.pace", 3),
     Migration("keep the limit whose breach aborted a run", v0004.upgrade, "run.limit_broken", 4),
     Migration("keep the token of an item's last attempt", v0005.upgrade, "status.token", 5),
+    Migration("keep what sweeps did until it is told", v0006.upgrade, "run.repairs", 5),
 )
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)
