@@ -38,7 +38,6 @@ def rising() -> Callable[[], datetime]:
 def prepared(store: Any) -> tuple[str, str]:
     """Make a closed run and an open one, which has an item claimed, one that ended with an error and one that waits."""
     store.update_settings("p", settings='{"a":1}', schedule='{"every":60}')
-    store.update_limits("p", max_in_flight=5, rate_limit="5/s", by="me")
     store.register("p", {"a": '{"k":1}'})
     first = begin(store, "one")
     work_off(store, first, "a")
@@ -48,6 +47,7 @@ def prepared(store: Any) -> tuple[str, str]:
     assert run
     work_off(store, run, "x")
     store.claim("p", run, ["y"], token="t", lease=timedelta(microseconds=1), max_attempts=3)
+    store.update_limits("p", max_in_flight=5, rate_limit="5/s", by="me")
     store.pause("p", note="n", by="me")
     return first, run
 
