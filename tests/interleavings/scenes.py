@@ -142,7 +142,7 @@ class Scene:
     def check(self) -> None:
         """Raise AssertionError where something is lost, or was counted or closed twice."""
         if self.held_until > self.clock():
-            swept = [answer for answer in self.answers if isinstance(answer, Swept) and answer.expired]
+            swept = [answer for answer in self.answers if isinstance(answer, Swept) and answer.repairs.expired]
             taken = [token for name, attempt, token in self.held if (name, attempt) == ("a", 2)]
             # A sweep that came before the renewal freed the item, and the renewal claimed it again.
             freed = swept and self.store.work(self.process, "a").status.state is WorkState.NEW
