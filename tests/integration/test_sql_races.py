@@ -15,10 +15,11 @@ from uuid import uuid4
 
 import pytest
 
-from celery_process.model import ErrorEntry, RunSpec, SlotRef
+from celery_process.model import ErrorEntry, Retention, RunSpec, SlotRef
 from celery_process.reports import ItemReport, Totals
 from celery_process.states import Again, ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState, StopReason, WorkState
 from celery_process.stores.sql import SqlStore
+from celery_process.stores.sql.engine import Database
 
 LEASE = timedelta(seconds=30)
 RACERS = 8
@@ -164,6 +165,28 @@ def test_end_is_told_once(store: SqlStore, process: str) -> None:
     run = begin(store, process)
     page(store, process, run)
     assert sum(at_once(*[lambda: store.ack_finish(process, run)] * RACERS)) == 1
+
+
+def test_a_run_that_closes_during_a_purge(store: SqlStore, process: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes a purge due again, though the purge that goes on has nothing left."""
+    store.register(process, {"a": "{}"})
+    run = begin(store, process)
+    page(store, process, run)
+    claim(store, process, run, "a", "t")
+    write = Database.write
+
+    def write_then_close(db: Database, operation: str, step: Any, *args: Any, **more: Any) -> Any:
+        done = write(db, operation, step, *args, **more)
+        if operation == "purge" and store.run(process, run).state.is_open:
+            finish(store, process, run, "a", "t")
+            page(store, process, run)
+        return done
+
+    monkeypatch.setattr(Database, "write", write_then_close)
+    store.purge(process, retention=Retention(), limit=500)
+    store.ack_finish(process, run)
+    (target,) = store.begin_sweep([process], interval=timedelta(0), grace=LEASE)
+    assert (target.open_run, target.purge_due) == (None, True)
 
 
 def test_superseded_beside_finishers(store: SqlStore, process: str) -> None:

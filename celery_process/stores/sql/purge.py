@@ -32,7 +32,8 @@ def purge(db: Database, process: str, *, retention: Retention, limit: int) -> in
             deleted += done
             if done < most:
                 break
-    db.write("purge", _note, process, due=deleted >= limit)
+    if deleted >= limit:
+        db.write("purge", _note, process, due=True)
     return deleted
 
 
@@ -40,10 +41,11 @@ def _mark(tx: Transaction, process: str, retention: Retention) -> tuple[list[int
     """Return the closed runs whose items go, and of those the ones that go whole.
 
     They are marked before the first item goes and under the process row's lock, so that no redrive begins over a part
-    of them. What the open run redrives stays until it is closed.
+    of them. What the open run redrives stays until it is closed. A run that closes from here on makes a purge due again.
     """
     run = tx.t.run
     locked_process(tx, process)
+    _note(tx, process, due=False)
     spared = {epoch for epochs in tx.column(_open(tx, process)) for epoch in epochs}
     closed = sa.select(run.c.epoch).where(run.c.process == process, run.c.state.not_in(OPEN_RUNS))
     epochs = tx.column(closed.order_by(run.c.epoch.desc()))
