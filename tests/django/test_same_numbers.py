@@ -66,6 +66,8 @@ def test_every_view_has_the_numbers_of_the_store(processes: Processes, boss: Sit
         assert sample("run_state", state=run.state.value.lower()) == 1
 
         shown = boss.text()
-        facts = {name.lower(): number for name, number in re.findall(r"<dt>(\w+)</dt>\s*<dd>([\d,]+)</dd>", shown)}
+        facts = {
+            name.lower(): number for name, number in re.findall(r"<dt>(\w+)</dt>\s*<dd><bdi[^>]*>([\d,]+)</bdi></dd>", shown)
+        }
         assert {name: int(facts[name]) for name in wanted} == wanted
         assert run.state.value in shown
