@@ -96,7 +96,7 @@ OPERATIONS: dict[str, Callable[[State], Any]] = {
     "release": lambda s: s.store.release(PROCESS, s.run, ["y", "x"], token=s.token),
     "fold": lambda s: settle(s.store._client, "fold", RunKey.of(PROCESS, s.run), "1"),
     "stop": lambda s: s.store._client.call("stop", "stop", PROCESS, s.epoch, s.run, "cancelled"),
-    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, 1, '"', '"'),
+    "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, 1, '"', '"', 9),
     "ack_finish": lambda s: s.store.ack_finish(PROCESS, s.first),
     "begin_sweep": lambda s: s.store.begin_sweep([PROCESS], interval=LEASE, grace=timedelta(0)),
     "purge_runs": lambda s: s.store._client.call("purge", "purge_runs", PROCESS, 0, 0, 100),
@@ -127,7 +127,8 @@ def failure(act: Callable[[State], Any], state: State) -> str:
 class TestFailingHalfWay:
     """A script that fails leaves every key as it was."""
 
-    @pytest.mark.parametrize("operation", OPERATIONS)
+    # A question about many processes leaves out the one that is corrupt: see test_corrupt_data.
+    @pytest.mark.parametrize("operation", [name for name in OPERATIONS if name != "begin_sweep"])
     def test_wrong_type(self, redis_url: str, client: Any, operation: str) -> None:
         """Whichever key is of another type, an operation that meets it changes nothing; one that does not succeeds."""
         failed = 0
@@ -189,9 +190,12 @@ class TestHalfDone:
         state = prepared(start_valkey())
         minute = timedelta(minutes=1)
         before = state.store.run(PROCESS, state.run)
-        assert state.store.sweep_run(
-            PROCESS, state.run, lease=LEASE, redispatch_after=minute, grace=minute, max_attempts=3, limit=9
-        ) == Swept(expired=0)
+        assert (
+            state.store.sweep_run(
+                PROCESS, state.run, lease=LEASE, redispatch_after=minute, grace=minute, max_attempts=3, limit=9
+            )
+            == Swept()
+        )
         assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1") == Settled()
         after = state.store.run(PROCESS, state.run)
         assert (after.counts, after.stats) == (before.counts, before.stats)
@@ -223,7 +227,7 @@ LATER = 10**16 // 2
 STEPS: dict[str, tuple[Any, ...]] = {
     "pages": (),
     "cancel": ("0", 1),
-    "expire": ("0", 1, 1, '"', '"'),
+    "expire": ("0", 1, 1, '"', '"', 9),
     "moved": ("0",),
     "unpublish": ("0", LATER, LATER, LATER),
     "unpublished": ("0", 0),

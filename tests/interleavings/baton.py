@@ -192,9 +192,9 @@ class RedisBaton(Baton):
         """Listen no more."""
         self._client.tried = self._tried
 
-    def _before_trip(self, operation: str, once: Callable[[Any], Any]) -> Any:
+    def _before_trip(self, operation: str, once: Callable[[Any], Any], process: str = "") -> Any:
         self._wait()
-        return self._tried(operation, once)
+        return self._tried(operation, once, process)
 
 
 def schedules(play: Callable[[tuple[int, ...]], Played], *, preemptions: int) -> Iterator[Played]:
