@@ -9,6 +9,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from celery.exceptions import WorkerTerminate
 
 from celery_process.states import ErrorAction, Progress, RunAnswer, RunState, SlotEnd, WorkState
 
@@ -62,11 +63,11 @@ def test_w2_a_run_that_went_quiet_is_revived_and_not_stolen(bench: Any) -> None:
 
     def handler(work: Any) -> None:
         if bench.worked == ["a"]:
-            raise SystemExit
+            raise WorkerTerminate
 
     process = bench.define(handler)
     process.register_work("a")
-    with pytest.raises(SystemExit):
+    with pytest.raises(WorkerTerminate):
         bench.trigger(process)
     bench.clock.advance(HOUR)
     bench.trigger(process)
@@ -104,11 +105,11 @@ def test_w3_a_fencing_token_rises_with_each_claim(bench: Any) -> None:
     def handler(work: Any) -> None:
         tokens.append(work.fencing_token)
         if len(tokens) == 1:
-            raise SystemExit
+            raise WorkerTerminate
 
     process = bench.define(handler)
     process.register_work("a")
-    with pytest.raises(SystemExit):
+    with pytest.raises(WorkerTerminate):
         bench.trigger(process)
     bench.clock.advance(MINUTE)
     bench.processes.sweep(force=True)
