@@ -105,7 +105,7 @@ def test_own_handler() -> None:
         work.add_stats("parcels")
         done[work.run.id] += 1
 
-    history = simulate(3, handler=ship, cleanup=lambda work: None, options={"schedule": 60, "lease": 30, "time_limit": None})
+    history = simulate(9, handler=ship, cleanup=lambda work: None, options={"schedule": 60, "lease": 30, "time_limit": None})
     assert isinstance(history, History)
     shipped = [run.stats.get("work.parcels", 0) for run in history.runs if run.state is RunState.COMPLETED]
     assert any(shipped)
