@@ -72,6 +72,7 @@ class Processes:
             raise ConfigurationError("This app has a Processes already; define all processes of an app with one.")
         self._app = app
         _by_app[app] = ref(self)
+        app.celery_process = self  # which keeps it as long as the app, wherever the project keeps it
         if isinstance(self._backend, Store):
             use_store(app, self._backend)
         elif self._backend is not None:
@@ -297,7 +298,7 @@ class Processes:
 
 def registries() -> tuple[Processes, ...]:
     """Return the registries of all apps of this interpreter, of which there is one as a rule."""
-    return tuple(filter(None, (known() for known in _by_app.values())))
+    return tuple(found for known in tuple(_by_app.values()) if (found := known()) is not None)  # one without processes too
 
 
 def registry_of(app: Celery) -> Processes | None:

@@ -52,8 +52,10 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
 
     def on_bound(cls: type[Task], to: Celery) -> None:
         nonlocal binds
-        binds += 1
         app.Task.on_bound.__func__(cls, to)  # what the project's own class does
+        if to is not app:  # the copy of a spawned pool child, which binds what the imported app has
+            return
+        binds += 1
         if binds > 1:  # the first is its own making, when not all tasks are known yet
             bound()
 
