@@ -5,6 +5,7 @@ Celery keeps the first of two decorated tasks of one name and the last of two re
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from celery_process.exceptions import TaskNameTaken
 
 Make = Callable[[], Mapping[str, Task]]
 
+SPAWNED = "FORKED_BY_MULTIPROCESSING"
+"""What billiard sets in the environment of a spawned pool child, as Celery asks for it too."""
 OWN = "celery_process"
 """An attribute that the tasks of the library have, each in the one app that they are made for."""
 
@@ -45,6 +48,11 @@ class OwnTasks:
         """
         names = tuple(names)
         self.reserve(names, place)
+        if (
+            SPAWNED in os.environ
+        ):  # the worker looked at the names, and the child's copy of the app binds what is there by then
+            self._made[process] = make()
+            return
         self._waiting[process] = make
         if self._app.finalized:
             try:
