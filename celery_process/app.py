@@ -72,7 +72,6 @@ class Processes:
             raise ConfigurationError("This app has a Processes already; define all processes of an app with one.")
         self._app = app
         _by_app[app] = ref(self)
-        app.celery_process = self  # which keeps it as long as the app, wherever the project keeps it
         if isinstance(self._backend, Store):
             use_store(app, self._backend)
         elif self._backend is not None:

@@ -61,6 +61,9 @@ class Outages:
         conf = {
             "task_default_queue": self.queue,
             "process_sweep_interval": 2,
+            # The servers are those of all tests, and what one left open is not for the next.
+            "process_key_prefix": f"{self.name}:",
+            "process_table_prefix": f"{self.name}_",
             "broker_connection_retry_on_startup": True,
             "result_expires": None,
             "beat_schedule": {"plain": {"task": "plain", "schedule": plain_every}} if plain_every else {},
