@@ -43,10 +43,10 @@ EVEN_WAITS = 6
 def passed(at: datetime, now: datetime, span: timedelta) -> bool:
     """Whether a span of time has passed since an instant that was noted.
 
-    One ahead of `now` was noted by a clock that was wrong, and counts as past: what waits for it would stand still until
-    the clock comes by.
+    One that is further ahead was noted by a clock that was wrong, and counts as past: what waits for it would stand
+    still until the clock comes by. One that is ahead by less may have been noted after `now` was read.
     """
-    return at > now or now - at >= span
+    return now - at >= span or at - now > span
 
 
 def seen_moving(now: datetime, instants: Iterable[datetime]) -> datetime:

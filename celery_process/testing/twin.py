@@ -8,6 +8,7 @@ from typing import Any
 
 from celery_process.exceptions import ProcessError
 from celery_process.model import RunClaim
+from celery_process.repairs import Repairs
 from celery_process.reports import Reported
 from celery_process.rules import epoch_of
 from celery_process.states import Progress, RunAnswer, WorkList
@@ -60,6 +61,7 @@ class Twin:
         self.same("settings_history", process, limit=1)
         self.same("work_counts", process)
         self.same("run", process, run)
+        self.same("repairs", process, run)
         self.same("work", process, name)
         for on in WorkList:
             self.same("works", process, on=on, after=name, limit=2)
@@ -90,8 +92,9 @@ def check_repeat(first: Call, second: Any) -> None:
         _check_reported(first.answer, second)
         return
     elif first.operation == "sweep_run":
-        same = second.repairs == first.answer.repairs
-        ensure("repeat", same, f"a sweep was answered {first.answer.repairs}, and repeated {second.repairs}")
+        # A sweep that closed the run has nothing more to sweep: `repairs` tells what nobody acknowledged.
+        expected = first.answer.repairs if first.answer.run is None else Repairs()
+        ensure("repeat", second.repairs == expected, f"a sweep was answered {first.answer}, and repeated {second}")
         return
     else:
         expected = _expected(first)

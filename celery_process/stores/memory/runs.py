@@ -232,7 +232,7 @@ class MemoryRuns(MemoryBase, Runs):
         with self._lock:
             now, taken = self.now(), dict[str, datetime | None]()
             for row in (self._processes[name] for name in processes if name in self._processes):
-                if row.swept_at is None or abs(now - row.swept_at) >= interval:
+                if row.swept_at is None or rules.passed(row.swept_at, now, interval):
                     taken[row.name], row.swept_at = row.swept_at, now
             return taken
 

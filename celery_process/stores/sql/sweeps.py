@@ -77,8 +77,7 @@ def take_turns(tx: Transaction, processes: Collection[str], *, interval: timedel
     """Note a sweep of those that had none for the interval; return them, each with when its last one was."""
     process, now = tx.t.process, tx.now
     swept = process.c.swept_at
-    # An instant in the future is that of a clock that was ahead.
-    due = sa.or_(swept.is_(None), swept <= now - interval, swept >= now + interval)
+    due = sa.or_(swept.is_(None), passed(swept, now, interval))
     last = {
         row.name: row.swept_at
         for chunk in chunks(sorted(set(processes)))

@@ -63,7 +63,7 @@ def one_of(column: sa.ColumnElement[Any], words: tuple[Any, ...]) -> sa.ColumnEl
 
 def passed(at: sa.ColumnElement[Any], now: datetime, span: timedelta) -> sa.ColumnElement[bool]:
     """Return `rules.passed` for a column."""
-    return sa.or_(at <= now - span, at > now)
+    return sa.or_(at <= now - span, at > now + span)
 
 
 class Tables:

@@ -20,8 +20,8 @@ local function clock()
   return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
--- `rules.passed`, in microseconds: an instant ahead of the clock was noted by one that was wrong.
-local function passed(at, now, span) return at > now or now - at >= span end
+-- `rules.passed`, in microseconds.
+local function passed(at, now, span) return now - at >= span or at - now > span end
 
 local function whole(number) return string.format('%.0f', number) end
 

@@ -11,7 +11,7 @@ local function add(from, to)
   end
 end
 add('-inf', whole(now - tonumber(ARGV[3])))
-add('(' .. whole(now), '+inf')
+add('(' .. whole(now + tonumber(ARGV[3])), '+inf')
 if not found[2] and #untold == 0 and found[3] ~= '1' then return {} end
 local open = found[2] and call('HGET', run_key(found[2]), 'id') or ''
 call('HSET', PROCESS, 'swept', whole(now))
