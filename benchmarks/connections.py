@@ -13,9 +13,9 @@ import sqlalchemy as sa
 
 from benchmarks import servers
 from benchmarks.figures import Figure, Options, spread
-from celery_process.model import ItemClaim, RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, WorkState
+from celery_process.protocol.model import ItemClaim, RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, WorkState
 from celery_process.stores import open_store
 from celery_process.stores.base import Store
 

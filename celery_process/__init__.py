@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from celery_process import exceptions, signals
 from celery_process.app import Processes
+from celery_process.engine.work import Work
+from celery_process.engine.worker import Worker
 from celery_process.exceptions import ProcessError
 from celery_process.process import Process
+from celery_process.protocol.states import ErrorAction, Progress, RunState, WorkState
+from celery_process.protocol.tolerance import Tolerance
 from celery_process.shared import shared_process
-from celery_process.states import ErrorAction, Progress, RunState, WorkState
 from celery_process.stores.base import Store
-from celery_process.tolerance import Tolerance
-from celery_process.work import Work
-from celery_process.worker import Worker
 
 __all__ = [
     "ErrorAction",

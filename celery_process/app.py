@@ -10,29 +10,30 @@ from weakref import WeakKeyDictionary, ref
 
 from celery import Celery
 
-from celery_process import shared, tasks
-from celery_process.beats.entries import BeatEntries
+from celery_process import shared
+from celery_process.beat.entries import BeatEntries
 from celery_process.config import read_config, store_of, use_store
-from celery_process.definition import Handler, define
-from celery_process.dispatch import Dispatch
-from celery_process.events import emit
+from celery_process.definition.options import Handler, define
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.heartbeat import Heartbeat
+from celery_process.engine.late import LateSlots
+from celery_process.engine.removed import RemovedProcess, removed
+from celery_process.engine.runner import Runner
+from celery_process.engine.sweep import hurried, sweep
+from celery_process.engine.worker import Worker, handlers_of
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound, TaskNameTaken
-from celery_process.frequency import Frequency, zone_of
-from celery_process.heartbeat import Heartbeat
-from celery_process.late import LateSlots
-from celery_process.model import Overrides
-from celery_process.own_tasks import OwnTasks, place_of
 from celery_process.process import Process
-from celery_process.removed import RemovedProcess, removed
-from celery_process.required import check_required
-from celery_process.runner import Runner
-from celery_process.shutdown import ShutdownNote, ends_worker, shutting_down
-from celery_process.starting import start_check
+from celery_process.protocol.model import Overrides
+from celery_process.protocol.tolerance import Tolerance
+from celery_process.schedule.frequency import Frequency, zone_of
 from celery_process.stores.base import Store
-from celery_process.sweep import hurried, sweep
-from celery_process.sweep_task import SWEEP_TASK, SweepTimer, make_sweep_task, sweep_budget
-from celery_process.tolerance import Tolerance
-from celery_process.worker import Worker, handlers_of
+from celery_process.tasks import factory as tasks
+from celery_process.tasks.events import emit
+from celery_process.tasks.own import OwnTasks, place_of
+from celery_process.tasks.required import check_required
+from celery_process.tasks.shutdown import ShutdownNote, ends_worker, shutting_down
+from celery_process.tasks.starting import start_check
+from celery_process.tasks.sweep_timer import SWEEP_TASK, SweepTimer, make_sweep_task, sweep_budget
 
 _heartbeat = Heartbeat()
 _by_app: WeakKeyDictionary[Celery, ref[Processes]] = WeakKeyDictionary()

@@ -15,13 +15,13 @@ from weakref import WeakKeyDictionary, ref
 
 from celery import Celery
 
-from celery_process.commands import pasted
 from celery_process.exceptions import ConfigurationError, MissingBackend, UnknownSetting
 from celery_process.forks import renew_in_children
-from celery_process.frequency import seconds
-from celery_process.model import Retention
+from celery_process.protocol.model import Retention
+from celery_process.schedule.frequency import seconds
 from celery_process.stores import open_store
 from celery_process.stores.base import Store
+from celery_process.text.commands import pasted
 
 
 @dataclass(frozen=True, slots=True)

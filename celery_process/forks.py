@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-from celery_process.logs import logger_of
+from celery_process.text.logs import logger_of
 
 logger = logger_of(__name__)
 

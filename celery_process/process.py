@@ -7,19 +7,18 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any, overload
 
-from celery_process import definition as definitions
-from celery_process.callables import check_callable
-from celery_process.definition import Definition, Handler
-from celery_process.dispatch import Dispatch
+from celery_process.definition.callables import check_callable
+from celery_process.definition.options import Definition, Handler, with_flow_control
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.late import bring_resumed
+from celery_process.engine.sweep import go_on
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
-from celery_process.frequency import Frequency, decides_itself, frequency, from_text
-from celery_process.late import bring_resumed
-from celery_process.limits import NO_RATE, Limits, check_rate, check_window
-from celery_process.model import Overrides, ProcessState, RunStatus, SettingsVersion, SlotEntry, StoredProcess, WorkInfo
-from celery_process.rules import effective
-from celery_process.states import StopReason, WorkList
-from celery_process.sweep import go_on
-from celery_process.tolerance import exception_classes
+from celery_process.protocol import model
+from celery_process.protocol.limits import NO_RATE, Limits, check_rate, check_window
+from celery_process.protocol.rules import effective
+from celery_process.protocol.states import StopReason, WorkList
+from celery_process.protocol.tolerance import exception_classes
+from celery_process.schedule.frequency import Frequency, decides_itself, frequency, from_text
 from celery_process.values import check_count, check_instant, check_text, check_work_name, decode, encode
 
 PAGE = 200
@@ -186,7 +185,7 @@ class Process:
                 f"{self.name!r} was used here already; set its flow control where it is defined, before its first use.",
                 process=self.name,
             )
-        self.definition = definitions.with_flow_control(
+        self.definition = with_flow_control(
             self.definition,
             initial_wait=initial_wait,
             min_schedule_frequency=min_schedule_frequency,
@@ -216,7 +215,7 @@ class Process:
             return None
         return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._zone())
 
-    def in_force(self, overrides: Overrides) -> Frequency | None:
+    def in_force(self, overrides: model.Overrides) -> Frequency | None:
         """Return the schedule in force, given what is stored: an own beat entry, else the override, else the code's."""
         if overrides.schedule is None or self._owned_by(self) is not None:
             return self.default_frequency()
@@ -224,7 +223,7 @@ class Process:
 
     # -- runs
 
-    def run_now(self, slot: datetime | None = None, *, by: str = "run_now") -> RunStatus:
+    def run_now(self, slot: datetime | None = None, *, by: str = "run_now") -> model.RunStatus:
         """Run the present slot, or its next generation if it has run; schedule, jitter and `wait` are not asked.
 
         A past `slot` may be named. Raises `RunOpen` and `ProcessPaused`. Under `task_always_eager` the run has closed when
@@ -234,7 +233,7 @@ class Process:
             slot = check_instant(slot, argument="slot")
         return self.dispatch.run_now(slot=slot, by=check_text(by, argument="by"))
 
-    def redrive(self, run_id: str, *, by: str = "redrive") -> RunStatus:
+    def redrive(self, run_id: str, *, by: str = "redrive") -> model.RunStatus:
         """Run those items of a closed run again that did not complete and are still registered.
 
         Raises `RunNotFound`, `RunPurged`, `RunOpen` and `ProcessPaused`.
@@ -247,7 +246,7 @@ class Process:
             )
         return self.dispatch.redrive(run_id, by=check_text(by, argument="by"))
 
-    def cancel_run(self) -> RunStatus | None:
+    def cancel_run(self) -> model.RunStatus | None:
         """Stop the open run, if there is one: it ends INCOMPLETE once the items in flight have ended. Return it."""
         run_id = self.dispatch.open_run()
         if run_id is None:
@@ -269,14 +268,14 @@ class Process:
 
     # -- reading
 
-    def state(self) -> ProcessState:
+    def state(self) -> model.ProcessState:
         """Return the process as it is now: schedule, settings, pause, the open or last run, aggregate stats."""
         return self.state_of(self.dispatch.store.process(self.name))
 
-    def state_of(self, stored: StoredProcess) -> ProcessState:
+    def state_of(self, stored: model.StoredProcess) -> model.ProcessState:
         """Return what `state` does, of what was read already."""
         current = self.in_force(stored.overrides)
-        return ProcessState(
+        return model.ProcessState(
             name=self.name,
             schedule_frequency=None if current is None else current.value,
             settings=decode(effective(self.definition.settings, stored.overrides.settings)),
@@ -292,14 +291,14 @@ class Process:
         rate = None if rate == NO_RATE else rate
         return replace(stored, max_in_flight=stored.max_in_flight or window, rate_limit=rate)
 
-    def settings_history(self, limit: int = 20) -> tuple[SettingsVersion, ...]:
+    def settings_history(self, limit: int = 20) -> tuple[model.SettingsVersion, ...]:
         """Return what `update_settings` stored, newest version first; about a hundred are kept."""
         check_count(limit, "limit", 1_000_000)
         return tuple(map(self._version, self.dispatch.store.settings_history(self.name, limit=limit)))
 
-    def _version(self, stored: Overrides) -> SettingsVersion:
+    def _version(self, stored: model.Overrides) -> model.SettingsVersion:
         minimum, text = self.definition.min_schedule_frequency, stored.schedule
-        return SettingsVersion(
+        return model.SettingsVersion(
             version=stored.version,
             settings=None if stored.settings is None else decode(stored.settings),
             schedule_frequency=None if text is None else from_text(text, minimum=minimum, zone=self._zone()).value,
@@ -311,7 +310,7 @@ class Process:
         """Return how many items each list has; not constant time on every store."""
         return self.dispatch.store.work_counts(self.name)
 
-    def works(self, on: WorkList | str = WorkList.ACTIVE) -> Iterator[WorkInfo]:
+    def works(self, on: WorkList | str = WorkList.ACTIVE) -> Iterator[model.WorkInfo]:
         """Iterate over the items of a list in name order, page by page."""
         try:
             chosen = WorkList(on)
@@ -320,24 +319,24 @@ class Process:
             raise InvalidValue(f"on is one of {known}, not {on!r:.80}.", argument="on", value=on) from None
         return self._works(chosen)
 
-    def _works(self, on: WorkList) -> Iterator[WorkInfo]:
+    def _works(self, on: WorkList) -> Iterator[model.WorkInfo]:
         after = ""
         while found := self.dispatch.store.works(self.name, on=on, after=after, limit=PAGE):
             yield from found
             after = found[-1].name
 
-    def work(self, name: str) -> WorkInfo:
+    def work(self, name: str) -> model.WorkInfo:
         """Return one item, or raise `WorkNotFound`."""
         return self.dispatch.store.work(self.name, check_work_name(name))
 
-    def runs(self) -> Iterator[RunStatus]:
+    def runs(self) -> Iterator[model.RunStatus]:
         """Iterate over the runs that are kept, newest first."""
         before = None
         while found := self.dispatch.store.runs(self.name, before=before, limit=PAGE):
             yield from found
             before = found[-1].epoch
 
-    def slots(self) -> Iterator[SlotEntry]:
+    def slots(self) -> Iterator[model.SlotEntry]:
         """Iterate over the ledger of slots, newest first."""
         before = None
         while found := self.dispatch.store.slots(self.name, before=before, limit=PAGE):

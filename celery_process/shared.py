@@ -12,11 +12,11 @@ from weakref import WeakSet
 
 from celery import Celery, current_app
 
-from celery_process.callables import check_callable
-from celery_process.definition import Handler, define
+from celery_process.definition.callables import check_callable
+from celery_process.definition.options import Handler, define
+from celery_process.engine.worker import handlers_of
 from celery_process.exceptions import ConfigurationError, InvalidValue, ProcessNotFound
 from celery_process.process import Process
-from celery_process.worker import handlers_of
 
 
 class Registry(Protocol):

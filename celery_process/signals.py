@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from celery.utils.dispatch import Signal
 
-from celery_process.states import Event
+from celery_process.protocol.states import Event
 
 __all__ = [
     "ownership_lost",

@@ -10,7 +10,7 @@ import time
 from contextlib import AbstractContextManager
 
 from celery_process import RunState
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 from example_project.programs import running
 from example_project.quickstart import FOLDER, register_installed, verify
 

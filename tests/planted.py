@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from celery_process import Process, Work
-from celery_process.readers import TABLE, Fact, Mask, Reader
+from celery_process.monitor.secrets import TABLE, Fact, Mask, Reader
 
 SECRET = {fact: f"S3CRET-{fact.name}" for fact in Fact}
 SEEN = {fact: f"seen-{fact.name}" for fact in Fact}

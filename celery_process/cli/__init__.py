@@ -1,7 +1,6 @@
-"""`celery -A proj process …`: one click group, which Celery finds as an entry point of `celery.commands`.
+"""`celery -A proj process …`: one click group, which `contrib.commands` hands to Celery.
 
-Reading commands take `--json`. An error of the library is one line on standard error and exit status 1. Celery loads this
-module with all its commands, which is when Flower, if it is there, gets its pages of processes.
+Reading commands take `--json`. An error of the library is one line on standard error and exit status 1.
 """
 
 from __future__ import annotations
@@ -10,19 +9,15 @@ from celery_process.cli.base import process
 from celery_process.cli.doctor import doctor
 from celery_process.cli.items import errors, work
 from celery_process.cli.limits import limits
-from celery_process.cli.metrics import metrics
 from celery_process.cli.reads import list_, runs, show, slots
 from celery_process.cli.settings import settings
 from celery_process.cli.transfers import export, import_
 from celery_process.cli.verbs import cancel, migrate, pause, redrive, register, resume, run, sweep, unregister
 from celery_process.cli.watch import watch
-from celery_process.contrib.flower.hook import install
 
-for command in (list_, watch, show, runs, slots, work, errors, settings, limits, doctor, metrics):
+for command in (list_, watch, show, runs, slots, work, errors, settings, limits, doctor):
     process.add_command(command)
 for command in (run, pause, resume, cancel, redrive, register, unregister, sweep, migrate, export, import_):
     process.add_command(command)
-
-install()
 
 __all__ = ["process"]

@@ -18,14 +18,14 @@ from celery.bin.base import handle_preload_options
 from wcwidth import wcswidth
 
 from celery_process.app import Processes, registry_of
-from celery_process.commands import pasted
-from celery_process.documents import plain
+from celery_process.engine.removed import RemovedProcess
 from celery_process.exceptions import ProcessError
-from celery_process.model import RunStatus
-from celery_process.printable import printable, printable_json, printable_value
+from celery_process.monitor.jsonable import plain
+from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.readers import Reader, as_shown
-from celery_process.removed import RemovedProcess
+from celery_process.protocol.model import RunStatus
+from celery_process.text.commands import pasted
+from celery_process.text.printable import printable, printable_json, printable_value
 
 T = TypeVar("T")
 

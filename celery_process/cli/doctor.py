@@ -6,8 +6,8 @@ import click
 
 from celery_process.app import Processes
 from celery_process.cli.base import as_json, coloured, print_json, said, visible, with_processes
-from celery_process.deployment import adopt
-from celery_process.health import Finding, document, examine
+from celery_process.monitor.health import Finding, document, examine
+from celery_process.tasks.deployment import adopt
 
 
 @click.command()

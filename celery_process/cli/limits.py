@@ -6,7 +6,7 @@ import click
 
 from celery_process.app import Processes
 from celery_process.cli.base import as_json, print_json, process_name, visible, when, who, with_processes
-from celery_process.limits import Limits
+from celery_process.protocol.limits import Limits
 
 
 def limits_text(limits: Limits) -> str:

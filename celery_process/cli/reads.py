@@ -26,12 +26,12 @@ from celery_process.cli.base import (
     with_processes,
 )
 from celery_process.cli.limits import limits_text
-from celery_process.commands import command
-from celery_process.frequency import described, shown
-from celery_process.model import RunStatus
+from celery_process.engine.removed import RemovedProcess
 from celery_process.process import Process
-from celery_process.removed import RemovedProcess
-from celery_process.states import WorkList
+from celery_process.protocol.model import RunStatus
+from celery_process.protocol.states import WorkList
+from celery_process.schedule.frequency import describe, described
+from celery_process.text.commands import command
 
 
 @click.command(name="list")
@@ -52,7 +52,7 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
         (
             (
                 state.name,
-                shown(state.schedule_frequency) if state.defined else "not in this code",
+                describe(state.schedule_frequency) if state.defined else "not in this code",
                 state.run.state.value if state.run else "never ran",
                 progress(state.run),
                 state.run.total_errors if state.run else "-",

@@ -21,10 +21,10 @@ from celery_process.cli.base import (
     with_processes,
 )
 from celery_process.exceptions import InvalidValue
-from celery_process.frequency import read, shown
-from celery_process.masking import unmasked
-from celery_process.model import SettingsVersion
-from celery_process.printable import printable, printable_json
+from celery_process.protocol.model import SettingsVersion
+from celery_process.schedule.frequency import describe, parse
+from celery_process.text.masking import unmasked
+from celery_process.text.printable import printable, printable_json
 from celery_process.values import decode
 
 
@@ -62,7 +62,7 @@ def settings(
         document = None if new is None else unmasked(_object(new), known, argument="settings")
         process.update_settings(
             document,
-            schedule=None if schedule is None else read(schedule),
+            schedule=None if schedule is None else parse(schedule),
             expected_version=expected_version,
             by=who(),
         )
@@ -76,7 +76,7 @@ def settings(
         )
         return
     click.echo(f"version  {state.settings_version}")
-    click.echo(f"schedule {shown(state.schedule_frequency)}")
+    click.echo(f"schedule {describe(state.schedule_frequency)}")
     for key, value in sorted(state.settings.items()):
         click.echo(f"{printable(key)} = {printable_json(value)}")
 
@@ -92,7 +92,7 @@ def _history(versions: tuple[SettingsVersion, ...], *, json_: bool) -> None:
                 version.version,
                 when(version.changed_at),
                 version.by or "-",
-                "-" if version.schedule_frequency is None else shown(version.schedule_frequency),
+                "-" if version.schedule_frequency is None else describe(version.schedule_frequency),
                 "-" if version.settings is None else json.dumps(version.settings, ensure_ascii=False),
             )
             for version in versions

@@ -10,12 +10,15 @@ from typing import TextIO
 
 import click
 
-from celery_process import original, original_reading, rules, transfer
 from celery_process.app import Processes
 from celery_process.cli.base import with_processes
 from celery_process.exceptions import InvalidValue
-from celery_process.printable import printable
+from celery_process.monitor import original
 from celery_process.process import Process
+from celery_process.protocol import rules
+from celery_process.text.printable import printable
+from celery_process.transfer import from_original as original_reading
+from celery_process.transfer import lines as transfer
 
 
 @click.command()

@@ -9,9 +9,9 @@ import click
 
 from celery_process.app import Processes
 from celery_process.cli.base import found, process_name, when, who, with_processes
+from celery_process.engine.removed import RemovedProcess
 from celery_process.exceptions import InvalidValue
-from celery_process.model import RunStatus
-from celery_process.removed import RemovedProcess
+from celery_process.protocol.model import RunStatus
 
 
 def _told(run: RunStatus) -> None:

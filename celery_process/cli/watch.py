@@ -13,7 +13,7 @@ import click
 from celery_process.app import Processes
 from celery_process.cli.base import STATES, as_json, cut, print_json, reveal, visible, with_processes
 from celery_process.exceptions import StoreUnavailable
-from celery_process.overview import Overview, read_overview, spoken
+from celery_process.monitor.overview import Overview, humanize, read_overview
 from celery_process.process import Process
 
 BAR = 12
@@ -130,8 +130,8 @@ def _frame(look: list[Overview] | str) -> Any:
 
 def _left(one: Overview) -> str:
     if one.is_open:
-        return "?" if one.remaining is None else spoken(one.remaining)
-    return "-" if one.next_slot is None else f"in {spoken(max(one.next_slot - one.at, timedelta(0)))}"
+        return "?" if one.remaining is None else humanize(one.remaining)
+    return "-" if one.next_slot is None else f"in {humanize(max(one.next_slot - one.at, timedelta(0)))}"
 
 
 def _notes(look: Sequence[Overview]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from celery_process import signals
 from celery_process.app import Processes
 from celery_process.process import Process
-from celery_process.tasks import task_names
+from celery_process.tasks.factory import task_names
 
 HEADER = "cp_origin"
 """The header of a message that carries the context of the scheduling task, as a W3C traceparent."""

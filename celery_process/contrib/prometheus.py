@@ -20,13 +20,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from celery_process.app import Processes
-from celery_process.beat_slots import due_slot, newest_slot
-from celery_process.commands import command
 from celery_process.exceptions import ProcessError
-from celery_process.logs import logger_of
-from celery_process.model import ItemCounts, StoredProcess
+from celery_process.monitor.beat_slots import due_slot, newest_slot
 from celery_process.process import Process
-from celery_process.states import RunState, SlotEnd
+from celery_process.protocol.model import ItemCounts, StoredProcess
+from celery_process.protocol.states import RunState, SlotEnd
+from celery_process.text.commands import command
+from celery_process.text.logs import logger_of
 
 logger = logger_of(__name__)
 

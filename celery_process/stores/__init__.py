@@ -6,8 +6,8 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from celery_process.exceptions import ConfigurationError, MissingDriver
-from celery_process.masking import scheme_only
 from celery_process.stores.base import Store
+from celery_process.text.masking import scheme_only
 
 GROUP = "celery_process.stores"
 """Entry points of this group are called with the URL and the options `table_prefix` and `key_prefix`."""

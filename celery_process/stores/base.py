@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from celery_process.model import (
+from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
     Overrides,
@@ -30,9 +30,9 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
-from celery_process.repairs import Repairs
-from celery_process.reports import ItemReport, Reported
-from celery_process.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import ItemReport, Reported
+from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
 
 END = chr(0x10FFFF)
 """A name after all names: where to begin a walk backwards."""

@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
-from celery_process.model import ItemCounts, Overrides, RunStatus, SlotEntry, Stats, StoredProcess, WorkInfo
-from celery_process.rules import sum_stats
-from celery_process.states import RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.model import ItemCounts, Overrides, RunStatus, SlotEntry, Stats, StoredProcess, WorkInfo
+from celery_process.protocol.rules import sum_stats
+from celery_process.protocol.states import RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.base import Store
 from celery_process.values import MAX_ERROR, MAX_RUN_ERRORS, MAX_STATS, MAX_WORK_ERRORS
 

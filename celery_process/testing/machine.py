@@ -18,16 +18,16 @@ from datetime import timedelta
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from celery_process.model import Retention as Keep
-from celery_process.model import RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.slots import Interval
-from celery_process.states import Again, SlotEnd, StopReason, WorkState
+from celery_process.protocol.model import Retention as Keep
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkState
+from celery_process.schedule.slots import Interval
 from celery_process.stores.base import Store
-from celery_process.testing.account import Holder
-from celery_process.testing.bench import NAMES, Bench
 from celery_process.testing.clock import MovableClock
-from celery_process.testing.twin import check_repeat
+from celery_process.testing.compare import check_repeat
+from celery_process.testing.expected import Holder
+from celery_process.testing.two_stores import NAMES, Bench
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -279,8 +279,8 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         self.do("sweep_run", process, run, lease=HOUR, redispatch_after=HOUR, grace=HOUR, max_attempts=1, limit=1)
         self.do("stop_run", process, run, StopReason.CANCELLED)
         self.do("ack_finish", process, run)
-        self.twin.same("redrive", process, run, uuid=token, spec=RunSpec(), by="b")
-        self.twin.read_apart(process, run, names[0])
+        self.both.same("redrive", process, run, uuid=token, spec=RunSpec(), by="b")
+        self.both.read_apart(process, run, names[0])
 
     # -- what is no operation, or one that was
 
@@ -309,11 +309,11 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         check_repeat(call, self.do(call.operation, call.process, *call.args, **call.named))
         self.without_effect = call if call.operation != "sweep_run" else None
 
-    @precondition(lambda self: self.twin.log)
+    @precondition(lambda self: self.both.log)
     @rule(at=index)
     def duplicate(self, at: int) -> None:
         """Ask an old call once more."""
-        call = self.twin.log[-1 - at % len(self.twin.log)]
+        call = self.both.log[-1 - at % len(self.both.log)]
         if call.operation != "begin_sweep":
             self.do(call.operation, call.process, *call.args, **call.named)
 
@@ -334,7 +334,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
         """Let an older report come late: where its holder reported since, it writes nothing."""
         call = self.sent[-1 - at % len(self.sent)]
         if call.process == self.touched:
-            known = self.account.took(call.process, call.args[0], call.named["token"], call.args[1])
+            known = self.expected.took(call.process, call.args[0], call.named["token"], call.args[1])
             self.do(call.operation, call.process, *call.args, **call.named)
             self.without_effect = call if known else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from celery_process import Process, RunState
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 from example_project.access.celery import processes
 from example_project.realms.models import OPEN, Operation
 

@@ -16,8 +16,8 @@ from uuid import uuid4
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.model import SlotEntry
-from celery_process.states import By, SlotEnd
+from celery_process.protocol.model import SlotEntry
+from celery_process.protocol.states import By, SlotEnd
 
 from .waiting import end, wait_for
 

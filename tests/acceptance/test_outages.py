@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from celery_process import RunState
-from celery_process.late import GRACE
-from celery_process.states import By, SlotEnd
+from celery_process.engine.late import GRACE
+from celery_process.protocol.states import By, SlotEnd
 
 from .outages import Outages
 from .waiting import wait_for, wait_for_end

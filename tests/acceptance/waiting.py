@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from celery_process import Process
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 
 T = TypeVar("T")
 

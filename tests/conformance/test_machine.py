@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from celery_process.states import ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState
+from celery_process.protocol.states import ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.redis import RedisStore

@@ -8,9 +8,9 @@ import re
 import pytest
 
 from celery_process import Processes
-from celery_process.masking import MASK
-from celery_process.model import RunSpec, SlotRef
-from celery_process.states import Again
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.states import Again
+from celery_process.text.masking import MASK
 
 from .desk import HOSTILE, Site
 

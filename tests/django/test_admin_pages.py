@@ -181,7 +181,7 @@ def test_a_page_of_items_reads_by_index_and_counts_nothing(boss: Site, query: di
 def test_a_page_looks_at_a_bounded_number(databases: Any, size: int) -> None:
     """However many items there are, a page reads one more than it shows; for a state, no more than its bound, and goes on."""
     from celery_process.contrib.django.admin.listing import listing
-    from celery_process.states import WorkState
+    from celery_process.protocol.states import WorkState
 
     registry = Processes(Celery("bounded", set_as_current=False), backend="memory://")
     process = registry.process("p", schedule=None)(lambda work: None)

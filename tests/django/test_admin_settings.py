@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celery_process import Processes
-from celery_process.masking import MASK
+from celery_process.text.masking import MASK
 
 from .desk import Site
 

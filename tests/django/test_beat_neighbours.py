@@ -1,4 +1,4 @@
-"""A project's own periodic tasks beside followed ones: their entries are saved as if this package were not there."""
+"""A project's own periodic tasks beside scheduled ones: their entries are saved as if this package were not there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery import Celery, current_app
 from celery.signals import beat_init
 
 from celery_process import Processes
-from celery_process.beats.follow import Follower, rows_of
+from celery_process.beat.sync import RowSync, rows_of
 
 
 @pytest.fixture
@@ -77,12 +77,12 @@ def own(databases: Any) -> str:
     return name
 
 
-def followed(scheduler: Any) -> str:
+def scheduled(scheduler: Any) -> str:
     """Define a process, follow its row, and return its task."""
     process = scheduler.registry.process(f"prices-{uuid4().hex[:8]}", schedule=60)(lambda work: None)
     rows = rows_of(scheduler)
     assert rows is not None
-    follower = Follower(rows, scheduler.registry._entries.followed())
+    follower = RowSync(rows, scheduler.registry._entries.scheduled())
     follower.start()
     follower.stop()
     return f"{process.name}.schedule"
@@ -99,7 +99,7 @@ def sent(scheduler: Any, task: str) -> None:
 
 def test_a_row_of_no_process_is_saved_as_ever(scheduler: Any, own: str) -> None:
     """The project's own save is called, each sends its signal, and all that it saves is saved, `date_changed` too."""
-    followed(scheduler)
+    scheduled(scheduler)
     before = row_of(own).date_changed
     with signals_of(own) as seen:
         sent(scheduler, own)
@@ -110,8 +110,8 @@ def test_a_row_of_no_process_is_saved_as_ever(scheduler: Any, own: str) -> None:
 
 
 def test_a_row_of_a_process_sends_its_signals_too(scheduler: Any) -> None:
-    """A followed row is saved by its columns, of which those that the project added are some; its signals are sent."""
-    task = followed(scheduler)
+    """A scheduled row is saved by its columns, of which those that the project added are some; its signals are sent."""
+    task = scheduled(scheduler)
     before = row_of(task).date_changed
     with signals_of(task) as seen:
         sent(scheduler, task)
@@ -135,7 +135,7 @@ def test_a_beat_that_follows_nothing_is_left_alone(scheduler: Any, processes: in
 def test_a_beat_that_follows_looks_every_second(scheduler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside a process no sleep is so long that a change of its schedule would be seen late."""
     begun: list[Callable[..., Any]] = []
-    monkeypatch.setattr(Follower, "start", lambda self: begun.append(self.start))
+    monkeypatch.setattr(RowSync, "start", lambda self: begun.append(self.start))
     scheduler.registry.process(f"prices-{uuid4().hex[:8]}", schedule=60)(lambda work: None)
     scheduler.max_interval = 300
     beat_init.send(sender=type("Service", (), {"app": scheduler.app, "scheduler": scheduler}))

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.schedules import crontab, solar
 
 from celery_process import Process, Processes
-from celery_process.beats.follow import Follower, rows_of
+from celery_process.beat.sync import RowSync, rows_of
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 KINDS = ("interval", "crontab", "solar", "clocked")
@@ -31,7 +31,7 @@ class Beat:
         self.scheduler = DatabaseScheduler(app=registry.app, lazy=True)
         rows = rows_of(self.scheduler)
         assert rows is not None
-        self.follower = Follower(rows, registry._entries.followed())
+        self.follower = RowSync(rows, registry._entries.scheduled())
 
     @property
     def row(self) -> Any:
@@ -85,11 +85,11 @@ def test_a_row_of_each_kind_gives_its_slots(make: Callable[..., Beat], kind: str
     """Whoever adds the row, the process takes its schedule, once; the row stays as it is but for what it remembers."""
     beat = make(schedule=60)
     slot = added(beat, kind)
-    beat.follower.follow()
+    beat.follower.sync()
     assert abs(beat.following(NOON) - slot) < timedelta(seconds=5)
     state = beat.process.state()
     row = beat.row
-    beat.follower.follow()
+    beat.follower.sync()
     assert beat.process.state() == state
     assert (beat.row.headers, beat.row.date_changed) == (row.headers, row.date_changed)
     assert [name for name in KINDS if getattr(row, name) is not None] == [kind]
@@ -108,18 +108,18 @@ def test_a_row_of_each_kind_gives_its_slots(make: Callable[..., Beat], kind: str
 def test_what_update_settings_stores_is_in_the_row(make: Callable[..., Beat], schedule: Any, kind: str) -> None:
     """The row gets the columns of that kind alone, and what beat would make of them has the slots of the store."""
     beat = make(schedule=60, min_schedule_frequency=timedelta(milliseconds=100))
-    beat.follower.follow()
+    beat.follower.sync()
     assert beat.row.interval.every == 60
     beat.process.update_settings(None, schedule=schedule, by="ops")
     slot = beat.following(NOON)
-    beat.follower.follow()
+    beat.follower.sync()
     row = beat.row
     assert [name for name in KINDS if getattr(row, name) is not None] == [kind]
     assert row.enabled
     beat.models.PeriodicTask.objects.filter(pk=row.pk).update(
         headers="{}"
-    )  # as if a person had made it: the row is followed
-    beat.follower.follow()
+    )  # as if a person had made it: the row is scheduled
+    beat.follower.sync()
     assert beat.following(NOON) == slot
 
 
@@ -127,9 +127,9 @@ def test_one_query_finds_the_rows_of_all(make: Callable[..., Beat], django_queri
     """However many processes there are, a round that finds nothing new reads their rows at once, and writes nothing."""
     for _ in range(4):
         beat = make(schedule=60)
-    beat.follower.follow()
+    beat.follower.sync()
     with django_queries() as seen:
-        beat.follower.follow()
+        beat.follower.sync()
     assert len([query for query in seen if "periodictask" in query["sql"]]) == 1
     assert not [query for query in seen if not query["sql"].startswith("SELECT")]
 
@@ -171,11 +171,11 @@ def test_headers_of_the_users_own_stay(make: Callable[..., Beat]) -> None:
 def test_a_row_that_is_enabled_again_before_it_remembers_ends_the_pause(
     make: Callable[..., Beat], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever enables the row between the store's pause and the row's memory of it is followed, not undone."""
-    from celery_process.beats.django import DjangoRows  # Django has to be set up first
+    """Whoever enables the row between the store's pause and the row's memory of it is scheduled, not undone."""
+    from celery_process.beat.django import DjangoRows  # Django has to be set up first
 
     beat = make(schedule=60)
-    beat.follower.follow()
+    beat.follower.sync()
     rows = beat.models.PeriodicTask.objects.filter(task=beat.task)
     rows.update(enabled=False)
     write = DjangoRows.write
@@ -186,9 +186,9 @@ def test_a_row_that_is_enabled_again_before_it_remembers_ends_the_pause(
 
     with monkeypatch.context() as patch:
         patch.setattr(DjangoRows, "write", late)
-        beat.follower.follow()
+        beat.follower.sync()
     assert beat.process.state().paused is not None
-    beat.follower.follow()
+    beat.follower.sync()
     assert beat.process.state().paused is None
     assert beat.row.enabled
 
@@ -199,12 +199,12 @@ def test_a_row_that_has_ended_gives_no_slot(make: Callable[..., Beat], kind: str
     beat = make(schedule=60)
     added(beat, kind)
     beat.models.PeriodicTask.objects.filter(task=beat.task).update(one_off=True)
-    beat.follower.follow()
+    beat.follower.sync()
     before = beat.following(NOON)
     beat.models.PeriodicTask.objects.filter(task=beat.task).update(enabled=False)
-    beat.follower.follow()
+    beat.follower.sync()
     assert beat.following(NOON).year == 9999
     assert beat.process.state().paused is None
     beat.models.PeriodicTask.objects.filter(task=beat.task).update(enabled=True)
-    beat.follower.follow()
+    beat.follower.sync()
     assert beat.following(NOON) == before

@@ -14,8 +14,8 @@ import pytest
 from django.db import IntegrityError, connection, connections, transaction
 
 from celery_process.exceptions import CannotJoin, ConfigurationError, SettingsChanged, WorkNotFound
-from celery_process.model import RunSpec, SlotRef
-from celery_process.states import Again, ClaimAnswer, RunAnswer
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.states import Again, ClaimAnswer, RunAnswer
 from celery_process.stores import open_store
 from celery_process.stores.base import Store
 
@@ -33,7 +33,7 @@ def process() -> str:
 
 
 def listed(store: Store, process: str) -> list[str]:
-    from celery_process.states import WorkList
+    from celery_process.protocol.states import WorkList
 
     return [work.name for work in store.works(process, on=WorkList.ACTIVE, after="", limit=99)]
 

@@ -17,8 +17,8 @@ from django.test.utils import override_settings
 from django.utils import translation
 
 import celery_process.contrib.django as contrib
-from celery_process.model import ItemCounts
-from celery_process.states import RunState, SlotEnd, StopReason, WorkList, WorkState
+from celery_process.protocol.model import ItemCounts
+from celery_process.protocol.states import RunState, SlotEnd, StopReason, WorkList, WorkState
 
 from .desk import Site
 

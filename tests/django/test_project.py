@@ -243,7 +243,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
         """
 import json, time
 from django.test import Client
-from celery_process import health
+from celery_process.monitor import health
 asked = []
 health._store = lambda processes: asked.append("store") or []
 client = Client()

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.readers import TABLE, Fact, Reader
+from celery_process.monitor.secrets import TABLE, Fact, Reader
 
 from .desk import Site
 

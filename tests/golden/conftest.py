@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_process import Process, Processes
 from celery_process.exceptions import StoreUnavailable
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

@@ -9,7 +9,7 @@ import pytest
 
 from celery_process.exceptions import AlreadyUsed, InvalidValue
 from celery_process.process import Process
-from celery_process.states import WorkList
+from celery_process.protocol.states import WorkList
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery_process.states import ErrorAction, RunState, WorkState
+from celery_process.protocol.states import ErrorAction, RunState, WorkState
 
 CONTINUE, ABORT = ErrorAction.CONTINUE, ErrorAction.ABORT
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import OwnershipLost, RunAborted
-from celery_process.states import ErrorAction, Progress, RunState, WorkState
+from celery_process.protocol.states import ErrorAction, Progress, RunState, WorkState
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import InvalidValue
-from celery_process.states import WorkList, WorkState
+from celery_process.protocol.states import WorkList, WorkState
 
 MINUTE = timedelta(minutes=1)
 

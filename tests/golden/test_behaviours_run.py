@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from celery_process.states import ErrorAction, RunState, WorkList, WorkState
+from celery_process.protocol.states import ErrorAction, RunState, WorkList, WorkState
 
 MINUTE = timedelta(minutes=1)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from celery_process import signals
-from celery_process.slots import Interval, jitter_of
-from celery_process.states import RunState, SlotEnd, WorkState
+from celery_process.protocol.states import RunState, SlotEnd, WorkState
+from celery_process.schedule.slots import Interval, jitter_of
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -10,9 +10,9 @@ from celery.exceptions import WorkerTerminate
 from celery.signals import task_prerun
 
 from celery_process.exceptions import InvalidValue, StoreUnavailable
-from celery_process.model import RunSpec
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, ErrorAction, RunState, WorkState
+from celery_process.protocol.model import RunSpec
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, ErrorAction, RunState, WorkState
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from celery.exceptions import WorkerTerminate
 
-from celery_process.states import ErrorAction, Progress, RunAnswer, RunState, SlotEnd, WorkState
+from celery_process.protocol.states import ErrorAction, Progress, RunAnswer, RunState, SlotEnd, WorkState
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

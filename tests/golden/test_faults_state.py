@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from celery_process import Processes
 from celery_process.exceptions import CannotJoin, StoreUnavailable
-from celery_process.states import Progress, RunState, WorkState
+from celery_process.protocol.states import Progress, RunState, WorkState
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

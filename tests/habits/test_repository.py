@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from celery_process import Processes
-from celery_process.cli import process as command_line
 from celery_process.config import Config
+from celery_process.contrib.commands import process as command_line
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

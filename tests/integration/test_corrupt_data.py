@@ -16,13 +16,13 @@ from celery import Celery
 from redis import Redis
 
 from celery_process import Processes, RunState
+from celery_process.engine.sweep import sweep as sweep_all
 from celery_process.exceptions import CorruptData, NotFound, WrongState
-from celery_process.model import ErrorEntry, RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, StopReason, WorkList, WorkState
+from celery_process.protocol.model import ErrorEntry, RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, StopReason, WorkList, WorkState
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
-from celery_process.sweep import sweep as sweep_all
 
 LEASE = timedelta(seconds=30)
 MINUTE = timedelta(minutes=1)

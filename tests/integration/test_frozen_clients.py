@@ -17,9 +17,9 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import StoreUnavailable
-from celery_process.model import RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, StopReason, WorkState
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, StopReason, WorkState
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.bounds import USUAL
 

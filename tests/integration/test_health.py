@@ -20,8 +20,9 @@ import pytest
 import sqlalchemy as sa
 from celery import Celery
 
-from celery_process import Processes, beat_slots
-from celery_process.health import Finding, document, examine
+from celery_process import Processes
+from celery_process.monitor import beat_slots
+from celery_process.monitor.health import Finding, document, examine
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.sql.tables import Tables
 from celery_process.testing.clock import MovableClock

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from celery_process.states import WorkList
+from celery_process.protocol.states import WorkList
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
 

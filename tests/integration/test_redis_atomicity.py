@@ -12,12 +12,12 @@ import pytest
 from redis import Redis
 
 from celery_process.exceptions import CorruptData, InvalidValue, StoreUnavailable
-from celery_process.model import ErrorEntry, RunSpec, SlotRef, Swept
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, RunAnswer, SlotEnd, StopReason, WorkList, WorkState
+from celery_process.protocol.model import ErrorEntry, RunSpec, SlotRef, Swept
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, RunAnswer, SlotEnd, StopReason, WorkList, WorkState
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.redis.keys import RunKey
-from celery_process.stores.redis.pages import Settled, settle
+from celery_process.stores.redis.pages import Settled, fold_if_done
 
 pytestmark = pytest.mark.server("redis")
 
@@ -94,7 +94,7 @@ OPERATIONS: dict[str, Callable[[State], Any]] = {
     "claim": lambda s: s.store.claim(PROCESS, s.run, ["x", "y"], token="u", lease=LEASE, max_attempts=3),
     "report": lambda s: s.report("x", failed=1),
     "release": lambda s: s.store.release(PROCESS, s.run, ["y", "x"], token=s.token),
-    "fold": lambda s: settle(s.store._client, "fold", RunKey.of(PROCESS, s.run), "1"),
+    "fold": lambda s: fold_if_done(s.store._client, "fold", RunKey.of(PROCESS, s.run), "1"),
     "stop": lambda s: s.store._client.call("stop", "stop", PROCESS, s.epoch, s.run, "cancelled"),
     "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, 1, '"', '"', 9),
     "ack_finish": lambda s: s.store.ack_finish(PROCESS, s.first),
@@ -196,7 +196,7 @@ class TestHalfDone:
             )
             == Swept()
         )
-        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1") == Settled()
+        assert fold_if_done(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1") == Settled()
         after = state.store.run(PROCESS, state.run)
         assert (after.counts, after.stats) == (before.counts, before.stats)
         assert (after.counts.completed, after.counts.claimed) == (1, 2)
@@ -268,7 +268,7 @@ class TestTooLate:
     def test_folded(self, start_valkey: Callable[..., str]) -> None:
         """Nothing of a page that was folded is to be published, nor is it folded again."""
         state = prepared(start_valkey())
-        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").page_closed
+        assert fold_if_done(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").page_closed
         assert self.step(state, "moved", "1") == self.step(state, "unpublished", "1", 0) == []
         assert self.step(state, "fold", "1") == self.step(state, "fold", *STEPS["fold"]) == ["over"]
         state.store.close()
@@ -279,7 +279,7 @@ class TestTooLate:
         assert state.report("x", "y").page_closed
         self.step(state, "stop", StopReason.CANCELLED)
         assert self.step(state, "fold", "1", 1, "{}", "{}")[0] == "facts"
-        assert settle(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").run is not None
+        assert fold_if_done(state.store._client, "fold", RunKey.of(PROCESS, state.run), "1").run is not None
         state.store.close()
 
     def test_closed(self, start_valkey: Callable[..., str]) -> None:

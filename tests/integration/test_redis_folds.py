@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from celery_process.model import RunSpec, RunStatus, SlotRef, Stats
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, Progress, RunState, WorkState
+from celery_process.protocol.model import RunSpec, RunStatus, SlotRef, Stats
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, Progress, RunState, WorkState
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.records import add_times

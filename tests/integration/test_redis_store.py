@@ -18,10 +18,10 @@ from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
 from celery_process.exceptions import AccessDenied, CannotJoin, ConfigurationError, StoreUnavailable
-from celery_process.model import Retention, RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, ClaimAnswer, Progress, RunState, WorkList, WorkState
-from celery_process.stores.redis import RedisStore, upkeep
+from celery_process.protocol.model import Retention, RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, ClaimAnswer, Progress, RunState, WorkList, WorkState
+from celery_process.stores.redis import RedisStore, server
 
 pytestmark = pytest.mark.server("redis")
 
@@ -220,7 +220,7 @@ class TestCheck:
 
     def test_too_old(self, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A server older than the oldest that serves is refused with what to do."""
-        monkeypatch.setattr(upkeep, "OLDEST", (99, 0))
+        monkeypatch.setattr(server, "OLDEST", (99, 0))
         with pytest.raises(ConfigurationError, match="upgrade the server"):
             self.warnings(redis_url)
 

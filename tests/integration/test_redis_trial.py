@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from celery_process.model import RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, ClaimAnswer, PageAnswer, RunState, WorkState
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, ClaimAnswer, PageAnswer, RunState, WorkState
 from celery_process.stores.redis import RedisStore
 
 pytestmark = pytest.mark.server("redis")

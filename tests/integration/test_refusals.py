@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-from celery_process.model import StoredProcess
-from celery_process.states import Again, RunAnswer
+from celery_process.protocol.model import StoredProcess
+from celery_process.protocol.states import Again, RunAnswer
 from celery_process.stores.base import Store
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import ConfigurationError, MissingDriver, SchemaMismatch, StoreUnavailable
-from celery_process.states import WorkList
+from celery_process.protocol.states import WorkList
 from celery_process.stores import open_store, retry
 from celery_process.stores.sql import SqlStore
-from celery_process.stores.sql.retry import Late
+from celery_process.stores.sql.retry import StaleRead
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -148,7 +148,7 @@ class TestUnavailable:
             tries.append(len(tries))
             tx.add_missing(tx.t.process, {"name": f"p{len(tries)}"})
             if len(tries) < 3:
-                raise Late
+                raise StaleRead
             return len(tx.column(sa.select(tx.t.process.c.name)))
 
         assert store._db.write("step", step) == 1

@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from celery_process.model import ErrorEntry, RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, RunState, WorkList, WorkState
+from celery_process.protocol.model import ErrorEntry, RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, RunState, WorkList, WorkState
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.folds import KINDS
 from celery_process.values import from_us

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from celery_process.exceptions import CannotJoin, SettingsChanged, WorkNotFound
-from celery_process.model import Retention, RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
+from celery_process.protocol.model import Retention, RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
 from celery_process.stores.sql import SqlStore
 
 LEASE = timedelta(seconds=30)

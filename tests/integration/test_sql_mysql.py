@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import ConfigurationError
-from celery_process.states import WorkList
+from celery_process.protocol.states import WorkList
 from celery_process.stores import open_store
 from celery_process.stores.sql import SqlStore, mysql
 from celery_process.stores.sql.tables import Tables

@@ -15,9 +15,18 @@ from uuid import uuid4
 
 import pytest
 
-from celery_process.model import ErrorEntry, Retention, RunSpec, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.states import Again, ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState, StopReason, WorkState
+from celery_process.protocol.model import ErrorEntry, Retention, RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import (
+    Again,
+    ClaimAnswer,
+    PageAnswer,
+    Progress,
+    RunAnswer,
+    RunState,
+    StopReason,
+    WorkState,
+)
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.engine import Database
 

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import SchemaMismatch
-from celery_process.model import Overrides
-from celery_process.states import WorkList
+from celery_process.protocol.model import Overrides
+from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import COMMAND, SqlStore
 from celery_process.stores.sql.migrations import MIGRATIONS, VERSION, step
 from celery_process.stores.sql.tables import Tables

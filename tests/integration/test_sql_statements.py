@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from celery_process.states import StopReason
+from celery_process.protocol.states import StopReason
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 from celery_process.testing.conformance.driver import MINUTE, Driver

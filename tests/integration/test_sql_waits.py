@@ -13,9 +13,9 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from celery_process.model import RunSpec, SlotRef
-from celery_process.reports import ItemReport, Reported, Totals
-from celery_process.states import Again, ClaimAnswer, Progress, StopReason
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.reports import ItemReport, Reported, Totals
+from celery_process.protocol.states import Again, ClaimAnswer, Progress, StopReason
 from celery_process.stores.sql import SqlStore, stopping
 from celery_process.stores.sql.keys import RunKey
 

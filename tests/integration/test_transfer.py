@@ -11,15 +11,15 @@ from uuid import uuid4
 
 import pytest
 
-from celery_process import transfer
 from celery_process.exceptions import InvalidValue, RunOpen, WrongState
-from celery_process.model import RunSpec, WorkStatus
-from celery_process.states import Again, WorkList
+from celery_process.protocol.model import RunSpec, WorkStatus
+from celery_process.protocol.states import Again, WorkList
 from celery_process.stores import open_store
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 from celery_process.testing.conformance.driver import Driver
+from celery_process.transfer import lines as transfer
 
 HOUR = timedelta(hours=1)
 HOURLY = '{"interval":3600.0}'

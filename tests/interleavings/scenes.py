@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from celery_process.model import ErrorEntry, Page, RunClaim, RunSpec, RunStatus, SlotRef, Swept
-from celery_process.reports import ItemReport, Reported, Totals
-from celery_process.states import Again, ClaimAnswer, Progress, RunAnswer, StopReason, WorkState
+from celery_process.protocol.model import ErrorEntry, Page, RunClaim, RunSpec, RunStatus, SlotRef, Swept
+from celery_process.protocol.reports import ItemReport, Reported, Totals
+from celery_process.protocol.states import Again, ClaimAnswer, Progress, RunAnswer, StopReason, WorkState
 from celery_process.stores.base import Store
 from celery_process.testing import MovableClock, check_invariants
 

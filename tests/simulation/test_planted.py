@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from celery_process import rules
-from celery_process.repairs import Repairs
-from celery_process.reports import ItemAnswer
-from celery_process.states import ItemState, Progress, RunState, WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import ItemAnswer
+from celery_process.protocol.states import ItemState, Progress, RunState, WorkList
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.machine import store_machine
 from celery_process.testing.simulation import simulate

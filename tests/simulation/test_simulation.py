@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from celery_process.states import RunState
+from celery_process.protocol.states import RunState
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.sql import SqlStore

@@ -9,7 +9,7 @@ from typing import Any, assert_type
 from celery import Celery
 
 from celery_process import ErrorAction, Process, Processes, Progress, Tolerance, Work, Worker, shared_process
-from celery_process.model import ProcessState, RunStatus, SettingsVersion, SlotEntry, WorkInfo
+from celery_process.protocol.model import ProcessState, RunStatus, SettingsVersion, SlotEntry, WorkInfo
 from celery_process.shared import SharedProcess
 
 app = Celery("typed")

@@ -10,9 +10,9 @@ import pytest
 from celery import Celery
 
 from celery_process import Process, Processes
+from celery_process.engine.patience import within
 from celery_process.exceptions import StoreUnavailable
-from celery_process.patience import within
-from celery_process.states import WorkList
+from celery_process.protocol.states import WorkList
 from celery_process.stores.memory import MemoryStore
 
 

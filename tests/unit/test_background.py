@@ -13,8 +13,8 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes, signals
-from celery_process.background import MOMENT, MOST, Background, background
 from celery_process.stores.memory import MemoryStore
+from celery_process.tasks.background import MOMENT, MOST, Background, background
 
 
 @pytest.fixture

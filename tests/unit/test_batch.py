@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from celery_process import RunState, Tolerance, WorkState
-from celery_process.batch import HOLD, Batch
-from celery_process.definition import define
+from celery_process.definition.options import define
+from celery_process.engine.batch import HOLD, Batch
+from celery_process.engine.heartbeat import Heartbeat
 from celery_process.exceptions import StoreUnavailable
-from celery_process.heartbeat import Heartbeat
-from celery_process.model import RunSpec, SlotRef
-from celery_process.states import Again, ClaimAnswer, Progress, StopReason, WorkList
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.states import Again, ClaimAnswer, Progress, StopReason, WorkList
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 from celery_process.values import from_us

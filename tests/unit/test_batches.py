@@ -9,7 +9,7 @@ from celery import Celery
 from celery.exceptions import WorkerShutdown
 
 from celery_process import Processes, RunState, Tolerance, WorkState
-from celery_process.states import Again, WorkList
+from celery_process.protocol.states import Again, WorkList
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 

@@ -16,12 +16,12 @@ from celery import Celery, current_app
 from celery.beat import Scheduler
 
 from celery_process import Process, Processes
-from celery_process import schedule as module
-from celery_process import stored_schedules as reader
+from celery_process.beat import entry as module
+from celery_process.beat import stored as reader
+from celery_process.beat.stored import LOOK, REFRESH, StoredSchedules
 from celery_process.exceptions import StoreUnavailable
-from celery_process.slots import jitter_of
-from celery_process.states import By, SlotEnd
-from celery_process.stored_schedules import LOOK, REFRESH, StoredSchedules
+from celery_process.protocol.states import By, SlotEnd
+from celery_process.schedule.slots import jitter_of
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

@@ -10,10 +10,10 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.beats import follow
-from celery_process.beats.follow import Follower, keeps_rows
-from celery_process.beats.merge import Agreed, Follows, Side, pause_follows, schedule_follows
-from celery_process.beats.rows import Rows
+from celery_process.beat import sync
+from celery_process.beat.merge import Agreed, Follows, Side, pause_follows, schedule_follows
+from celery_process.beat.rows import Rows
+from celery_process.beat.sync import RowSync, keeps_rows
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 AGREED = Agreed("1", "1", paused=False)
@@ -57,7 +57,7 @@ def test_the_later_change_wins(ahead, follows):
     ],
 )
 def test_a_pause_is_followed(row, store, agreed, follows):
-    """The side that changed is followed; with nothing agreed, the pause."""
+    """The side that changed is scheduled; with nothing agreed, the pause."""
     assert pause_follows(Side("1", paused=row), Side("1", paused=store), agreed) is follows
 
 
@@ -117,9 +117,9 @@ class Locked(Rows):
 @pytest.mark.parametrize(("times", "warnings"), [(0, 0), (1, 0), (2, 1), (5, 1)])
 def test_what_fails_once_is_tried_again_before_anyone_is_told(caplog, times, warnings):
     """Two beats may be in each other's way for a moment; what fails in two rounds is told, once."""
-    follower = Follower(Locked(times), [])
+    follower = RowSync(Locked(times), [])
     for _ in range(6):
-        follower.follow()
+        follower.sync()
     assert [record.action for record in caplog.records] == ["row_unfollowed"] * warnings
 
 
@@ -144,9 +144,9 @@ class Slow(Rows):
 
 def test_a_first_round_that_hangs_does_not_keep_beat_from_its_start(monkeypatch):
     """Beat waits for the first round up to a bound, then goes on with what its rows say."""
-    monkeypatch.setattr(follow, "FIRST_ROUND", 0.05)
+    monkeypatch.setattr(sync, "FIRST_ROUND", 0.05)
     rows = Slow(60)
-    follower = Follower(rows, [])
+    follower = RowSync(rows, [])
     follower.start()
     assert rows.aligned.is_set()
     rows.goes_on.set()
@@ -155,10 +155,10 @@ def test_a_first_round_that_hangs_does_not_keep_beat_from_its_start(monkeypatch)
 
 def test_a_first_round_that_took_long_does_not_put_off_the_second(monkeypatch):
     """The first imports drivers; only the others say how much rest a database needs."""
-    monkeypatch.setattr(follow, "REFRESH", 0.01)
-    monkeypatch.setattr(follow, "_REST", 1_000)
+    monkeypatch.setattr(sync, "REFRESH", 0.01)
+    monkeypatch.setattr(sync, "_REST", 1_000)
     rows = Slow(0.2)
-    follower = Follower(rows, [])
+    follower = RowSync(rows, [])
     follower.start()
     deadline = time.monotonic() + 20
     while rows.rounds < 2 and time.monotonic() < deadline:

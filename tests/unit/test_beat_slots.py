@@ -8,8 +8,8 @@ import pytest
 from celery import Celery
 
 from celery_process import Process, Processes
-from celery_process.health import examine
-from celery_process.states import By
+from celery_process.monitor.health import examine
+from celery_process.protocol.states import By
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 

@@ -13,7 +13,7 @@ from sqlalchemy_celery_beat.models import IntervalSchedule, Period, PeriodicTask
 from sqlalchemy_celery_beat.schedulers import DatabaseScheduler, ModelEntry, session_manager
 
 from celery_process import Processes
-from celery_process.beats.follow import Follower, rows_of
+from celery_process.beat.sync import RowSync, rows_of
 from celery_process.stores.memory import MemoryStore
 
 
@@ -36,7 +36,7 @@ class OwnScheduler(DatabaseScheduler):
 
 @pytest.fixture
 def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnScheduler:
-    """Give a scheduler on a file, with a followed process, `prices`, and a row of the project's, `mine`."""
+    """Give a scheduler on a file, with a scheduled process, `prices`, and a row of the project's, `mine`."""
     app = Celery("beat", set_as_current=False)
     app.conf.update(beat_dburi=f"sqlite:///{tmp_path}/beat.db", beat_schema=None)
     registry = Processes(app, backend=MemoryStore())
@@ -53,7 +53,7 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnScheduler:
         session.commit()
     rows = rows_of(made)
     assert rows is not None
-    follower = Follower(rows, registry._entries.followed())
+    follower = RowSync(rows, registry._entries.scheduled())
     follower.start()
     follower.stop()
     OwnEntry.saved.clear()
@@ -62,7 +62,7 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OwnScheduler:
 
 @pytest.mark.parametrize(("task", "by_the_project"), [("mine", True), ("prices.schedule", False)])
 def test_what_was_sent_is_saved(scheduler: OwnScheduler, task: str, by_the_project: bool) -> None:
-    """A row of no process is saved by the project's own entry, a followed one but for `date_changed`; both send events."""
+    """A row of no process is saved by the project's own entry, a scheduled one but for `date_changed`; both send events."""
     events: list[int] = []
 
     def note(mapper: Any, connection: Any, target: PeriodicTask) -> None:

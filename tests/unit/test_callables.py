@@ -16,7 +16,7 @@ from celery import Celery
 
 from celery_process import Process, Processes, RunState, Work, Worker, WorkState, shared, shared_process
 from celery_process.exceptions import InvalidType
-from celery_process.states import SlotEnd, WorkList
+from celery_process.protocol.states import SlotEnd, WorkList
 from celery_process.stores.memory import MemoryStore
 
 

@@ -16,7 +16,7 @@ from celery.schedules import crontab
 from click.testing import CliRunner, Result
 
 from celery_process import Process, Processes, RunState, Work
-from celery_process.cli import process as group
+from celery_process.contrib.commands import process as group
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

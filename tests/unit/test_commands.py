@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.commands import begun_as, command, name_of, pasted
 from celery_process.exceptions import SchemaMismatch
+from celery_process.text.commands import begun_as, command, name_of, pasted
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from celery import Celery, current_app
 from celery.bin.celery import celery
 from click.testing import CliRunner
 
-from celery_process import Processes, health
-from celery_process.deployment import adopt, deployment_of
+from celery_process import Processes
 from celery_process.exceptions import ConfigurationError
-from celery_process.sweep_task import SweepTimer
+from celery_process.monitor import health
+from celery_process.tasks.deployment import adopt, deployment_of
+from celery_process.tasks.sweep_timer import SweepTimer
 
 
 def processes_of(url: str, broker: str, **settings: Any) -> Processes:

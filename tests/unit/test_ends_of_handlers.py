@@ -14,11 +14,11 @@ from celery import Celery
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 
 from celery_process import Process, Processes, Tolerance, WorkState
+from celery_process.engine.runner import Ended
 from celery_process.exceptions import WorkFailed
-from celery_process.outcomes import outcome_of
-from celery_process.runner import Ended
-from celery_process.states import SlotEnd
+from celery_process.protocol.states import SlotEnd
 from celery_process.stores.memory import MemoryStore
+from celery_process.tasks.outcomes import outcome_of
 
 
 class Own(BaseException):

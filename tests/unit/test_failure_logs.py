@@ -14,10 +14,10 @@ from celery.exceptions import Ignore
 from celery_process import Process, Processes, Tolerance
 from celery_process.app import registries
 from celery_process.exceptions import AccessDenied, CorruptData, RefusedValue, SchemaMismatch, StoreError, StoreUnavailable
-from celery_process.shutdown import ShutdownNote, shutting_down
 from celery_process.signals import work_finished
 from celery_process.stores.memory import MemoryStore
-from celery_process.tasks import LONGEST_WAIT, MOST_TRIES, TRIES
+from celery_process.tasks.factory import LONGEST_WAIT, MOST_TRIES, TRIES
+from celery_process.tasks.shutdown import ShutdownNote, shutting_down
 
 
 class Line(MemoryStore):
@@ -108,7 +108,7 @@ class Office:
         self.process = make(eager=False, batch_size=4)
         self.store: Any = self.process.dispatch.store
         self.published: list[dict[str, Any]] = []
-        monkeypatch.setattr("celery_process.tasks.publish_items", lambda *_, **__: None)
+        monkeypatch.setattr("celery_process.tasks.factory.publish_items", lambda *_, **__: None)
         self.run_id = self.process.run_now().id
         for kind in ("work", "schedule"):
             task = registry_of_process(self.process)[f"p.{kind}"]

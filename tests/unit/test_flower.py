@@ -16,8 +16,8 @@ from celery_process import Processes
 from celery_process.contrib.flower.board import Board
 from celery_process.contrib.flower.hook import ROUTES, install, with_tab
 from celery_process.exceptions import ProcessNotFound
-from celery_process.masking import MASK
 from celery_process.stores.memory import MemoryStore
+from celery_process.text.masking import MASK
 
 urls = pytest.importorskip("flower.urls", reason="Flower is not installed.")
 

@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.readers import Fact, Reader
+from celery_process.monitor.secrets import Fact, Reader
 from celery_process.stores.memory import MemoryStore
 
 pytest.importorskip("flower.urls", reason="Flower is not installed.")

@@ -16,10 +16,10 @@ import pytest
 from celery import Celery
 
 from celery_process import Process, Processes, RunState, Work, WorkState
+from celery_process.engine.heartbeat import Heartbeat
 from celery_process.exceptions import ProcessError, WorkElsewhere
-from celery_process.heartbeat import Heartbeat
-from celery_process.reports import ItemAnswer
-from celery_process.states import Progress
+from celery_process.protocol.reports import ItemAnswer
+from celery_process.protocol.states import Progress
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.redis.address import parse
 from celery_process.stores.redis.client import Client

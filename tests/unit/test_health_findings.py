@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_process import Processes, beat_slots, late
-from celery_process.health import Finding, examine
-from celery_process.states import By
+from celery_process import Processes
+from celery_process.engine import late
+from celery_process.monitor import beat_slots
+from celery_process.monitor.health import Finding, examine
+from celery_process.protocol.states import By
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

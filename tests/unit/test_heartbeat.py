@@ -12,11 +12,11 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.batch import HOLD, Batch
-from celery_process.definition import define
-from celery_process.heartbeat import Heartbeat
-from celery_process.model import RunSpec, SlotRef
-from celery_process.states import Again, ClaimAnswer, WorkState
+from celery_process.definition.options import define
+from celery_process.engine.batch import HOLD, Batch
+from celery_process.engine.heartbeat import Heartbeat
+from celery_process.protocol.model import RunSpec, SlotRef
+from celery_process.protocol.states import Again, ClaimAnswer, WorkState
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 from celery_process.values import from_us
@@ -222,7 +222,7 @@ def test_what_is_published_after_a_batch_keeps_no_lease(monkeypatch: pytest.Monk
         held.append(len(beats._held))
         sent.append(arguments[4])
 
-    monkeypatch.setattr("celery_process.tasks.publish_items", publish)
+    monkeypatch.setattr("celery_process.tasks.factory.publish_items", publish)
     run = process.run_now()
     while sent:
         names = sent.pop(0)

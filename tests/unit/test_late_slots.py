@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from celery_process import Process, Processes, late
-from celery_process.late import GRACE
-from celery_process.slots import jitter_of
-from celery_process.states import By, SlotEnd
+from celery_process import Process, Processes
+from celery_process.engine import late
+from celery_process.engine.late import GRACE
+from celery_process.protocol.states import By, SlotEnd
+from celery_process.schedule.slots import jitter_of
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

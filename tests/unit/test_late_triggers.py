@@ -12,7 +12,7 @@ from celery.beat import Service
 from celery.signals import beat_init
 
 from celery_process import Processes
-from celery_process.states import SlotEnd
+from celery_process.protocol.states import SlotEnd
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 

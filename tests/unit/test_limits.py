@@ -11,11 +11,11 @@ from celery.utils.time import rate as rate_of_celery
 
 from celery_process import Processes, RunState
 from celery_process.config import Config
-from celery_process.definition import define
-from celery_process.dispatch import Dispatch
+from celery_process.definition.options import define
+from celery_process.engine.dispatch import Dispatch
 from celery_process.exceptions import InvalidType, InvalidValue
-from celery_process.limits import FASTEST, NO_RATE, Limits, Pace, check_rate, page_size, page_time, per_second
-from celery_process.states import StopReason
+from celery_process.protocol.limits import FASTEST, NO_RATE, Limits, Pace, check_rate, page_size, page_time, per_second
+from celery_process.protocol.states import StopReason
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 

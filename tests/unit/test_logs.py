@@ -11,12 +11,12 @@ from celery import Celery
 
 import celery_process
 from celery_process import Processes, Work
+from celery_process.engine.runner import Ended
 from celery_process.exceptions import WorkFailed
-from celery_process.logs import logger_of
-from celery_process.outcomes import outcome_of
-from celery_process.runner import Ended
-from celery_process.states import WorkState
+from celery_process.protocol.states import WorkState
 from celery_process.stores.memory import MemoryStore
+from celery_process.tasks.outcomes import outcome_of
+from celery_process.text.logs import logger_of
 
 FORGED = "ann\r\nREC INFO all is well\x1b[2J\u2028\u202e"
 NAME = "ann\u2028REC INFO all is well\u202e"
@@ -74,7 +74,7 @@ def test_no_module_has_another_logger() -> None:
     """Each logger comes from `logs`; the simulation alone silences that of the whole library."""
     root = Path(celery_process.__file__).parent
     users = {str(path.relative_to(root)) for path in root.rglob("*.py") if "getLogger(" in path.read_text()}
-    assert users == {"logs.py", "testing/simulation/__init__.py"}
+    assert users == {"text/logs.py", "testing/simulation/__init__.py"}
 
 
 def test_what_handlers_and_callers_write(lines: Lines) -> None:
@@ -102,7 +102,7 @@ def test_an_error_whose_text_raises(lines: Lines) -> None:
         def __str__(self) -> str:
             raise RuntimeError("no")
 
-    logging.getLogger("celery_process.events").warning("%s", Broken())
+    logging.getLogger("celery_process.tasks.events").warning("%s", Broken())
     assert "Broken (its text could not be made: RuntimeError)" in lines.text
 
 

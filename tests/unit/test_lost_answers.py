@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from celery_process.config import Config
-from celery_process.definition import define
-from celery_process.dispatch import Dispatch
-from celery_process.frequency import frequency
-from celery_process.model import RunClaim
-from celery_process.states import Event, RunAnswer, StopReason
+from celery_process.definition.options import define
+from celery_process.engine.dispatch import Dispatch
+from celery_process.protocol.model import RunClaim
+from celery_process.protocol.states import Event, RunAnswer, StopReason
+from celery_process.schedule.frequency import frequency
 from celery_process.stores.memory import MemoryStore
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import InvalidValue
-from celery_process.masking import MASK, is_secret, masked, masked_text, unmasked
+from celery_process.text.masking import MASK, is_secret, masked, masked_text, unmasked
 
 SETTINGS = {"key_ttl": 60, "apikey": "x", "list": [{"db_password": "y"}], "refresh_token": None, "token_ttl": 5}
 SECRET_NAMES = (

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from celery_process import Process, Processes, RunState
 from celery_process.exceptions import InvalidValue
-from celery_process.original import document
-from celery_process.original_reading import parsed, read
-from celery_process.states import WorkList
+from celery_process.monitor.original import document
+from celery_process.protocol.states import WorkList
 from celery_process.stores.memory import MemoryStore
+from celery_process.transfer.from_original import parsed, read
 
 GCKEYS: dict[str, Any] = {
     "processName": "gckeys",

@@ -15,11 +15,11 @@ from kombu.exceptions import OperationalError
 
 from celery_process import Process, Processes
 from celery_process.exceptions import SchemaMismatch, StoreUnavailable
-from celery_process.outages import log_failure
-from celery_process.states import Event
+from celery_process.protocol.states import Event
 from celery_process.stores.memory import MemoryStore
-from celery_process.tasks import TRIES
-from celery_process.transport import reaching_broker
+from celery_process.tasks.factory import TRIES
+from celery_process.tasks.transport import reaching_broker
+from celery_process.text.outages import log_failure
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -55,7 +55,7 @@ def test_an_error_that_is_not_the_transport_s_has_its_traceback(
 ) -> None:
     """A bug on the way to the broker is news."""
     _, process = make("memory://")
-    monkeypatch.setattr("celery_process.tasks.kwargs_shown", lambda kwargs: kwargs["nothing"])
+    monkeypatch.setattr("celery_process.tasks.factory.kwargs_shown", lambda kwargs: kwargs["nothing"])
     process.run_now()
     (line,) = [record for record in lines(caplog) if getattr(record, "action", "") == "publish_failed"]
     assert line.levelname == "ERROR"

@@ -6,10 +6,10 @@ import ast
 
 import pytest
 
+from celery_process.engine.runner import Ended
 from celery_process.exceptions import WorkFailed
-from celery_process.outcomes import kwargs_shown, outcome_of
-from celery_process.runner import Ended
-from celery_process.states import WorkState
+from celery_process.protocol.states import WorkState
+from celery_process.tasks.outcomes import kwargs_shown, outcome_of
 
 DONE = Ended("a", WorkState.COMPLETED)
 

@@ -12,12 +12,12 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
+from celery_process.beat.stored import stored_schedules
 from celery_process.config import store_of
 from celery_process.contrib.flower.board import Board
 from celery_process.exceptions import ConfigurationError, RunNotFound
-from celery_process.probe import probe_of
-from celery_process.states import RunState
-from celery_process.stored_schedules import stored_schedules
+from celery_process.monitor.probe import probe_of
+from celery_process.protocol.states import RunState
 from celery_process.stores.memory import MemoryStore
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_process import Processes, RunState, Tolerance
-from celery_process.limits import Limits
-from celery_process.model import ItemCounts, Pause, ProcessState, RunStatus
-from celery_process.overview import FADES, overview, read_overview, spoken
+from celery_process.monitor.overview import FADES, humanize, overview, read_overview
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import ItemCounts, Pause, ProcessState, RunStatus
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 
@@ -194,4 +194,4 @@ def test_an_open_run_is_counted_once(process, clock, monkeypatch):
 )
 def test_spoken(span: float, text: str) -> None:
     """A duration has at most two units."""
-    assert spoken(timedelta(seconds=span)) == text
+    assert humanize(timedelta(seconds=span)) == text

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from celery_process import probe
-from celery_process.health import Finding
-from celery_process.probe import KEPT, STALE, Probe
+from celery_process.monitor import probe
+from celery_process.monitor.health import Finding
+from celery_process.monitor.probe import KEPT, STALE, Probe
 
 
 class Examination:

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from celery_process import Processes, Tolerance, Work
 from celery_process.contrib.prometheus import EventCounters, ProcessCollector
-from celery_process.model import ItemCounts
-from celery_process.states import Event, SlotEnd
+from celery_process.protocol.model import ItemCounts
+from celery_process.protocol.states import Event, SlotEnd
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

@@ -8,8 +8,8 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes, RunState, exceptions
-from celery_process.health import Finding, examine
-from celery_process.states import ClaimAnswer
+from celery_process.monitor.health import Finding, examine
+from celery_process.protocol.states import ClaimAnswer
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from celery_process import sweep as sweeps
 from celery_process.config import Config
-from celery_process.definition import define
-from celery_process.dispatch import Dispatch
+from celery_process.definition.options import define
+from celery_process.engine import sweep as sweeps
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.sweep import sweep
 from celery_process.process import Process
-from celery_process.states import ClaimAnswer
+from celery_process.protocol.states import ClaimAnswer
 from celery_process.stores.memory import MemoryStore
-from celery_process.sweep import sweep
 from celery_process.testing.clock import MovableClock
 
 WINDOW = 20_000

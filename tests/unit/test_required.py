@@ -8,8 +8,9 @@ import pytest
 from celery import Celery
 from kombu import Queue
 
-from celery_process import Processes, health
+from celery_process import Processes
 from celery_process.exceptions import ConfigurationError
+from celery_process.monitor import health
 
 
 def processes_of(task_options: dict[str, Any] | None = None, **settings: Any) -> Processes:

@@ -16,10 +16,10 @@ from celery.beat import PersistentScheduler, Service
 from celery.schedules import crontab, schedule
 
 from celery_process import Process, Processes
-from celery_process import schedule as module
-from celery_process import stored_schedules as reader
+from celery_process.beat import entry as module
+from celery_process.beat import stored as reader
+from celery_process.beat.entry import ProcessSchedule
 from celery_process.exceptions import ScheduleOwned, StoreUnavailable
-from celery_process.schedule import ProcessSchedule
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 
@@ -227,7 +227,7 @@ def test_without_the_package_beat_has_a_plain_schedule(bench: Bench, monkeypatch
     """Where the class cannot be imported any more, the file gives Celery's own schedule with the same period."""
     bench.process(schedule=90)
     kept = pickle.dumps(bench.entry())
-    monkeypatch.setitem(sys.modules, "celery_process.schedule", None)
+    monkeypatch.setitem(sys.modules, "celery_process.beat.entry", None)
     again = pickle.loads(kept)
     assert type(again) is schedule
     assert again.run_every == timedelta(seconds=90)

@@ -11,9 +11,9 @@ from celery import Celery
 from celery.schedules import crontab
 
 from celery_process import Process, Processes
-from celery_process.frequency import in_zone
-from celery_process.schedule import ProcessSchedule
-from celery_process.stored_schedules import stored_schedules
+from celery_process.beat.entry import ProcessSchedule
+from celery_process.beat.stored import stored_schedules
+from celery_process.schedule.frequency import in_zone
 from celery_process.stores.memory import MemoryStore
 
 HOUR = timedelta(hours=1)

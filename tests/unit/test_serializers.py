@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_process import Processes
 from celery_process.stores.memory import MemoryStore
-from celery_process.sweep_task import SweepTimer
+from celery_process.tasks.sweep_timer import SweepTimer
 
 PROJECTS: list[dict[str, Any]] = [
     {"task_serializer": "pickle"},

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celery_process.slots import Interval, clamp, comes_back, jitter_of, period, progress_of
+from celery_process.schedule.slots import Interval, clamp, comes_back, jitter_of, period, progress_of
 from celery_process.values import from_us, to_us
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)

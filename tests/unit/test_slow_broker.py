@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from celery_process.batch import HOLD, Batch
 from celery_process.config import Config
-from celery_process.definition import define
-from celery_process.dispatch import Dispatch
-from celery_process.runner import Runner
-from celery_process.states import ClaimAnswer
+from celery_process.definition.options import define
+from celery_process.engine.batch import HOLD, Batch
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.runner import Runner
+from celery_process.protocol.states import ClaimAnswer
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from celery_process.states import (
+from celery_process.protocol.states import (
     ITEM_TRANSITIONS,
     RUN_TRANSITIONS,
     ItemState,

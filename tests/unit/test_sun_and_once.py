@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from celery.schedules import crontab, solar
 
-from celery_process.frequency import frequency, from_text, in_zone, once, shown
-from celery_process.slots import period
+from celery_process.schedule.frequency import describe, frequency, from_text, in_zone, once
+from celery_process.schedule.slots import period
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -78,4 +78,4 @@ def test_a_crontab_keeps_its_own_zone():
 def test_texts_are_read_back(given):
     """A text gives the same slots and the same text."""
     again = from_text(given.text, minimum=MINUTE)
-    assert (again.text, again.occurrences, shown(again.value)) == (given.text, given.occurrences, shown(given.value))
+    assert (again.text, again.occurrences, describe(again.value)) == (given.text, given.occurrences, describe(given.value))

@@ -13,14 +13,15 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 
-from celery_process import Processes, patience
-from celery_process.background import MOMENT, background
+from celery_process import Processes
+from celery_process.engine import patience
+from celery_process.engine.patience import Budget, within
 from celery_process.exceptions import StoreUnavailable
-from celery_process.model import RunSpec, Swept
-from celery_process.patience import Budget, within
-from celery_process.states import Again, By
+from celery_process.protocol.model import RunSpec, Swept
+from celery_process.protocol.states import Again, By
 from celery_process.stores.memory import MemoryStore
-from celery_process.sweep_task import LONGEST_EXPIRY, LONGEST_WAIT, SWEEP_TASK, Flow, SweepTimer, sweep_budget
+from celery_process.tasks.background import MOMENT, background
+from celery_process.tasks.sweep_timer import LONGEST_EXPIRY, LONGEST_WAIT, SWEEP_TASK, Flow, SweepTimer, sweep_budget
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

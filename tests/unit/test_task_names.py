@@ -10,8 +10,9 @@ import pytest
 from celery import Celery, Task, shared_task
 from celery.beat import Service
 
-from celery_process import Process, Processes, health, shared, shared_process
+from celery_process import Process, Processes, shared, shared_process
 from celery_process.exceptions import TaskNameTaken
+from celery_process.monitor import health
 
 NAMES = ["p.schedule", "p.work", "p.cleanup"]
 HERE = "tests.unit.test_task_names"

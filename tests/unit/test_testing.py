@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from celery_process.rules import epoch_of
-from celery_process.states import RunState
+from celery_process.protocol.rules import epoch_of
+from celery_process.protocol.states import RunState
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import Invariants, MovableClock, check_invariants
 from celery_process.testing.conformance.driver import Driver

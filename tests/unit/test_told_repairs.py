@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from celery_process.config import Config
-from celery_process.definition import define
-from celery_process.dispatch import Dispatch
+from celery_process.definition.options import define
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.sweep import sweep
 from celery_process.exceptions import StoreUnavailable
-from celery_process.limits import MAX_LOST
-from celery_process.model import Swept
-from celery_process.repairs import Repairs
-from celery_process.states import Event, RunState, StopReason
+from celery_process.protocol.limits import MAX_LOST
+from celery_process.protocol.model import Swept
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.states import Event, RunState, StopReason
 from celery_process.stores.memory import MemoryStore
-from celery_process.sweep import sweep
 from celery_process.testing.clock import MovableClock
 
 LEASE = timedelta(seconds=30)

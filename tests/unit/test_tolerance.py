@@ -3,7 +3,7 @@
 import pytest
 
 from celery_process.exceptions import InvalidType, InvalidValue
-from celery_process.tolerance import Tolerance, exceeded
+from celery_process.protocol.tolerance import Tolerance, exceeded
 
 
 class TestExceeded:

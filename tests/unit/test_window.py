@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from celery_process.config import Config
-from celery_process.definition import define
-from celery_process.dispatch import Dispatch
-from celery_process.heartbeat import Heartbeat
-from celery_process.runner import Runner
-from celery_process.states import RunState
+from celery_process.definition.options import define
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.heartbeat import Heartbeat
+from celery_process.engine.runner import Runner
+from celery_process.protocol.states import RunState
 from celery_process.stores.memory import MemoryStore
 
 NAMES = [f"item-{number:03}" for number in range(300)]

@@ -10,9 +10,9 @@ import pytest
 
 from celery_process import ErrorAction, Progress, Tolerance, Work
 from celery_process.exceptions import OwnershipLost, RunAborted, StoreUnavailable
-from celery_process.model import ItemClaim
-from celery_process.reports import ItemAnswer, ItemReport
-from celery_process.states import ClaimAnswer, WorkList
+from celery_process.protocol.model import ItemClaim
+from celery_process.protocol.reports import ItemAnswer, ItemReport
+from celery_process.protocol.states import ClaimAnswer, WorkList
 
 CONTINUE, ABORT = ErrorAction.CONTINUE, ErrorAction.ABORT
 

@@ -18,10 +18,11 @@ from celery import Celery
 from celery.schedules import crontab, schedule
 from django_celery_beat.tzcrontab import TzAwareCrontab
 
-from celery_process import Processes, zones
+from celery_process import Processes
 from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue
-from celery_process.frequency import frequency, from_text, shown, spelled, zone_of
-from celery_process.zones import iana_name, name_of, zone_named
+from celery_process.schedule import zones
+from celery_process.schedule.frequency import describe, frequency, from_text, to_input, zone_of
+from celery_process.schedule.zones import iana_name, name_of, zone_named
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 WINTER, SUMMER = datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 7, 15, tzinfo=UTC)
@@ -107,7 +108,7 @@ class TestZoneOfTheApp:
         """Without UTC and without a setting it is what TZ says, in each of its forms."""
         program = (
             "from celery import Celery; from celery.schedules import crontab; from datetime import *\n"
-            "from celery_process.frequency import frequency, zone_of\n"
+            "from celery_process.schedule.frequency import frequency, zone_of\n"
             "app = Celery('x', enable_utc=False)\n"
             "rule = frequency(crontab(hour=9, minute=0), minimum=timedelta(0), zone=zone_of(app)).occurrences\n"
             "days = [datetime(2026, month, 15, tzinfo=UTC) for month in (1, 7)]\n"
@@ -177,8 +178,8 @@ class TestOwnZone:
         for current in (given, again, frequency(again.value, minimum=MINUTE, zone=NEW_YORK)):
             assert current.occurrences.following(WINTER) == WINTER + 24 * HOUR
             assert json.loads(current.text)["crontab"]["zone"] == "Asia/Tokyo"
-        assert shown(again.value) == "crontab 0 9 * * * Asia/Tokyo"
-        assert spelled(again.value) == ""  # a form that holds five fields would lose the zone
+        assert describe(again.value) == "crontab 0 9 * * * Asia/Tokyo"
+        assert to_input(again.value) == ""  # a form that holds five fields would lose the zone
 
     def test_the_zone_of_the_app_has_no_name_in_the_text(self) -> None:
         """A zone that is the app's own follows the app."""
@@ -239,7 +240,7 @@ class TestStars:
     def test_a_star_stays_one(self, given: str, text: str, *, repeats: bool) -> None:
         """A star says that a rule repeats, and is still there after the text was stored and read."""
         value = crontab.from_string(given)
-        assert spelled(value) == text
+        assert to_input(value) == text
         for current in (frequency(value, minimum=MINUTE), from_text(frequency(value, minimum=MINUTE).text, minimum=MINUTE)):
             rule = current.occurrences
             assert (rule.every_minute or rule.every_hour) is repeats  # type: ignore[union-attr]

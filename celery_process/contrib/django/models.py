@@ -10,7 +10,7 @@ from typing import Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 
 NAME = 191
 

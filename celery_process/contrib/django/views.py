@@ -20,12 +20,12 @@ from django.views.decorators.http import require_safe
 from celery_process.app import registries
 from celery_process.contrib.django.shelves import processes as all_processes
 from celery_process.contrib.django.shelves import shelves
-from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError
-from celery_process.original import document
-from celery_process.probe import probe_of
+from celery_process.monitor.jsonable import http_status
+from celery_process.monitor.original import document
+from celery_process.monitor.probe import probe_of
+from celery_process.monitor.secrets import TABLE, Reader, may_see
 from celery_process.process import Process
-from celery_process.readers import TABLE, Reader, may_see
 
 PERMISSION = "celery_process.view_process"
 May = Callable[[str], bool]

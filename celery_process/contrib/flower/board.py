@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 
 from celery_process.app import Processes
 from celery_process.config import named
-from celery_process.documents import plain
-from celery_process.frequency import shown
-from celery_process.health import document, examine
-from celery_process.model import SettingsVersion
-from celery_process.overview import Overview, read_overview
-from celery_process.panel import read_panel
-from celery_process.probe import PATIENCE
+from celery_process.monitor.details import read_panel
+from celery_process.monitor.health import document, examine
+from celery_process.monitor.jsonable import plain
+from celery_process.monitor.overview import Overview, read_overview
+from celery_process.monitor.probe import PATIENCE
+from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.readers import Reader, as_shown
+from celery_process.protocol.model import SettingsVersion
+from celery_process.schedule.frequency import describe
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -113,9 +113,9 @@ class Board:
 
 
 def _summary(overview: Overview) -> Document:
-    return {**plain(overview), "schedule": shown(overview.schedule_frequency), "is_open": overview.is_open}
+    return {**plain(overview), "schedule": describe(overview.schedule_frequency), "is_open": overview.is_open}
 
 
 def _version(version: SettingsVersion) -> Document:
     frequency = version.schedule_frequency
-    return {**plain(version), "schedule": None if frequency is None else shown(frequency)}
+    return {**plain(version), "schedule": None if frequency is None else describe(frequency)}

@@ -19,10 +19,10 @@ from tornado import web
 from celery_process.app import registry_of
 from celery_process.contrib.flower import access
 from celery_process.contrib.flower.board import Board
-from celery_process.documents import http_status, plain
 from celery_process.exceptions import ProcessError
-from celery_process.logs import logger_of
+from celery_process.monitor.jsonable import http_status, plain
 from celery_process.process import Process
+from celery_process.text.logs import logger_of
 
 logger = logger_of(__name__)
 

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from celery_process.logs import logger_of
+from celery_process.text.logs import logger_of
 
 logger = logger_of(__name__)
 

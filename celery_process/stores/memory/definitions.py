@@ -7,11 +7,11 @@ from dataclasses import replace
 from threading import RLock
 from typing import Any
 
-from celery_process import rules
 from celery_process.exceptions import CannotJoin, SettingsChanged
-from celery_process.limits import Limits
-from celery_process.model import Overrides, Pause, StoredProcess, WorkInfo
-from celery_process.states import WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import Overrides, Pause, StoredProcess, WorkInfo
+from celery_process.protocol.states import WorkList
 from celery_process.stores.base import Definitions, Store
 from celery_process.stores.memory.rows import Process, Run, Work
 from celery_process.values import encode, to_us

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from celery_process import rules
-from celery_process.limits import MAX_LOST, Limits, Pace, page_size
-from celery_process.model import ErrorEntry, ItemClaim, Page, Swept
-from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
-from celery_process.states import (
+from celery_process.protocol import rules
+from celery_process.protocol.limits import MAX_LOST, Limits, Pace, page_size
+from celery_process.protocol.model import ErrorEntry, ItemClaim, Page, Swept
+from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Totals
+from celery_process.protocol.states import (
     ClaimAnswer,
     ItemState,
     PageAnswer,
@@ -21,11 +21,11 @@ from celery_process.states import (
     WorkList,
     WorkState,
 )
+from celery_process.protocol.tokens import void_token
 from celery_process.stores.base import Items
 from celery_process.stores.memory import rows
 from celery_process.stores.memory.definitions import MemoryBase
-from celery_process.stores.memory.runs import close_run, settle_page
-from celery_process.tokens import void_token
+from celery_process.stores.memory.runs import close_run, fold_if_done
 from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 
 
@@ -133,7 +133,7 @@ class MemoryItems(MemoryBase, Items):
         if answer is ClaimAnswer.REMOVED and item.state.is_open:
             item.move(ItemState.REMOVED)
             item.free()
-            settle_page(row, found, item.page, now)
+            fold_if_done(row, found, item.page, now)
         if answer is not ClaimAnswer.CLAIMED or work is None:
             return ItemClaim(name, answer)
         if not repeat:
@@ -202,7 +202,7 @@ class MemoryItems(MemoryBase, Items):
             item.move(ItemState.DONE)
             item.outcome, item.finished_at = report.outcome, rules.finish_time(report.outcome, now)
             self._drop(row, item)
-            return ItemAnswer(report.name, Progress.COMPLETED), settle_page(row, run, item.page, now)
+            return ItemAnswer(report.name, Progress.COMPLETED), fold_if_done(row, run, item.page, now)
         return self._answer(row, run, item, report), False
 
     def _count(self, run: rows.Run, item: rows.Item, report: ItemReport) -> None:
@@ -262,7 +262,7 @@ class MemoryItems(MemoryBase, Items):
                     item.move(ItemState.PENDING)
                 item.attempt -= 1
                 item.free()
-                closed = settle_page(row, found, item.page, self.now()) or closed
+                closed = fold_if_done(row, found, item.page, self.now()) or closed
             ended = found is not None and closed and not found.state.is_open
             return Reported(page_closed=closed, run=found.status() if found is not None and ended else None)
 
@@ -299,7 +299,7 @@ class MemoryItems(MemoryBase, Items):
             if expired:
                 found.repairs = found.repairs.following(expired, lost)
             for number in list(found.pages):
-                settle_page(row, found, number, now)
+                fold_if_done(row, found, number, now)
             close_run(row, found, now)
             stopping = was_active and found.state is RunState.ABORTING
             unpublished = row.paused is None and found.state is RunState.ACTIVE

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from celery_process import rules
 from celery_process.exceptions import RunNotFound, WorkNotFound
-from celery_process.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
-from celery_process.states import By, WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
+from celery_process.protocol.states import By, WorkList
 from celery_process.stores.base import Reads
 from celery_process.stores.memory.definitions import MemoryBase
 from celery_process.stores.memory.rows import Process

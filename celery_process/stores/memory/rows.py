@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from celery_process import rules
-from celery_process.limits import Limits, Pace
-from celery_process.model import (
+from celery_process.protocol import rules
+from celery_process.protocol.limits import Limits, Pace
+from celery_process.protocol.model import (
     ErrorEntry,
     ItemCounts,
     LimitBroken,
@@ -20,10 +20,10 @@ from celery_process.model import (
     WorkInfo,
     WorkStatus,
 )
-from celery_process.repairs import Repairs
-from celery_process.reports import Totals
-from celery_process.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
-from celery_process.tokens import task_of
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
+from celery_process.protocol.tokens import task_of
 from celery_process.values import MAX_VERSIONS, Number, decode, from_us
 
 

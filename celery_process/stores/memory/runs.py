@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from celery_process import rules
 from celery_process.exceptions import RunNotFound, RunPurged
-from celery_process.model import Retention, RunClaim, RunSpec, RunStatus, SlotEntry, SlotRef, SweepTarget
-from celery_process.repairs import Repairs
-from celery_process.states import Again, By, ItemState, RunAnswer, RunState, SlotEnd, StopReason, WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.model import Retention, RunClaim, RunSpec, RunStatus, SlotEntry, SlotRef, SweepTarget
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.states import Again, By, ItemState, RunAnswer, RunState, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Runs
 from celery_process.stores.memory.definitions import MemoryBase
 from celery_process.stores.memory.rows import Process, Run, Status
@@ -29,7 +29,7 @@ def close_run(process: Process, run: Run, now: datetime) -> bool:
     return True
 
 
-def settle_page(process: Process, run: Run, number: int, now: datetime) -> bool:
+def fold_if_done(process: Process, run: Run, number: int, now: datetime) -> bool:
     """Fold a page that has nothing open any more, and close the run if it is due; return whether the page was closed."""
     items = run.on_page(run.pages[number])
     if any(item.state.is_open for item in items):
@@ -187,7 +187,7 @@ class MemoryRuns(MemoryBase, Runs):
                 if item.state is ItemState.PENDING or (claimed and item.state is ItemState.CLAIMED):
                     item.move(ItemState.CANCELLED)
                     item.free()
-            settle_page(row, run, page.number, self.now())
+            fold_if_done(row, run, page.number, self.now())
 
     def repairs(self, process: str, run: str) -> Repairs:  # noqa: D102
         with self._lock:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery_process.model import (
+from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
     Overrides,
@@ -27,11 +27,11 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
-from celery_process.repairs import Repairs
-from celery_process.reports import ItemReport, Reported
-from celery_process.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import ItemReport, Reported
+from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
-from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, runs, stopping, sweeps, upkeep
+from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, runs, server, stopping, sweeps
 from celery_process.stores.redis.address import parse
 from celery_process.stores.redis.client import Client, Clock
 from celery_process.stores.redis.keys import RunKey, check_prefix
@@ -211,10 +211,10 @@ class RedisStore(Store):
 
     def check(self) -> tuple[str, ...]:
         """Make a round trip, refuse a Redis before 6.2, and warn of settings that may lose data."""
-        return upkeep.check(self._client)
+        return server.check(self._client)
 
     def deployment(self, own: str = "", *, adopt: bool = False) -> str:  # noqa: D102
-        return upkeep.deployment(self._client, own, adopt=adopt)
+        return server.deployment(self._client, own, adopt=adopt)
 
     def migrate(self) -> tuple[str, ...]:
         """Do nothing: keys need no tables."""

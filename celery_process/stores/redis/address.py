@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 from redis.connection import parse_url
 
 from celery_process.exceptions import ConfigurationError
-from celery_process.masking import is_secret, scheme_only
+from celery_process.text.masking import is_secret, scheme_only
 
 PORT, SENTINEL_PORT = 6379, 26379
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from celery_process.exceptions import CorruptData, ProcessError
-from celery_process.logs import logger_of
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey
+from celery_process.text.logs import logger_of
 
 logger = logger_of(__name__)
 

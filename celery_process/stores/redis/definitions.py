@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from celery_process import rules
 from celery_process.exceptions import CannotJoin, ProcessError, SettingsChanged, StoreUnavailable
-from celery_process.model import StoredProcess, WorkInfo
-from celery_process.states import WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.model import StoredProcess, WorkInfo
+from celery_process.protocol.states import WorkList
 from celery_process.stores.redis import reads
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import CHUNK, chunks, slot_text

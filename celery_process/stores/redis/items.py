@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from celery_process import rules
-from celery_process.model import ItemClaim
-from celery_process.reports import Reported, Settled
-from celery_process.states import ClaimAnswer
+from celery_process.protocol import rules
+from celery_process.protocol.model import ItemClaim
+from celery_process.protocol.reports import Reported, Settled
+from celery_process.protocol.states import ClaimAnswer
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text
-from celery_process.stores.redis.pages import settle_all
+from celery_process.stores.redis.pages import fold_all_done
 from celery_process.stores.redis.records import LISTS, read_limits
 from celery_process.values import from_us
 
@@ -34,7 +34,7 @@ def claim(
             continue
         of_run, due, answers = answer
         claims += _claims(key, of_run, chunk, answers.split("\n"))
-        settle_all(client, "claim", key, due)
+        fold_all_done(client, "claim", key, due)
     return tuple(claims)
 
 
@@ -60,7 +60,7 @@ def release(client: Client, key: RunKey, names: Sequence[str], *, token: str) ->
     settled = Settled()
     for chunk in chunks(names):
         due = client.call("release", "release", key.process, key.epoch, key.id, token_text(token), *chunk)
-        settled |= settle_all(client, "release", key, due)
+        settled |= fold_all_done(client, "release", key, due)
     return Reported(page_closed=settled.page_closed, run=settled.run)
 
 

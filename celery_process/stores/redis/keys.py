@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
-from celery_process import rules
 from celery_process.exceptions import ConfigurationError, RunNotFound
+from celery_process.protocol import rules
 from celery_process.values import from_us, to_us
 
 Item = TypeVar("Item")

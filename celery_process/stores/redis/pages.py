@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from celery_process import rules
-from celery_process.limits import COMEBACK
-from celery_process.model import Page
-from celery_process.reports import Settled
-from celery_process.states import PageAnswer, RunState
+from celery_process.protocol import rules
+from celery_process.protocol.limits import COMEBACK
+from celery_process.protocol.model import Page
+from celery_process.protocol.reports import Settled
+from celery_process.protocol.states import PageAnswer, RunState
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
@@ -29,15 +29,15 @@ BUDGET = 1_000
 """Names that one script looks at most to find those that the run has not had."""
 
 
-def settle_all(client: Client, operation: str, key: RunKey, pages: Iterable[str]) -> Settled:
+def fold_all_done(client: Client, operation: str, key: RunKey, pages: Iterable[str]) -> Settled:
     """Fold pages, in their order."""
     settled = Settled()
     for page in pages:
-        settled |= settle(client, operation, key, page)
+        settled |= fold_if_done(client, operation, key, page)
     return settled
 
 
-def settle(client: Client, operation: str, key: RunKey, page: str = "") -> Settled:
+def fold_if_done(client: Client, operation: str, key: RunKey, page: str = "") -> Settled:
     """Fold a page that has nothing open any more, and close the run if it is due; without a page, the close alone."""
     of_run = (key.epoch, key.id, page)
     answer, *rest = client.call(operation, "fold", key.process, *of_run)
@@ -79,6 +79,6 @@ def open_page(client: Client, key: RunKey, *, token: str, size: int, window: int
         if answer == "later":
             return Page(PageAnswer.LATER, due_in=timedelta(microseconds=int(rest[0])))
         if answer == "ended":
-            return Page(PageAnswer.CLOSED, run=settle(client, "open_page", key).run)
+            return Page(PageAnswer.CLOSED, run=fold_if_done(client, "open_page", key).run)
         if answer != "again":
             return Page(PageAnswer(answer))

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery_process import rules
-from celery_process.states import WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.states import WorkList
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey, chunks

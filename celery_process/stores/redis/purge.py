@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_process.model import Retention
+from celery_process.protocol.model import Retention
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import CHUNK

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from celery_process.exceptions import WorkNotFound
-from celery_process.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
-from celery_process.states import By, WorkList
+from celery_process.protocol.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
+from celery_process.protocol.states import By, WorkList
 from celery_process.stores.redis.client import BATCH, Client
 from celery_process.stores.redis.corrupt import read_each, readable
 from celery_process.stores.redis.keys import CHUNK, RunKey, chunks, not_found, process_key, slot_at, slot_text

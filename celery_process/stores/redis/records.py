@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from celery_process import rules
 from celery_process.exceptions import InvalidValue
-from celery_process.limits import Limits
-from celery_process.model import (
+from celery_process.protocol import rules
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import (
     ErrorEntry,
     ItemCounts,
     LimitBroken,
@@ -27,10 +27,10 @@ from celery_process.model import (
     WorkInfo,
     WorkStatus,
 )
-from celery_process.reports import Totals
-from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.tokens import task_of
 from celery_process.stores.redis.keys import slot_at
-from celery_process.tokens import task_of
 from celery_process.values import Number, add_stats, decode, from_us, to_us
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from celery_process import rules
-from celery_process.model import ErrorEntry
-from celery_process.reports import ItemAnswer, ItemReport, Reported, Settled
-from celery_process.states import Progress
+from celery_process.protocol import rules
+from celery_process.protocol.model import ErrorEntry
+from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Settled
+from celery_process.protocol.states import Progress
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey, chunks, token_text
-from celery_process.stores.redis.pages import settle_all
+from celery_process.stores.redis.pages import fold_all_done
 from celery_process.stores.redis.records import OUTCOME_LETTERS, encode_stats
 
 PROGRESS = {progress.value: progress for progress in Progress}
@@ -43,7 +43,7 @@ def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token:
         of_run, due, said, aborted, aborting = answer
         answers += [_answer(one, words, of_run) for one, words in zip(given, said.split("\n"), strict=True)]
         stopping = stopping or bool(aborted)
-        settled |= settle_all(client, "report", key, due)
+        settled |= fold_all_done(client, "report", key, due)
     open_still = settled.run is None
     return Reported(
         items=tuple(answers),

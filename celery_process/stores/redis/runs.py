@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery_process import rules
 from celery_process.exceptions import RunPurged, StoreUnavailable
-from celery_process.model import RunClaim, RunSpec, SlotEntry, SlotRef
-from celery_process.states import Again, By, RunAnswer, RunState, SlotEnd
+from celery_process.protocol import rules
+from celery_process.protocol.model import RunClaim, RunSpec, SlotEntry, SlotRef
+from celery_process.protocol.states import Again, By, RunAnswer, RunState, SlotEnd
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey, not_found, slot_at, slot_text

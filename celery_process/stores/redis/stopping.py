@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from celery_process.model import RunStatus
-from celery_process.reports import Settled
-from celery_process.states import StopReason
+from celery_process.protocol.model import RunStatus
+from celery_process.protocol.reports import Settled
+from celery_process.protocol.states import StopReason
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey
-from celery_process.stores.redis.pages import settle
+from celery_process.stores.redis.pages import fold_if_done
 
 
 @readable
@@ -22,8 +22,8 @@ def stop_run(client: Client, key: RunKey, reason: StopReason) -> RunStatus | Non
     settled = Settled()
     for page in pages:
         if client.call("stop_run", "cancel", key.process, key.epoch, key.id, page, claimed):
-            settled |= settle(client, "stop_run", key, page)
-    return settled.run or settle(client, "stop_run", key).run
+            settled |= fold_if_done(client, "stop_run", key, page)
+    return settled.run or fold_if_done(client, "stop_run", key).run
 
 
 def ack_finish(client: Client, key: RunKey) -> bool:

@@ -10,16 +10,16 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery_process import rules
-from celery_process.limits import MAX_LOST
-from celery_process.model import SweepTarget, Swept
-from celery_process.repairs import Repairs
-from celery_process.states import WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.limits import MAX_LOST
+from celery_process.protocol.model import SweepTarget, Swept
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.states import WorkList
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import read_each, readable
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey
-from celery_process.stores.redis.pages import settle, settle_all
+from celery_process.stores.redis.pages import fold_all_done, fold_if_done
 from celery_process.stores.redis.publishing import to_publish
 from celery_process.stores.redis.records import instant
 
@@ -77,7 +77,7 @@ def sweep_run(
         repairs(client, key, operation="sweep_run") if found[2] or any(step[0] for step in repaired.values()) else Repairs()
     )
     due = [page for page, step in repaired.items() if step[2]]
-    closed = settle_all(client, "sweep_run", key, due).run or settle(client, "sweep_run", key).run
+    closed = fold_all_done(client, "sweep_run", key, due).run or fold_if_done(client, "sweep_run", key).run
     chosen = to_publish(client, key, pages, redispatch_after=redispatch_after, grace=grace, limit=limit)
     publish = ((on, tuple(name for listed, name, _ in chosen if listed is on)) for on in WorkList)
     return Swept(

@@ -15,7 +15,7 @@ from weakref import WeakMethod
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import ConfigurationError
-from celery_process.model import (
+from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
     Overrides,
@@ -31,9 +31,9 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
-from celery_process.repairs import Repairs
-from celery_process.reports import ItemReport, Reported
-from celery_process.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import ItemReport, Reported
+from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.base import Store
 from celery_process.stores.sql import (
     definitions,

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
 from celery_process.exceptions import ConfigurationError, MissingDriver
-from celery_process.masking import is_secret, scheme_only
 from celery_process.stores.sql.columns import MYSQL
 from celery_process.stores.sql.options import Options, taken_from
+from celery_process.text.masking import is_secret, scheme_only
 
 DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 """The one driver that each dialect is tried with; a URL may leave it out."""

@@ -16,10 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 
-from celery_process.limits import Limits, Pace
-from celery_process.model import ErrorEntry, LimitBroken
-from celery_process.repairs import Repairs
-from celery_process.reports import Totals
+from celery_process.protocol.limits import Limits, Pace
+from celery_process.protocol.model import ErrorEntry, LimitBroken
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import Totals
 from celery_process.values import MAX_NAME, from_us, to_us
 
 MYSQL = ("mysql", "mariadb")

@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from celery_process.exceptions import SettingsChanged
-from celery_process.limits import Limits
-from celery_process.states import WorkList
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.runs import locked_process

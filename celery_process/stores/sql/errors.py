@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from celery_process import rules
-from celery_process.model import ErrorEntry
-from celery_process.states import RunState, StopReason
+from celery_process.protocol import rules
+from celery_process.protocol.model import ErrorEntry
+from celery_process.protocol.states import RunState, StopReason
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.pages import locked_run
 from celery_process.stores.sql.stopping import abort

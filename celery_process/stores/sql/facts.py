@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.states import RunState, WorkState
+from celery_process.protocol.states import RunState, WorkState
 from celery_process.stores.sql.engine import Database, Result
 from celery_process.stores.sql.keys import RunKey, among
 from celery_process.stores.sql.transaction import Transaction, names
@@ -141,7 +141,7 @@ def _any_of(tx: Transaction) -> sa.Select[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class FoldedItems:
     """What is known of names of which a run has no item: its state, and how those ended that it had, by their status."""
 
     run_state: RunState | None
@@ -153,11 +153,11 @@ class Over:
         return attempt if state is WorkState.COMPLETED else None
 
 
-def over(tx: Transaction, key: RunKey, chosen: Collection[str]) -> Over:
+def over(tx: Transaction, key: RunKey, chosen: Collection[str]) -> FoldedItems:
     """Read what is left of items that are gone with their page."""
     run, status = tx.t.run, tx.t.status
     kept = sa.and_(status.c.process == run.c.process, status.c.epoch == run.c.epoch, among(status.c.name, chosen))
     columns = (run.c.state, status.c.name, status.c.state.label("ended_as"), status.c.attempt)
     rows = tx.rows(sa.select(*columns).select_from(run.outerjoin(status, kept)).where(key.row(run)))
     ended = {row.name: (row.ended_as, row.attempt) for row in rows if row.name is not None}
-    return Over(rows[0].state if rows else None, ended)
+    return FoldedItems(rows[0].state if rows else None, ended)

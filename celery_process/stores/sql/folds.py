@@ -13,10 +13,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from celery_process import rules
-from celery_process.model import Stats
-from celery_process.reports import Settled, Totals
-from celery_process.states import ItemState, WorkList, WorkState
+from celery_process.protocol import rules
+from celery_process.protocol.model import Stats
+from celery_process.protocol.reports import Settled, Totals
+from celery_process.protocol.states import ItemState, WorkList, WorkState
 from celery_process.stores.sql.columns import TOTALS
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey
@@ -27,7 +27,7 @@ KINDS = 4
 """Kinds of items of a page that the database folds by itself, each with a statement."""
 
 
-def settle(db: Database, operation: str, key: RunKey, pages: Collection[int]) -> Settled:
+def fold_if_done(db: Database, operation: str, key: RunKey, pages: Collection[int]) -> Settled:
     """Fold those of the pages that have nothing open any more, and close the run if it is due.
 
     No transaction may be open here: the later one of two that ended the last items of a page has to see it empty.

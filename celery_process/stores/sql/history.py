@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from celery_process.model import Overrides
+from celery_process.protocol.model import Overrides
 from celery_process.stores.sql.transaction import Transaction
 from celery_process.values import MAX_VERSIONS
 

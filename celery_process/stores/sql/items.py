@@ -10,16 +10,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.model import ItemClaim
-from celery_process.reports import Reported, Totals
-from celery_process.states import ClaimAnswer, ItemState, RunState
+from celery_process.protocol import rules
+from celery_process.protocol.model import ItemClaim
+from celery_process.protocol.reports import Reported, Totals
+from celery_process.protocol.states import ClaimAnswer, ItemState, RunState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.facts import claim_facts, decided, over, read, which
-from celery_process.stores.sql.folds import settle
+from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, chunks
 from celery_process.stores.sql.tables import FREED
-from celery_process.stores.sql.transaction import Each, Transaction, names
+from celery_process.stores.sql.transaction import BulkUpdate, Transaction, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ def _given_back(tx: Transaction, new: Any) -> sa.Update:
     return _still(tx, new).values(state=new.new_state, attempt=new.was_attempt - 1, **FREED)
 
 
-TAKE = Each("item", {**_AS_READ, "new_version": "params_version"}, _taken)
-GIVE_BACK = Each("item", {**_AS_READ, "new_state": "state"}, _given_back)
-UNPUBLISH = Each("item", _AS_READ, lambda tx, old: _still(tx, old).values(dispatched_at=None))
-REMOVE = Each("item", _AS_READ, lambda tx, old: _still(tx, old).values(state=ItemState.REMOVED, **FREED))
+TAKE = BulkUpdate("item", {**_AS_READ, "new_version": "params_version"}, _taken)
+GIVE_BACK = BulkUpdate("item", {**_AS_READ, "new_state": "state"}, _given_back)
+UNPUBLISH = BulkUpdate("item", _AS_READ, lambda tx, old: _still(tx, old).values(dispatched_at=None))
+REMOVE = BulkUpdate("item", _AS_READ, lambda tx, old: _still(tx, old).values(state=ItemState.REMOVED, **FREED))
 
 
 def claim(
@@ -89,7 +89,7 @@ def claim(
 ) -> tuple[ItemClaim, ...]:
     """Claim items in one transaction; a page that a removal emptied is closed after it."""
     claims = decided(db, "claim", _claim, key, chosen, token=token, lease=lease, max_attempts=max_attempts)
-    settle(db, "claim", key, claims.pages)
+    fold_if_done(db, "claim", key, claims.pages)
     return claims.answers
 
 
@@ -163,7 +163,7 @@ def _answer(row: Row[Any], answer: ClaimAnswer, attempt: int, settings: _Setting
 
 def release(db: Database, key: RunKey, chosen: Sequence[str], *, token: str) -> Reported:
     """Give items back in one transaction; a page that this emptied, as the run is aborting, is closed after it."""
-    settled = settle(db, "release", key, decided(db, "release", _release, key, chosen, token))
+    settled = fold_if_done(db, "release", key, decided(db, "release", _release, key, chosen, token))
     return Reported(page_closed=settled.page_closed, run=settled.run)
 
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from celery_process import rules
 from celery_process.exceptions import RunNotFound
+from celery_process.protocol import rules
 
 Item = TypeVar("Item")
 

@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.model import NewestSlot, SlotEntry, SlotRef
-from celery_process.states import By, SlotEnd
+from celery_process.protocol import rules
+from celery_process.protocol.model import NewestSlot, SlotEntry, SlotRef
+from celery_process.protocol.states import By, SlotEnd
 from celery_process.stores.sql.keys import among, chunks
 from celery_process.stores.sql.transaction import Transaction
 

@@ -7,10 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.limits import Limits, Pace, page_size
-from celery_process.model import Page, RunStatus
-from celery_process.states import PageAnswer, WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.limits import Limits, Pace, page_size
+from celery_process.protocol.model import Page, RunStatus
+from celery_process.protocol.states import PageAnswer, WorkList
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.status import status_of

@@ -13,8 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.states import ItemState, RunState
+from celery_process.protocol import rules
+from celery_process.protocol.states import ItemState, RunState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.tables import one_of, passed

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from celery_process.model import Retention
-from celery_process.states import WorkList
+from celery_process.protocol.model import Retention
+from celery_process.protocol.states import WorkList
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import CHUNK
 from celery_process.stores.sql.runs import locked_process

@@ -9,16 +9,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
 from celery_process.exceptions import WorkNotFound
-from celery_process.model import Overrides, Pause, RunStatus, SlotEntry, Stats, StoredProcess, WorkInfo, WorkStatus
-from celery_process.states import ItemState, WorkList, WorkState
+from celery_process.protocol import rules
+from celery_process.protocol.model import Overrides, Pause, RunStatus, SlotEntry, Stats, StoredProcess, WorkInfo, WorkStatus
+from celery_process.protocol.states import ItemState, WorkList, WorkState
+from celery_process.protocol.tokens import task_of
 from celery_process.stores.sql import ledger
 from celery_process.stores.sql.keys import RunKey, among, not_found
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.tokens import task_of
 from celery_process.values import decode, from_us
 
 

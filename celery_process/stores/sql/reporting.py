@@ -10,20 +10,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.model import ErrorEntry
-from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
-from celery_process.states import ItemState, Progress, RunState, WorkList, WorkState
+from celery_process.protocol import rules
+from celery_process.protocol.model import ErrorEntry
+from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Totals
+from celery_process.protocol.states import ItemState, Progress, RunState, WorkList, WorkState
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge
-from celery_process.stores.sql.facts import Over, decided, over, read, report_facts
-from celery_process.stores.sql.folds import settle
+from celery_process.stores.sql.facts import FoldedItems, decided, over, read, report_facts
+from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, among
-from celery_process.stores.sql.transaction import Each, Transaction
+from celery_process.stores.sql.transaction import BulkUpdate, Transaction
 from celery_process.values import MAX_WORK_ERRORS
 
 
-class Held:
+class ReportedItem:
     """An item while the reports about it are gone through: as it was read, and as it becomes."""
 
     def __init__(self, row: Row[Any]) -> None:
@@ -77,7 +77,7 @@ def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: s
     A repeat looks at its page again, for the first call may have died between the two.
     """
     written = decided(db, "report", _report, key, reports, token, lease)
-    settled = settle(db, "report", key, written.pages)
+    settled = fold_if_done(db, "report", key, written.pages)
     open_still = settled.run is None
     return Reported(
         written.answers,
@@ -92,7 +92,7 @@ def _report(
     tx: Transaction, key: RunKey, reports: Sequence[ItemReport], token: str, lease: timedelta, *, wait: bool
 ) -> Written:
     rows = read(tx, report_facts, key, {report.name for report in reports}, wait=wait)
-    mine = {name: Held(row) for name, row in rows.items() if row.token == token}
+    mine = {name: ReportedItem(row) for name, row in rows.items() if row.token == token}
     faults: dict[int, Fault] = {}
     ended: set[int] = set()
     for place, given in enumerate(reports):
@@ -110,7 +110,7 @@ def _report(
     places = sorted(faults)
     charged = charge(tx, key, [faults[place] for place in places]) if faults else Charged()
     first = len(reports) if charged.fatal is None else places[charged.fatal]
-    gone = over(tx, key, absent) if (absent := {report.name for report in reports} - rows.keys()) else Over(None, {})
+    gone = over(tx, key, absent) if (absent := {report.name for report in reports} - rows.keys()) else FoldedItems(None, {})
     answers = tuple(
         _repeated(given, gone)
         if given.name in absent
@@ -122,7 +122,7 @@ def _report(
     return Written(answers, charged.fatal is not None, aborting, tuple(sorted(pages)))
 
 
-def _repeated(given: ItemReport, gone: Over) -> ItemAnswer:
+def _repeated(given: ItemReport, gone: FoldedItems) -> ItemAnswer:
     repeat = rules.was_reported(given.outcome, given.attempt, gone.completed_by(given.name))
     return ItemAnswer(given.name, Progress.COMPLETED if repeat else Progress.CONFLICT)
 
@@ -149,14 +149,14 @@ def _reported(tx: Transaction, new: Any) -> sa.Update:
 
 
 _WRITTEN = ("state", "sequence", "totals", "error_count", "errors", "last_error_at", "outcome", "finished_at")
-REPORT = Each(
+REPORT = BulkUpdate(
     "item",
     {"of_id": "id", "was_token": "token", "was_sequence": "sequence", **{f"new_{column}": column for column in _WRITTEN}},
     _reported,
 )
 
 
-def _write(tx: Transaction, changed: Sequence[Held], until: datetime) -> None:
+def _write(tx: Transaction, changed: Sequence[ReportedItem], until: datetime) -> None:
     rows = [
         {
             "of_id": held.row.id,
@@ -170,7 +170,7 @@ def _write(tx: Transaction, changed: Sequence[Held], until: datetime) -> None:
     _drop(tx, [held for held in changed if held.cleaned])
 
 
-def _drop(tx: Transaction, cleaned: Sequence[Held]) -> None:
+def _drop(tx: Transaction, cleaned: Sequence[ReportedItem]) -> None:
     """Drop clean cleanups whose registrations are as they were claimed.
 
     Its version says that an item is still on the cleanup list, for each move to another raises it. One that a caller's
@@ -187,7 +187,7 @@ def _drop(tx: Transaction, cleaned: Sequence[Held]) -> None:
         tx.change(sa.update(work).where(work.c.id.in_(free)).values(on_list=WorkList.DROPPED, listed_at=tx.now))
 
 
-def _answer(held: Held | None, given: ItemReport, *, ended: bool, aborting: bool) -> ItemAnswer:
+def _answer(held: ReportedItem | None, given: ItemReport, *, ended: bool, aborting: bool) -> ItemAnswer:
     if held is None or not (held.state.is_open or held.state is ItemState.DONE):
         return ItemAnswer(given.name, Progress.CONFLICT)
     if ended:

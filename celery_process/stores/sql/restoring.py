@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from celery_process import rules
-from celery_process.model import Overrides, StoredProcess, WorkInfo
+from celery_process.protocol import rules
+from celery_process.protocol.model import Overrides, StoredProcess, WorkInfo
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.reads import overrides

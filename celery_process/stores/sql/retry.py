@@ -14,7 +14,7 @@ from celery_process.stores.retry import Driver, Failure
 from celery_process.stores.sql.columns import Malformed
 
 
-class Late(Exception):
+class StaleRead(Exception):
     """A compare-and-set met another state than the one that was read: read again, decide again."""
 
 
@@ -118,7 +118,7 @@ def driver_of(family: str, mismatch: Callable[[str, str], StoreError]) -> Driver
     codes = _FAMILIES[family]
 
     def failure(error: Exception) -> Failure:
-        if isinstance(error, Late | sa.exc.TimeoutError):
+        if isinstance(error, StaleRead | sa.exc.TimeoutError):
             return Failure.PASSES
         if isinstance(error, Malformed | CorruptData):
             return Failure.CORRUPT
@@ -134,7 +134,7 @@ def driver_of(family: str, mismatch: Callable[[str, str], StoreError]) -> Driver
         name = getattr(cause, "sqlite_errorname", None) or codes.code(cause)
         return type(cause).__name__ + (f" {name}" if name else "")
 
-    caught = (Late, sa.exc.StatementError, sa.exc.TimeoutError, Malformed, CorruptData, OverflowError, UnicodeError)
+    caught = (StaleRead, sa.exc.StatementError, sa.exc.TimeoutError, Malformed, CorruptData, OverflowError, UnicodeError)
     return Driver(caught, failure, code, mismatch)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
 from celery_process.exceptions import RunPurged
-from celery_process.model import RunClaim, RunSpec, SlotEntry, SlotRef
-from celery_process.states import Again, By, RunAnswer, SlotEnd, WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.model import RunClaim, RunSpec, SlotEntry, SlotRef
+from celery_process.protocol.states import Again, By, RunAnswer, SlotEnd, WorkList
 from celery_process.stores.sql import ledger
 from celery_process.stores.sql.keys import RunKey, not_found
 from celery_process.stores.sql.status import status_of

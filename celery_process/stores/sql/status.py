@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.model import ItemCounts, RunStatus
+from celery_process.protocol import rules
+from celery_process.protocol.model import ItemCounts, RunStatus
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.transaction import Transaction
 

@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.model import LimitBroken, RunStatus
-from celery_process.reports import Settled
-from celery_process.states import ItemState, RunState, StopReason
+from celery_process.protocol.model import LimitBroken, RunStatus
+from celery_process.protocol.reports import Settled
+from celery_process.protocol.states import ItemState, RunState, StopReason
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.folds import settle
+from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
@@ -30,7 +30,7 @@ def stop_run(db: Database, key: RunKey, reason: StopReason) -> RunStatus | None:
     settled = Settled()
     for page in db.peek("stop_run", list_open_pages, key):
         db.write("stop_run", cancel, [page], states)
-        settled |= settle(db, "stop_run", key, [page])
+        settled |= fold_if_done(db, "stop_run", key, [page])
     return settled.run
 
 

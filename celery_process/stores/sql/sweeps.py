@@ -13,21 +13,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.limits import MAX_LOST
-from celery_process.model import ErrorEntry, RunStatus, SweepTarget, Swept
-from celery_process.repairs import Repairs
-from celery_process.states import ItemState, RunState, WorkList
+from celery_process.protocol import rules
+from celery_process.protocol.limits import MAX_LOST
+from celery_process.protocol.model import ErrorEntry, RunStatus, SweepTarget, Swept
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.states import ItemState, RunState, WorkList
+from celery_process.protocol.tokens import void_token
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Fault, charge
-from celery_process.stores.sql.folds import settle
+from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, among, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run, write_run
 from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import OFFERED, OPEN_RUNS, one_of, passed
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.tokens import void_token
 from celery_process.values import MAX_WORK_ERRORS
 
 
@@ -125,7 +125,7 @@ def sweep_run(
     pages = db.peek("sweep_run", list_open_pages, key)
     if cut is not None:
         db.write("sweep_run", cancel, pages, {ItemState.PENDING}, cut)
-    settled = settle(db, "sweep_run", key, pages)
+    settled = fold_if_done(db, "sweep_run", key, pages)
     closed = settled.run or db.write("sweep_run", _close, key)
     chosen = to_publish(db, key, redispatch_after=redispatch_after, grace=grace, limit=limit)
     publish = ((on, tuple(row.name for row in chosen if row.on_list is on)) for on in WorkList)

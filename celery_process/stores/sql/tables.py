@@ -17,8 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from celery_process.reports import Totals
-from celery_process.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.stores.sql.columns import (
     EPOCHS,
     ERRORS,

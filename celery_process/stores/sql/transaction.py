@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.columns import Instant
-from celery_process.stores.sql.retry import Late
+from celery_process.stores.sql.retry import StaleRead
 from celery_process.stores.sql.tables import Tables
 
 Clock = Callable[[], datetime]
@@ -35,7 +35,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Each:
+class BulkUpdate:
     """An update of many rows of a table at once.
 
     `columns`: the values that each row has of its own, by the column whose type they have. `make` builds the update from
@@ -147,8 +147,8 @@ class Transaction:
         """Return how many rows the statement matched."""
         return self.conn.execute(statement, values).rowcount
 
-    def change_each(self, each: Each, rows: Sequence[Values], **common: Any) -> None:
-        """Change rows, each with values of its own and by compare-and-set; raise `Late` unless all are as they were read.
+    def change_each(self, each: BulkUpdate, rows: Sequence[Values], **common: Any) -> None:
+        """Change rows, each with values of its own; raise `StaleRead` unless all are as they were read.
 
         On PostgreSQL that is one statement, which locks in no order: lock the rows before.
         """
@@ -159,12 +159,12 @@ class Transaction:
         if self.is_postgresql:
             values = {**common, **{name: [row[name] for row in rows] for name in each.columns}}
         if self.conn.execute(statement, values).rowcount != len(rows):
-            raise Late
+            raise StaleRead
 
     def compare_and_set(self, statement: sa.Update) -> None:
-        """Change exactly one row from the state that was read, or raise `Late`."""
+        """Change exactly one row from the state that was read, or raise `StaleRead`."""
         if self.change(statement) != 1:
-            raise Late
+            raise StaleRead
 
     def add(self, table: sa.Table, rows: Sequence[Values]) -> None:
         """Insert rows that nobody else can insert at the same time."""

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process import rules
-from celery_process.states import ItemState, WorkList, WorkState
+from celery_process.protocol import rules
+from celery_process.protocol.states import ItemState, WorkList, WorkState
 from celery_process.stores.sql.keys import CHUNK, among
 from celery_process.stores.sql.transaction import Transaction
 

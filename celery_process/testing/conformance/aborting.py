@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_process.states import Progress, RunState, StopReason, WorkState
+from celery_process.protocol.states import Progress, RunState, StopReason, WorkState
 from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, new_id
 
 

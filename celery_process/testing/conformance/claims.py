@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from celery_process.model import RunSpec
-from celery_process.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.model import RunSpec
+from celery_process.protocol.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
 from celery_process.testing.conformance.driver import CALLERS, LEASE, MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

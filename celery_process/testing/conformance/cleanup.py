@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.states import RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.states import RunState, StopReason, WorkList, WorkState
 from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 

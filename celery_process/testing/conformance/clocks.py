@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from celery_process.model import Retention
-from celery_process.states import ClaimAnswer, Progress, RunState, WorkList
+from celery_process.protocol.model import Retention
+from celery_process.protocol.states import ClaimAnswer, Progress, RunState, WorkList
 from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, SECOND, Driver
 
 DAY = timedelta(days=1)

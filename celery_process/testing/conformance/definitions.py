@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import CannotJoin, SettingsChanged, WorkNotFound
-from celery_process.model import Overrides
-from celery_process.states import WorkList, WorkState
+from celery_process.protocol.model import Overrides
+from celery_process.protocol.states import WorkList, WorkState
 from celery_process.testing.conformance.driver import MINUTE, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 

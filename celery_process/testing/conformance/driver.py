@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import uuid4
 
-from celery_process.model import (
+from celery_process.protocol.model import (
     ErrorEntry,
     ItemClaim,
     Page,
@@ -24,11 +24,11 @@ from celery_process.model import (
     Swept,
     WorkInfo,
 )
-from celery_process.repairs import Repairs
-from celery_process.reports import ItemAnswer, ItemReport, Reported, Totals
-from celery_process.rules import epoch_of
-from celery_process.slots import Interval
-from celery_process.states import Again, ClaimAnswer, RunAnswer, StopReason, WorkState
+from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Totals
+from celery_process.protocol.rules import epoch_of
+from celery_process.protocol.states import Again, ClaimAnswer, RunAnswer, StopReason, WorkState
+from celery_process.schedule.slots import Interval
 from celery_process.stores.base import Store
 from celery_process.testing.clock import MovableClock
 

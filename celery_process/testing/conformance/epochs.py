@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from celery_process.states import Again
+from celery_process.protocol.states import Again
 from celery_process.testing.conformance.driver import HOUR, SECOND, Driver
 
 SAFE = 2**53

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from celery_process.states import ClaimAnswer, PageAnswer, Progress, RunState, WorkList, WorkState
+from celery_process.protocol.states import ClaimAnswer, PageAnswer, Progress, RunState, WorkList, WorkState
 from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, Held, new_id
 from celery_process.testing.invariants import check_invariants
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import CannotJoin, SettingsChanged
-from celery_process.model import Overrides, StoredProcess
+from celery_process.protocol.model import Overrides, StoredProcess
 from celery_process.testing.conformance.driver import HOUR, MINUTE, Driver, at_once
 from celery_process.values import MAX_PARAMS, MAX_VERSIONS, encode
 

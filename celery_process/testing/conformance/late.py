@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.model import RunSpec
-from celery_process.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.model import RunSpec
+from celery_process.protocol.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.tokens import claim_token
 from celery_process.testing.conformance.driver import LEASE, Driver, Held
 from celery_process.testing.invariants import check_invariants
-from celery_process.tokens import claim_token
 
 
 class TestLate:

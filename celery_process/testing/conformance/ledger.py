@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from celery_process.model import NewestSlot, SlotEntry, SlotRef
-from celery_process.states import Again, By, RunAnswer, SlotEnd
+from celery_process.protocol.model import NewestSlot, SlotEntry, SlotRef
+from celery_process.protocol.states import Again, By, RunAnswer, SlotEnd
 from celery_process.testing.conformance.driver import HOUR, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from celery_process.limits import Limits
-from celery_process.states import PageAnswer, RunState
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.states import PageAnswer, RunState
 from celery_process.testing.conformance.driver import MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.conformance.pages import names_of
 

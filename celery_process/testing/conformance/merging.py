@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from celery_process.model import WorkStatus
-from celery_process.states import Progress, WorkState
+from celery_process.protocol.model import WorkStatus
+from celery_process.protocol.states import Progress, WorkState
 from celery_process.testing.conformance.driver import Driver, at_once
 
 

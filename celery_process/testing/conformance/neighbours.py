@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import RunPurged, SettingsChanged
-from celery_process.model import ErrorEntry, Retention, RunSpec, RunStatus, SlotRef
-from celery_process.reports import ItemReport, Totals
-from celery_process.slots import Interval
-from celery_process.states import Again, SlotEnd, StopReason, WorkList, WorkState
+from celery_process.protocol.model import ErrorEntry, Retention, RunSpec, RunStatus, SlotRef
+from celery_process.protocol.reports import ItemReport, Totals
+from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList, WorkState
+from celery_process.schedule.slots import Interval
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from celery_process.model import Retention
-from celery_process.states import StopReason
+from celery_process.protocol.model import Retention
+from celery_process.protocol.states import StopReason
 from celery_process.testing.conformance.driver import HOUR, SECOND, Driver, at_once, new_id
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.states import PageAnswer, RunState, WorkList, WorkState
+from celery_process.protocol.states import PageAnswer, RunState, WorkList, WorkState
 from celery_process.testing.conformance.driver import MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from celery_process.exceptions import RunNotFound, WorkNotFound
-from celery_process.model import Retention
-from celery_process.states import Again, ClaimAnswer, Progress, RunAnswer, WorkList, WorkState
+from celery_process.protocol.model import Retention
+from celery_process.protocol.states import Again, ClaimAnswer, Progress, RunAnswer, WorkList, WorkState
 from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from celery_process.exceptions import RunNotFound, WorkNotFound
-from celery_process.model import ItemCounts, StoredProcess
-from celery_process.states import StopReason, WorkList, WorkState
+from celery_process.protocol.model import ItemCounts, StoredProcess
+from celery_process.protocol.states import StopReason, WorkList, WorkState
+from celery_process.protocol.tokens import claim_token
 from celery_process.stores.base import END
 from celery_process.testing.conformance.driver import LEASE, MINUTE, Driver, at_once, new_id
-from celery_process.tokens import claim_token
 
 
 class TestReads:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from celery_process.exceptions import RunNotFound, RunPurged
-from celery_process.model import Retention, RunSpec
-from celery_process.states import PageAnswer, RunAnswer, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.model import Retention, RunSpec
+from celery_process.protocol.states import PageAnswer, RunAnswer, RunState, StopReason, WorkList, WorkState
 from celery_process.testing.conformance.driver import HOUR, MINUTE, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

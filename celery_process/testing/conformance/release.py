@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from celery_process.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.states import ClaimAnswer, Progress, RunState, StopReason, WorkList, WorkState
 from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

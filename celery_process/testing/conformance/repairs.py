@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from celery_process.limits import MAX_LOST
-from celery_process.repairs import Repairs
+from celery_process.protocol.limits import MAX_LOST
+from celery_process.protocol.repairs import Repairs
 from celery_process.testing.conformance.driver import LEASE, Driver, new_id
 
 

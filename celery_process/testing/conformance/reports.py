@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from celery_process.reports import Totals
-from celery_process.states import ClaimAnswer, Progress, RunState, WorkState
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.states import ClaimAnswer, Progress, RunState, WorkState
 from celery_process.testing.conformance.driver import LEASE, SECOND, Driver, Held, at_once, new_id
 from celery_process.testing.invariants import check_invariants, same_stats
 

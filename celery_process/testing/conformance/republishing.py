@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from celery_process.states import WorkList
+from celery_process.protocol.states import WorkList
 from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, SECOND, Driver, new_id
 
 NAMES = tuple(f"n{number:02}" for number in range(40))

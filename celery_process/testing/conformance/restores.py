@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import RunOpen
-from celery_process.limits import Limits
-from celery_process.model import Overrides, Pause, Retention, StoredProcess, WorkInfo
-from celery_process.states import Again, RunAnswer, WorkList
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import Overrides, Pause, Retention, StoredProcess, WorkInfo
+from celery_process.protocol.states import Again, RunAnswer, WorkList
 from celery_process.testing.conformance.driver import HOUR, Driver
 
 LATER = timedelta(milliseconds=1)

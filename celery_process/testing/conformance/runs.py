@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from celery_process.model import RunSpec
-from celery_process.states import Again, RunAnswer, RunState, StopReason
+from celery_process.protocol.model import RunSpec
+from celery_process.protocol.states import Again, RunAnswer, RunState, StopReason
 from celery_process.testing.conformance.driver import CALLERS, HOUR, MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

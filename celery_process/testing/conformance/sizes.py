@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from celery_process.model import Retention, RunStatus, SlotRef
-from celery_process.states import SlotEnd
+from celery_process.protocol.model import Retention, RunStatus, SlotRef
+from celery_process.protocol.states import SlotEnd
 from celery_process.testing.conformance.driver import MINUTE, Driver
 from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
 

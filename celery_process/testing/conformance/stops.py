@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.states import ClaimAnswer, Progress, RunAnswer, RunState, StopReason, WorkState
+from celery_process.protocol.states import ClaimAnswer, Progress, RunAnswer, RunState, StopReason, WorkState
 from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from celery_process.model import Retention, RunSpec, Swept
-from celery_process.states import Progress, RunState, WorkList, WorkState
+from celery_process.protocol.model import Retention, RunSpec, Swept
+from celery_process.protocol.states import Progress, RunState, WorkList, WorkState
 from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, SECOND, Driver, at_once, new_id
 from celery_process.testing.invariants import check_invariants
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from celery_process.model import LimitBroken, RunSpec
-from celery_process.states import Progress, RunState, StopReason, WorkState
+from celery_process.protocol.model import LimitBroken, RunSpec
+from celery_process.protocol.states import Progress, RunState, StopReason, WorkState
 from celery_process.testing.conformance.driver import LEASE, Driver, at_once
 from celery_process.testing.invariants import check_invariants
 

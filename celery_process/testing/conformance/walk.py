@@ -11,9 +11,9 @@ from datetime import timedelta
 import pytest
 
 from celery_process.exceptions import RunPurged
-from celery_process.model import Retention, RunStatus
-from celery_process.reports import ItemReport
-from celery_process.states import Again, ClaimAnswer, Progress, RunAnswer, StopReason, WorkState
+from celery_process.protocol.model import Retention, RunStatus
+from celery_process.protocol.reports import ItemReport
+from celery_process.protocol.states import Again, ClaimAnswer, Progress, RunAnswer, StopReason, WorkState
 from celery_process.testing.conformance.driver import HOUR, LEASE, MINUTE, SECOND, Driver, Held, new_id
 from celery_process.testing.invariants import Invariants, ensure
 

@@ -33,12 +33,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.simulation.leases import sleep
 from celery_process.testing.simulation.plan import Plan
-from celery_process.testing.simulation.witness import Execution
+from celery_process.testing.simulation.recorder import Execution
 from celery_process.testing.simulation.world import Handler, World
 
 __all__ = ["Execution", "History", "simulate", "sleep"]
@@ -89,24 +89,24 @@ def simulate(
             runs = world.run(steps)
     except BaseException as error:
         told = "\n".join(_events(world)[-LAST:])
-        raise AssertionError(f"seed {seed}, after {world.witness.steps} steps: {error or error!r}\n{told}") from error
+        raise AssertionError(f"seed {seed}, after {world.recorder.steps} steps: {error or error!r}\n{told}") from error
     finally:
         world.store.close()
-    counted = Counter({"refused stale write": world.witness.refused, "execution": len(world.witness.executions)})
+    counted = Counter({"refused stale write": world.recorder.refused, "execution": len(world.recorder.executions)})
     counted += world.counted + world.broker.counted + world.network.counted
     return History(
         seed=seed,
-        steps=world.witness.steps,
-        seconds=world.baton.now,
+        steps=world.recorder.steps,
+        seconds=world.time.now,
         runs=runs,
-        executions=tuple(world.witness.executions.values()),
+        executions=tuple(world.recorder.executions.values()),
         counted=counted,
         events=tuple(_events(world)),
     )
 
 
 def _events(world: World) -> list[str]:
-    return [f"{at:9.3f} {who:24.24} {what} {detail} → {answer}" for at, who, what, detail, answer in world.witness.events]
+    return [f"{at:9.3f} {who:24.24} {what} {detail} → {answer}" for at, who, what, detail, answer in world.recorder.events]
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from celery_process.states import WorkList
-from celery_process.testing.simulation.baton import Baton, Host
+from celery_process.protocol.states import WorkList
 from celery_process.testing.simulation.faults import Faults
+from celery_process.testing.simulation.virtual_time import Host, VirtualTime
 
 Deliver = Callable[[Host], object]
 
@@ -17,8 +17,8 @@ Deliver = Callable[[Host], object]
 class Broker:
     """`hosts` are the workers; a message goes to one that lives and has a slot free, or waits for it."""
 
-    def __init__(self, baton: Baton, random: Random, faults: Faults, *, slots: int = 2) -> None:
-        self.baton, self.random, self.faults, self.slots = baton, random, faults, slots
+    def __init__(self, time: VirtualTime, random: Random, faults: Faults, *, slots: int = 2) -> None:
+        self.time, self.random, self.faults, self.slots = time, random, faults, slots
         self.hosts: list[Host] = []
         self.counted: Counter[str] = Counter()
         self.waiting = 0
@@ -55,18 +55,18 @@ class Broker:
                 self.counted["message delayed"] += 1
                 delay = self.random.choice([3.0, 20.0, 90.0, 900.0])
             self.waiting += 1
-            self.baton.call(delay, lambda: self._deliver(name, deliver))
+            self.time.call(delay, lambda: self._deliver(name, deliver))
 
     def _deliver(self, name: str, deliver: Deliver) -> None:
         free = [host for host in self.hosts if not host.dead and not host.leaving and host.busy < self.slots]
         if not free:
-            self.baton.call(0.5 + self.random.random(), lambda: self._deliver(name, deliver))
+            self.time.call(0.5 + self.random.random(), lambda: self._deliver(name, deliver))
             return
         self.waiting -= 1
         host = self.random.choice(free)
         host.busy += 1
         self.counted["delivery"] += 1
-        self.baton.spawn(name, lambda: self._work(name, deliver, host), host=host)
+        self.time.spawn(name, lambda: self._work(name, deliver, host), host=host)
 
     def _work(self, name: str, deliver: Deliver, host: Host) -> None:
         try:
@@ -76,4 +76,4 @@ class Broker:
             if host.dead and self.random.random() < self.faults.duplicate:  # late acknowledgement: it comes again
                 self.counted["message redelivered"] += 1
                 self.waiting += 1
-                self.baton.call(30.0, lambda: self._deliver(name, deliver))
+                self.time.call(30.0, lambda: self._deliver(name, deliver))

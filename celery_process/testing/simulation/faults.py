@@ -9,9 +9,9 @@ from random import Random
 from typing import Any, cast
 
 from celery_process.exceptions import ProcessError, StoreUnavailable
-from celery_process.reports import ItemReport
+from celery_process.protocol.reports import ItemReport
 from celery_process.stores.base import Store
-from celery_process.testing.simulation.baton import Baton, Killed
+from celery_process.testing.simulation.virtual_time import Killed, VirtualTime
 
 READS = frozenset(
     {
@@ -60,8 +60,8 @@ class Network:
     failed. The ids and times that the library makes are replaced by ones that are the same in each replay.
     """
 
-    def __init__(self, inner: Store, baton: Baton, random: Random, faults: Faults, *, committed: Committed) -> None:
-        self.inner, self.baton, self.random, self.faults = inner, baton, random, faults
+    def __init__(self, inner: Store, time: VirtualTime, random: Random, faults: Faults, *, committed: Committed) -> None:
+        self.inner, self.time, self.random, self.faults = inner, time, random, faults
         self.committed = committed
         self.down_until = 0.0
         self.counted: Counter[str] = Counter()
@@ -87,13 +87,13 @@ class Network:
         if operation == "report":
             args = (*args[:2], [self._dated(report) for report in args[2]])
         self._travel()
-        if self.baton.now < self.down_until:
+        if self.time.now < self.down_until:
             self._lose("store down", operation)
         if roll() < faults.before:
             self._lose("error before commit", operation)
         if operation not in READS and roll() < faults.late:
             delay = self.random.choice([0.1, 1.0, 5.0, 40.0, 300.0])
-            self.baton.call(delay, lambda: self._land(operation, args, named))
+            self.time.call(delay, lambda: self._land(operation, args, named))
             self._lose("commit after the error", operation)
         answer = self._perform(operation, args, named)
         self._travel()
@@ -109,7 +109,7 @@ class Network:
 
     def _travel(self) -> None:
         slow = self.random.random() < self.faults.slow
-        self.baton.sleep(self.random.choice([2.0, 11.0, 45.0]) if slow else self.random.random() * 0.02)
+        self.time.sleep(self.random.choice([2.0, 11.0, 45.0]) if slow else self.random.random() * 0.02)
 
     def _lose(self, kind: str, operation: str) -> None:
         self.counted[kind] += 1
@@ -131,6 +131,6 @@ class Network:
             raise
         except Exception as error:
             # The library survives most exceptions of a store by design; the simulation must not.
-            self.baton.fail(error)
+            self.time.fail(error)
             raise Killed from error
         return answer

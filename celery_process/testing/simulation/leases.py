@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from celery_process.batch import Batch
+from celery_process.engine.batch import Batch
 from celery_process.exceptions import StoreUnavailable
-from celery_process.testing.simulation.baton import Actor, present
+from celery_process.testing.simulation.virtual_time import Actor, present
 
 
 class VirtualHeartbeat:
@@ -29,18 +29,18 @@ class VirtualHeartbeat:
 def sleep(seconds: float) -> None:
     """Let a handler take virtual time, with the heartbeats that fall into it."""
     actor = present()
-    baton, end = actor.baton, actor.baton.now + seconds
+    time, end = actor.time, actor.time.now + seconds
     while True:
         due = min((batch.due_at for batch in actor.held), default=math.inf)
         if due > end:
             break
-        baton.sleep(max(due - baton.now, 0))
+        time.sleep(max(due - time.now, 0))
         _beat(actor)
-    baton.sleep(max(end - baton.now, 0))
+    time.sleep(max(end - time.now, 0))
 
 
 def _beat(actor: Actor) -> None:
-    for batch in [batch for batch in actor.held if batch.due_at <= actor.baton.now]:
+    for batch in [batch for batch in actor.held if batch.due_at <= actor.time.now]:
         try:
             alive = batch.beat()
         except StoreUnavailable:

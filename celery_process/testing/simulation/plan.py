@@ -7,10 +7,10 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from celery_process.model import Retention
-from celery_process.states import ErrorAction
+from celery_process.protocol.model import Retention
+from celery_process.protocol.states import ErrorAction
+from celery_process.protocol.tolerance import Tolerance
 from celery_process.testing.simulation.leases import sleep
-from celery_process.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from celery_process.testing.simulation.world import World

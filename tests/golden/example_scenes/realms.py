@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from celery_process import Work
 from celery_process.exceptions import OwnershipLost
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 from example_project.realms import processes as handlers
 from example_project.realms.models import Identity, Operation, Realm
 from example_project.realms.operations import Pen, request, request_removal

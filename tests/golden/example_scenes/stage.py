@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from celery_process import Process
-from celery_process.model import RunStatus
+from celery_process.protocol.model import RunStatus
 from example_project.access.celery import app, processes
 
 app.conf.task_always_eager = True

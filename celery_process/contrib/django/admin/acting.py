@@ -10,9 +10,9 @@ from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.verbs import VERBS, Given, Verb
 from celery_process.contrib.django.words import isolated
 from celery_process.exceptions import InvalidValue, ProcessError
+from celery_process.monitor.secrets import Fact, Reader
+from celery_process.monitor.secrets import shown as as_read
 from celery_process.process import Process
-from celery_process.readers import Fact, Reader
-from celery_process.readers import shown as as_read
 from celery_process.values import MAX_TEXT
 
 

@@ -22,11 +22,11 @@ from django.utils.translation import gettext
 from celery_process.contrib.django import models
 from celery_process.contrib.django.shelves import processes
 from celery_process.contrib.django.words import Done
-from celery_process.documents import http_status
 from celery_process.exceptions import ProcessError, ProcessNotFound
-from celery_process.logs import logger_of
+from celery_process.monitor.jsonable import http_status
+from celery_process.monitor.secrets import Fact, Reader, shown
 from celery_process.process import Process
-from celery_process.readers import Fact, Reader, shown
+from celery_process.text.logs import logger_of
 
 logger = logger_of(__name__)
 

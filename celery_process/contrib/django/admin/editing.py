@@ -17,12 +17,12 @@ from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, refused
 from celery_process.contrib.django.words import Done, isolated, sentence
 from celery_process.exceptions import ProcessError, SettingsChanged
-from celery_process.frequency import read, spelled
-from celery_process.masking import MASK, unmasked
-from celery_process.panel import settings_history
+from celery_process.monitor.details import settings_history
+from celery_process.monitor.secrets import Fact, Reader
+from celery_process.monitor.secrets import shown as as_read
 from celery_process.process import Process
-from celery_process.readers import Fact, Reader
-from celery_process.readers import shown as as_read
+from celery_process.schedule.frequency import parse, to_input
+from celery_process.text.masking import MASK, unmasked
 from celery_process.values import decode, encode
 
 
@@ -69,7 +69,7 @@ class SettingsPages(Base):
         known = decode(overrides.settings)
         initial = {
             "settings": json.dumps(_visible(known), indent=2, ensure_ascii=False),
-            "schedule": spelled(state.schedule_frequency),
+            "schedule": to_input(state.schedule_frequency),
             "expected_version": overrides.version,
         }
         form = SettingsForm(request.POST if request.method == "POST" else None, initial=initial)
@@ -108,13 +108,13 @@ class SettingsPages(Base):
         before, after = _written(known), _written(settings)
         names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
         schedule = given["schedule"].strip()
-        if schedule == spelled(process.schedule_frequency):
+        if schedule == to_input(process.schedule_frequency):
             schedule = ""
         if not names and not schedule:
             return None
         version = process.update_settings(
             settings if names else None,
-            schedule=read(schedule) if schedule else None,
+            schedule=parse(schedule) if schedule else None,
             expected_version=given["expected_version"],
             by=by(request),
         )

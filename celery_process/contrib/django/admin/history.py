@@ -8,7 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from celery_process.contrib.django.admin.base import Base
-from celery_process.readers import Fact, Reader, may_see
+from celery_process.monitor.secrets import Fact, Reader, may_see
 
 _ITEMS = re.compile(r"^((?:Registered|Unregistered) \d+ items?):.*", re.DOTALL)
 _SETTINGS = re.compile(r"^(Stored settings version \d+);.*", re.DOTALL)

@@ -18,10 +18,10 @@ from celery_process.contrib.django.admin.listing import LOOKS, listing
 from celery_process.contrib.django.admin.overview import safely
 from celery_process.contrib.django.words import Done, isolated, sentence
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
-from celery_process.masking import MASK, unmasked
+from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.readers import Reader, as_shown
-from celery_process.states import WorkList, WorkState
+from celery_process.protocol.states import WorkList, WorkState
+from celery_process.text.masking import MASK, unmasked
 
 
 class RegisterForm(forms.Form):

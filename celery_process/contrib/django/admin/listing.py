@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from celery_process.exceptions import WorkNotFound
-from celery_process.model import WorkInfo
 from celery_process.process import Process
-from celery_process.states import WorkList, WorkState
+from celery_process.protocol.model import WorkInfo
+from celery_process.protocol.states import WorkList, WorkState
 from celery_process.values import check_work_name
 
 PAGE = 100

@@ -14,10 +14,10 @@ from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.shelves import shelves
 from celery_process.contrib.django.words import isolated
 from celery_process.exceptions import ProcessError
-from celery_process.overview import Overview, read_overview
-from celery_process.panel import read_panel
+from celery_process.monitor.details import read_panel
+from celery_process.monitor.overview import Overview, read_overview
+from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.readers import Reader, as_shown
 
 safely = method_decorator(require_safe)
 RECENT = 10

@@ -9,9 +9,9 @@ from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.overview import safely
 from celery_process.contrib.django.words import sentence
 from celery_process.exceptions import InvalidValue
-from celery_process.panel import failing
+from celery_process.monitor.details import failing
+from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.readers import Reader, as_shown
 from celery_process.values import from_us, to_us
 
 PAGE = 50

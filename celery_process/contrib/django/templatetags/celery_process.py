@@ -18,9 +18,9 @@ from django.utils.translation import gettext_noop as _
 
 from celery_process.contrib.django.words import NEVER_RAN, sentence
 from celery_process.contrib.django.words import word as translated
-from celery_process.frequency import shown
-from celery_process.model import ItemCounts, RunStatus
-from celery_process.overview import Overview, spoken
+from celery_process.monitor.overview import Overview, humanize
+from celery_process.protocol.model import ItemCounts, RunStatus
+from celery_process.schedule.frequency import describe
 
 register = template.Library()
 NONE = "–"
@@ -40,8 +40,8 @@ def until(instant: datetime | None, now: datetime) -> str:
     if instant is None:
         return NONE
     if instant >= now:
-        return _time(instant, sentence(_("in %(span)s"), span=spoken(instant - now)))
-    return _time(instant, sentence(_("%(span)s ago"), span=spoken(now - instant)))
+        return _time(instant, sentence(_("in %(span)s"), span=humanize(instant - now)))
+    return _time(instant, sentence(_("%(span)s ago"), span=humanize(now - instant)))
 
 
 def _time(instant: datetime, words: str) -> str:
@@ -53,13 +53,13 @@ def _time(instant: datetime, words: str) -> str:
 @register.filter
 def duration(span: timedelta | None) -> str:
     """Write a duration in its two largest units."""
-    return NONE if span is None else spoken(span)
+    return NONE if span is None else humanize(span)
 
 
 @register.filter
 def took(run: Any) -> str:
     """Write how long a run took, once it has ended."""
-    return NONE if run.finished_at is None else spoken(run.finished_at - run.started_at)
+    return NONE if run.finished_at is None else humanize(run.finished_at - run.started_at)
 
 
 @register.filter
@@ -100,7 +100,7 @@ def schedule(value: Any) -> str:
         return str(gettext("on demand"))
     if isinstance(value, timedelta):
         return sentence(_("every %(span)s"), span=value)
-    made: str = format_html('<bdi dir="ltr">{}</bdi>', shown(value))
+    made: str = format_html('<bdi dir="ltr">{}</bdi>', describe(value))
     return made
 
 

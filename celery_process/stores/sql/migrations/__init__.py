@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import SchemaMismatch
-from celery_process.logs import logger_of
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005, v0006
 from celery_process.stores.sql.transaction import Transaction
+from celery_process.text.logs import logger_of
 
 
 class Migration(NamedTuple):

@@ -10,8 +10,8 @@ from celery.bin.base import CLIContext
 from django.core.management.base import BaseCommand, CommandError
 
 from celery_process.app import Processes, registries
-from celery_process.cli import process
-from celery_process.commands import begun_as, command
+from celery_process.contrib.commands import process
+from celery_process.text.commands import begun_as, command
 
 
 def _doors(found: Sequence[Processes]) -> list[str]:

@@ -1,0 +1,189 @@
+"""The schedule that beat holds for a process: it follows the store, and is aligned with the slots.
+
+It fires just after each slot begins, whatever the time beat needs for the rest, so that no slot is lost to drift, and
+again while the ledger does not have the slot: the store refuses doubles. The store is read beside beat's loop, see
+`stored_schedules`. Beat's own file survives the removal of this package.
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from celery.schedules import crontab, schedstate, schedule
+from kombu.utils.imports import symbol_by_name
+
+from celery_process.beat.stored import StoredSchedules, stored_schedules
+from celery_process.definition.options import Definition
+from celery_process.schedule import slots
+from celery_process.schedule.frequency import Frequency, from_text, zone_of
+from celery_process.schedule.slots import Calendar
+
+AGAIN = timedelta(seconds=10)
+"""After this long a slot that is not in the ledger is due again; later, after a quarter of the time since it began."""
+STEP = 2.0
+"""Seconds: a clock that moved by more than this was set."""
+
+
+_ASKED = ("process", "default", "minimum", "initial_wait", "jitter")
+
+
+def _again(since: timedelta) -> timedelta:
+    """Return how long after a firing the next one is due for a slot that is not in the ledger."""
+    return max(AGAIN, since / 4)
+
+
+def _offset(now: datetime) -> float:
+    return now.timestamp() - time.monotonic()
+
+
+class _SoftReference:
+    """Pickles as a reference that falls back to Celery's own `schedule` where this package is not installed any more.
+
+    Beat unpickles its file when it starts, and a class that it cannot import stops it.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return symbol_by_name, ("celery_process.beat.entry:ProcessSchedule", None, None, None, ".", schedule)
+
+
+class ProcessSchedule(schedule):
+    """The schedule of the entry `<name>.schedule` in beat.
+
+    `default` is the code's schedule as `Frequency.text`; `minimum`, `initial_wait` and `jitter` are seconds.
+
+    Beat keeps its entries in the order of their last answers, and asks all of them anew once one is not equal to what it
+    was. So a schedule that would answer otherwise than it did equals nothing: the stored schedule changed, a slot was found
+    missing, or the clock was set. The answers themselves are never earlier than need be: before 5.7 beat looks at no other
+    entry while the first in that order is not due.
+    """
+
+    process = ""
+    default = '{"interval": 60.0}'
+    minimum = 1.0
+    initial_wait = 0.0
+    jitter = 0.0
+
+    def __init__(self, run_every: Any = None, relative: bool = False, nowfun: Any = None, app: Any = None, **_: Any) -> None:  # noqa: FBT001, FBT002
+        self._text = ""
+        self._current: Frequency | None = None
+        self._told: tuple[str, datetime, bool, float] | None = None
+        self._fallback_every = timedelta(seconds=60) if run_every is None else timedelta(seconds=run_every.total_seconds())
+        super().__init__(self._fallback_every, relative, nowfun, app)
+
+    @classmethod
+    def of(cls, definition: Definition, default: Frequency) -> ProcessSchedule:
+        """Return the schedule of a process, which is `default` where nothing is stored."""
+        made = cls(slots.period(default.occurrences, datetime.now(UTC)))
+        made.process, made.default = definition.name, default.text
+        made.minimum, made.jitter = definition.min_schedule_frequency.total_seconds(), definition.jitter.total_seconds()
+        made.initial_wait = definition.initial_wait.total_seconds()
+        return made
+
+    def current(self) -> Frequency:
+        """Return the schedule in force; the last known one while the store is out of reach."""
+        stored = stored_schedules(self.app)
+        stored.begin()
+        text = self._stored_text(stored)
+        if self._current is None or text != self._text:
+            self._current = from_text(text, minimum=timedelta(seconds=self.minimum), zone=zone_of(self.app))
+            self._text = text
+            self.__class__ = ProcessCrontab if isinstance(self._current.value, crontab) else ProcessSchedule
+        return self._current
+
+    @property
+    def run_every(self) -> timedelta:
+        """The present period, for those who print schedules."""
+        known = self._current
+        return self._fallback_every if known is None else slots.period(known.occurrences, datetime.now(UTC))
+
+    @run_every.setter
+    def run_every(self, value: Any) -> None:
+        """Ignore what the base class assigns: the store decides."""
+
+    def _stored_text(self, stored: StoredSchedules) -> str:
+        text = stored.text(self.process)
+        return self.default if text is None else text
+
+    def is_due(self, last_run_at: datetime) -> Any:
+        """Return whether a slot is to be brought, after `last_run_at`, and the seconds after which to ask again.
+
+        A last firing in the future counts as none: the clock was ahead then.
+        """
+        occurrences, stored = self.current().occurrences, stored_schedules(self.app)
+        now, last = self._utc(self.now()), self._utc(last_run_at)
+        slot = occurrences.latest(now)
+        missing = stored.is_missing(self.process, slot)
+        self._told = (self._text, slot, missing, _offset(now))
+        wait = stored.begun + self.initial_wait - time.monotonic()
+        if wait > 0:
+            return schedstate(False, wait)
+        begins = slot + slots.jitter_of(self.process, slot, timedelta(seconds=self.jitter))
+        if now < begins:
+            return schedstate(False, (begins - now).total_seconds())
+        after = max((occurrences.following(now) - now).total_seconds(), 0.001)
+        due = last < begins or (last - now).total_seconds() > STEP
+        if missing:
+            due = due or now - last >= _again(last - slot)
+            rest = _again(now - slot) if due else _again(last - slot) - (now - last)
+            after = min(after, rest.total_seconds())
+        stored.expect(self.process, slot, brought=due)
+        return schedstate(due, after)
+
+    def _utc(self, instant: datetime) -> datetime:
+        aware: datetime = self.maybe_make_aware(instant)
+        return aware.astimezone(UTC)
+
+    @property
+    def _changed(self) -> bool:
+        """Whether the last answer does not hold any more."""
+        if self._told is None:
+            return False
+        text, slot, missing, offset = self._told
+        stored = stored_schedules(self.app)
+        return (
+            self._stored_text(stored) != text
+            or (stored.is_missing(self.process, slot) and not missing)
+            or abs(_offset(self._utc(self.now())) - offset) > STEP
+        )
+
+    def remaining_estimate(self, last_run_at: datetime) -> timedelta:
+        """Return the time to the slot after `last_run_at`."""
+        return self.current().occurrences.following(self._utc(last_run_at)) - self._utc(self.now())
+
+    def __eq__(self, other: object) -> bool:
+        # By what was asked for, not by the present period: beat compares its entries at every step.
+        if isinstance(other, ProcessSchedule):
+            same = all(getattr(self, name) == getattr(other, name) for name in _ASKED)
+            return same and not (self._changed or other._changed)
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<process {self.process}: {self.default}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        state = {name: getattr(self, name) for name in _ASKED}
+        return operator.call, (_SoftReference(), self._fallback_every, self.relative), state
+
+
+class ProcessCrontab(ProcessSchedule, crontab):
+    """What a `ProcessSchedule` is while the schedule in force is a crontab; never made as such, nor pickled.
+
+    Monitors tell by `isinstance` what a schedule is, and read the fields of a crontab: Sentry does, for its crons.
+    """
+
+    @property
+    def tz(self) -> tzinfo:
+        """The zone that the crontab in force is meant in."""
+        occurrences = self.current().occurrences
+        return occurrences.zone if isinstance(occurrences, Calendar) else super().tz
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or self._current is None:
+            raise AttributeError(name)
+        return getattr(self._current.value, name)

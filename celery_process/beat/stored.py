@@ -1,0 +1,136 @@
+"""What beat knows of the store: its schedules, and which slots the ledger has. Read in a thread beside beat's loop.
+
+A store that hangs holds up that thread alone; beat goes on with what was read last, or with the code's schedules.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from celery import Celery
+
+from celery_process.config import store_of
+from celery_process.stores.base import Store
+from celery_process.text.logs import logger_of
+
+logger = logger_of(__name__)
+
+REFRESH = 1.0
+"""Seconds between two reads, each for all processes of an app."""
+FIRST_READ = 2.0
+"""Seconds for which beat waits for the first read."""
+LOOK = 10.0
+"""Seconds after which a slot that beat brought should be in the ledger."""
+
+
+@dataclass(slots=True)
+class Awaited:
+    """A slot that should come into the ledger. `brought`: by this beat, so that it counts even as a process's first."""
+
+    slot: datetime
+    since: float
+    brought: bool
+    missing: bool = False
+
+
+class StoredSchedules:
+    """What was read of an app's store. Nothing is read before `begin`."""
+
+    def __init__(self, app: Celery) -> None:
+        self.begun = time.monotonic()
+        self._app = weakref.ref(app)
+        self._texts: Mapping[str, str] = {}
+        self._awaited: dict[str, Awaited] = {}
+        self._settled: dict[str, datetime] = {}
+        self._failing = ""
+        self._store: Store | None = None
+        self._read = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Read from now on, if that is not done yet; wait a moment for the first answer."""
+        if self._thread is None or not self._thread.is_alive():  # a forked child has none of its parent's threads
+            self._thread = threading.Thread(target=self._run, name="celery_process.schedules", daemon=True)
+            self._thread.start()
+            self._read.wait(FIRST_READ)
+
+    def text(self, process: str) -> str | None:
+        """Return the stored schedule of a process as it was read last."""
+        return self._texts.get(process)
+
+    def expect(self, process: str, slot: datetime, *, brought: bool) -> None:
+        """Look from `LOOK` on whether the ledger has a slot, until it has."""
+        if self._settled.get(process) == slot:
+            return
+        awaited = self._awaited.get(process)
+        if awaited is None or awaited.slot != slot:
+            self._awaited[process] = Awaited(slot, time.monotonic(), brought)
+        elif brought:
+            awaited.brought = True
+
+    def is_missing(self, process: str, slot: datetime) -> bool:
+        """Whether the last read found that the ledger does not have a slot; False where the store was out of reach."""
+        awaited = self._awaited.get(process)
+        return awaited is not None and awaited.slot == slot and awaited.missing
+
+    def read(self, store: Store) -> None:
+        """Read once. What fails is tried again in the next round; what another store said is forgotten."""
+        if store is not self._store:
+            self._store, self._texts = store, {}
+            self._awaited.clear()
+            self._settled.clear()
+        try:
+            self._texts = store.schedules()
+            self._look(store)
+        except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises; with what it knew
+            for awaited in list(self._awaited.values()):
+                awaited.missing = False
+            if str(error) != self._failing:
+                logger.warning("The schedules could not be read: %s", error, extra={"action": "schedules_unread"})
+            self._failing = str(error)
+        else:
+            self._failing = ""
+
+    def _look(self, store: Store) -> None:
+        now = time.monotonic()
+        looked = {name: awaited for name, awaited in list(self._awaited.items()) if now - awaited.since >= LOOK}
+        newest = store.newest_slots(looked) if looked else {}
+        for name, awaited in looked.items():
+            found = newest.get(name)
+            taken = found is not None and found.slot >= awaited.slot
+            # What no schedule ever brought begins with beat's first firing, and not when beat is started.
+            awaited.missing = not taken and (awaited.brought or (found is not None and found.scheduled))
+            if not awaited.missing:
+                self._settled[name] = awaited.slot
+                if self._awaited.get(name) is awaited:
+                    del self._awaited[name]
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while (app := self._app()) is not None:
+            try:
+                self.read(store_of(app))
+            except Exception as error:  # noqa: BLE001 - settings that make no sense; the worker and doctor tell
+                logger.warning("The schedules are not read: %s", error, extra={"action": "schedules_unread"})
+                return
+            finally:
+                self._read.set()
+            del app
+            pause.wait(REFRESH)
+
+
+_by_app: WeakKeyDictionary[Celery, StoredSchedules] = WeakKeyDictionary()
+
+
+def stored_schedules(app: Celery) -> StoredSchedules:
+    """Return what is known of an app's store in this interpreter."""
+    known = _by_app.get(app)
+    if known is None:
+        known = _by_app[app] = StoredSchedules(app)
+    return known

@@ -1,0 +1,170 @@
+"""Keeps the rows of a scheduler and the store in agreement: a round every `REFRESH` seconds, in a thread beside beat.
+
+A round is one query for all rows and one read of the store for each process; where it takes long, the rest until the next
+is longer too.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from kombu.utils.imports import symbol_by_name
+
+from celery_process.beat.merge import Agreed, Follows, Side, pause_follows, schedule_follows
+from celery_process.beat.rows import Row, Rows, ScheduledProcess
+from celery_process.beat.stored import REFRESH
+from celery_process.exceptions import SettingsChanged
+from celery_process.text.logs import logger_of
+
+logger = logger_of(__name__)
+
+_ADAPTERS = {
+    "django_celery_beat.schedulers": "celery_process.beat.django:DjangoRows",
+    "redbeat.schedulers": "celery_process.beat.redbeat:RedBeatRows",
+    "sqlalchemy_celery_beat.schedulers": "celery_process.beat.sqlalchemy:SqlAlchemyRows",
+}
+"""The adapter of a scheduler, by the module that defines it."""
+_ALIASES = {
+    "django": "django_celery_beat.schedulers:DatabaseScheduler",
+    "redbeat": "redbeat.schedulers:RedBeatScheduler",
+}
+
+
+def keeps_rows(app: Any) -> bool:
+    """Whether the scheduler that this program names keeps its schedule in rows; nothing is imported to know.
+
+    A name on the command line (`-S`) goes before `beat_scheduler`.
+    """
+    context = click.get_current_context(silent=True)
+    named = (context.params.get("scheduler") if context is not None else None) or app.conf.beat_scheduler
+    if not isinstance(named, str):
+        return adapter_module(named) in _ADAPTERS
+    module = _ALIASES.get(named, named).replace(":", ".").rpartition(".")[0]
+    # Both packages offer their scheduler under shorter names too, such as `redbeat.RedBeatScheduler`.
+    return module in _ADAPTERS or module.partition(".")[0] in {known.partition(".")[0] for known in _ADAPTERS}
+
+
+def adapter_module(scheduler_class: type) -> str:
+    """Return the module that makes a class of schedulers one that an adapter knows, or ""."""
+    return next((base.__module__ for base in scheduler_class.__mro__ if base.__module__ in _ADAPTERS), "")
+
+
+def rows_of(scheduler: Any) -> Rows | None:
+    """Return the adapter of a live scheduler, or None where it keeps no rows."""
+    module = adapter_module(type(scheduler))
+    return symbol_by_name(_ADAPTERS[module])(scheduler) if module else None  # type: ignore[no-untyped-call]
+
+
+FIRST_ROUND = 30.0
+"""Seconds that beat waits for the first round: django-celery-beat may see rows made after it only five minutes later."""
+_REST = 4
+"""Times as long as a round took that nothing is asked after it: a fifth of one connection, however many processes."""
+
+
+class RowSync:
+    """Follows the rows of some processes, until it is stopped or the interpreter ends."""
+
+    def __init__(self, rows: Rows, scheduled: Sequence[ScheduledProcess]) -> None:
+        self._rows, self._followed = rows, scheduled
+        self._failing: dict[str, str] = {}
+        self._begun, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="celery_process.beat", daemon=True)
+
+    def start(self) -> None:
+        """Do the rounds in a thread; wait a moment for the first, so that beat begins with what was agreed."""
+        self._thread.start()
+        self._begun.wait(FIRST_ROUND)
+        self._rows.align({one.task: one.schedule for one in self._followed})
+
+    def stop(self) -> None:
+        """Do no further round; return once the thread has ended."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        self.sync()  # takes long where it imports a driver, so its time says nothing of the others
+        self._begun.set()
+        rest = REFRESH
+        while not self._stopped.wait(rest):
+            began = time.monotonic()
+            self.sync()
+            rest = max(REFRESH, _REST * (time.monotonic() - began))
+
+    def sync(self) -> None:
+        """Bring each row and the store together; what fails is tried in the next round."""
+        try:
+            with self._rows.round():
+                found = self._rows.find([scheduled.task for scheduled in self._followed])
+                for scheduled in self._followed:
+                    self._attempt(scheduled, found.get(scheduled.task))
+        except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises
+            self._failed("The rows of beat", error)
+        else:
+            self._failing.pop("The rows of beat", None)
+
+    def _attempt(self, scheduled: ScheduledProcess, found: Any) -> None:
+        what = f"The periodic task of {scheduled.process.name}"
+        try:
+            self._settle(scheduled, found)
+        except SettingsChanged:
+            pass  # the store changed meanwhile; the next round sees both
+        except Exception as error:  # noqa: BLE001 - one row must not keep the others from being scheduled
+            self._failed(what, error)
+        else:
+            self._failing.pop(what, None)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Warn once of what fails in two rounds; one alone may be two beats of one database in each other's way."""
+        first, said = what not in self._failing, self._failing.get(what)
+        self._failing[what] = "" if first else str(error)
+        if not first and said != str(error):
+            logger.warning("%s could not be scheduled: %s", what, error, extra={"action": "row_unfollowed"})
+
+    def _settle(self, scheduled: ScheduledProcess, found: Any) -> None:
+        process, row = scheduled.process, None if found is None else self._rows.read(scheduled, found)
+        stored = process.dispatch.store.process(process.name, live=False)
+        current = process.in_force(stored.overrides)
+        if row is None:
+            if process.default_frequency() is not None and current is not None:
+                self._rows.create(scheduled, current, enabled=stored.paused is None)
+            return
+        of_row = Side(row.schedule.text, not row.enabled, row.changed_at)
+        text = "" if current is None else current.text
+        of_store = Side(
+            text,
+            stored.paused is not None,
+            stored.overrides.changed_at,
+            schedule_given=stored.overrides.by == self._rows.by,
+            pause_given=stored.paused is not None and stored.paused.by == self._rows.by,
+        )
+        schedule = schedule_follows(of_row, of_store, row.agreed)
+        pause = Follows.NEITHER if row.ends else pause_follows(of_row, of_store, row.agreed)
+        if schedule is Follows.STORE:
+            process.dispatch.store.update_settings(
+                process.name,
+                settings=None,
+                schedule=row.schedule.text,
+                by=self._rows.by,
+                expected_version=stored.overrides.version,
+            )
+            text = row.schedule.text
+        if pause is Follows.STORE:
+            self._pause(scheduled, row)
+        paused = of_store.paused if pause is Follows.ROW else of_row.paused
+        to_row = current if schedule is Follows.ROW else None
+        in_row = row.schedule if to_row is None else self._rows.held(to_row)
+        agreed = Agreed(in_row.text, text, paused)
+        if to_row is not None or pause is Follows.ROW or agreed != row.agreed:
+            self._rows.write(
+                scheduled, row, schedule=to_row, enabled=not paused if pause is Follows.ROW else None, agreed=agreed
+            )
+
+    def _pause(self, scheduled: ScheduledProcess, row: Row) -> None:
+        if row.enabled:
+            scheduled.process.resume()
+        else:
+            scheduled.process.pause("its periodic task is disabled", by=self._rows.by)

@@ -1,4 +1,0 @@
-"""Schedulers that keep beat's schedule in a database: one adapter a file, imported once its scheduler runs.
-
-`merge` decides, `rows` says what an adapter does, `follow` does it every second beside beat.
-"""

@@ -1,0 +1,119 @@
+"""Slots that no trigger brought: the broker lost it, the store was out of reach, a pause ended just after it.
+
+Beat is the ordinary trigger; what it leaves is brought by the sweep, and by who ends a pause. The store refuses doubles.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from celery_process.engine.dispatch import Dispatch
+from celery_process.protocol.model import NewestSlot
+from celery_process.protocol.states import SlotEnd
+from celery_process.schedule import slots
+from celery_process.schedule.frequency import Frequency
+from celery_process.schedule.slots import Occurrences
+from celery_process.text.logs import logger_of
+
+logger = logger_of(__name__)
+
+GRACE = timedelta(seconds=15)
+"""How long a slot is left to beat, which sends it again after ten seconds; at least one interval of sweeps."""
+VALID = timedelta(hours=1)
+"""How long a trigger is valid, unless the next slot begins before."""
+
+
+class LateSlots:
+    """What the sweeps of a program bring. `in_force` gives the schedule of a process, of its name and the stored one."""
+
+    def __init__(self, in_force: Callable[[str, str | None], Frequency | None]) -> None:
+        self._in_force = lru_cache(maxsize=10_000)(in_force)
+        self._began = time.monotonic()
+
+    def bring(self, dispatches: Mapping[str, Dispatch], *, swept: Mapping[str, datetime | None]) -> tuple[str, ...]:
+        """Bring the present slots that are late; return their processes.
+
+        `swept`: those whose turn this sweep has already, each with when the sweep before looked.
+
+        Of many sweeps one brings a slot, and after it has waited for long the next one does only after a while.
+        """
+        if not dispatches:
+            return ()
+        first = next(iter(dispatches.values()))
+        store, interval = first.store, first.config.sweep_interval
+        newest = store.newest_slots(dispatches)
+        if not newest:
+            return ()
+        stored, now = store.schedules(), store.now()
+        late: dict[str, tuple[Frequency, timedelta]] = {}
+        for name, found in newest.items():
+            dispatch, current = dispatches[name], self._in_force(name, stored.get(name))
+            by = overdue(dispatch, current, found, now) if current is not None else None
+            if current is not None and by is not None and self._is_awake(dispatch) and by >= max(GRACE, interval):
+                late[name] = current, by
+        others = [name for name in late if name not in swept]
+        turns = {**swept, **(store.take_turns(others, interval=interval) if others else {})}
+        mine = [name for name in late if name in turns]
+        for name in mine:
+            current, by = late[name]
+            if _again(by, max(GRACE, interval), turns[name], now):
+                bring(dispatches[name], current, now, by)
+        return tuple(mine)
+
+    def _is_awake(self, dispatch: Dispatch) -> bool:
+        return timedelta(seconds=time.monotonic() - self._began) >= dispatch.definition.initial_wait
+
+
+def bring_resumed(dispatch: Dispatch) -> None:
+    """Bring the present slot of a process whose pause ended, if nothing came of it."""
+    found = dispatch.store.newest_slots([dispatch.name]).get(dispatch.name)
+    current = dispatch.current() if found is not None and found.scheduled else None
+    if found is None or current is None:
+        return
+    now = dispatch.store.now()
+    by = overdue(dispatch, current, found, now)
+    if by is not None:
+        bring(dispatch, current, now, by)
+
+
+def overdue(dispatch: Dispatch, current: Frequency, found: NewestSlot, now: datetime) -> timedelta | None:
+    """Return for how long the present slot has been due and free; None where it is not, or nobody schedules the process."""
+    if found.paused or not found.scheduled:
+        return None
+    waits = found.end is SlotEnd.PAUSED
+    if not waits and _following(current.occurrences, found.slot) > now:
+        return None
+    slot = current.occurrences.latest(now)
+    if slot < found.slot or (slot == found.slot and not waits):
+        return None
+    by = now - slot - slots.jitter_of(dispatch.name, slot, dispatch.definition.jitter)
+    return by if by >= timedelta(0) else None
+
+
+def bring(dispatch: Dispatch, current: Frequency, now: datetime, by: timedelta) -> None:
+    """Have the scheduling task of a process run, where it is routed."""
+    extra = {"action": "slot_late", "process_name": dispatch.name}
+    logger.warning("The present slot of %s is %s late; it is brought now.", dispatch.name, by, extra=extra)
+    dispatch.bring(min(VALID, current.occurrences.following(now) - now))
+
+
+def _again(by: timedelta, grace: timedelta, last: datetime | None, now: datetime) -> bool:
+    """Whether a sweep brings a slot that has been late so long: the first since then does, later ones after a quarter of it.
+
+    `last`: when the sweep before this one looked.
+    """
+    before = by - (now - last) if last is not None and last <= now else timedelta(0)
+
+    def step(late: timedelta) -> int:
+        return math.floor(math.log(late / grace, 1.25))
+
+    return before < grace or step(by) != step(before)
+
+
+@lru_cache(maxsize=10_000)
+def _following(occurrences: Occurrences, slot: datetime) -> datetime:
+    return occurrences.following(slot)

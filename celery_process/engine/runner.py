@@ -1,0 +1,349 @@
+"""Run claimed items: claim, call the handler, report the outcome, and open the next page where that closed one.
+
+What an item's end means is decided here; what it does to the run, by the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Protocol
+
+from celery_process.definition.callables import not_run
+from celery_process.definition.options import Handler
+from celery_process.engine.batch import Batch, Outcome
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.heartbeat import Leases
+from celery_process.engine.work import Work
+from celery_process.exceptions import OwnershipLost, RunAborted, StoreError
+from celery_process.forks import end_child
+from celery_process.protocol import rules
+from celery_process.protocol.limits import Limits, page_size
+from celery_process.protocol.model import ItemClaim
+from celery_process.protocol.reports import Reported
+from celery_process.protocol.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
+from celery_process.protocol.tokens import claim_token
+from celery_process.text.logs import logger_of
+from celery_process.text.outages import log_failure
+
+logger = logger_of(__name__)
+
+_REPORT_TRIES = 4
+_REFRESH = 30.0
+"""Seconds for which the schedule is taken as known where only the progress frequency hangs on it."""
+
+_SLOW = 1.0
+"""Seconds that publishing and telling take where the broker hangs, or a receiver of signals does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one item of a message ended; `error` is what its handler raised, `text` the last error that it recorded.
+
+    With an `answer` other than CLAIMED nothing was done here, nor with an item `given_back` before it began. None as
+    `outcome` of another: it was lost to another worker.
+    """
+
+    name: str
+    outcome: WorkState | None
+    error: BaseException | None = None
+    errors: int = 0
+    text: str = ""
+    answer: ClaimAnswer = ClaimAnswer.CLAIMED
+    given_back: bool = False
+
+
+class Host(Protocol):
+    """The time of this host, as the module `time` has it."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only rise."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait."""
+
+
+class Runner:
+    """Runs the items of one process in this operating-system process. `stopping`: whether its Celery worker shuts down."""
+
+    def __init__(
+        self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.dispatch, self.heartbeat, self.host, self.stopping = dispatch, heartbeat, host, stopping
+        self._item_takes: float | None = None
+        self._every, self._every_read_at = timedelta(0), -_REFRESH
+        self._slow = False
+        self._limits = Limits()
+
+    @property
+    def batch_size(self) -> int:
+        """How many items to put into a message; with "auto" one at a time until it is known how long they take."""
+        definition = self.dispatch.definition
+        if definition.batch_size:
+            return definition.batch_size
+        if self._item_takes is None:
+            return 1
+        fit = definition.batch_duration.total_seconds() / max(self._item_takes, 1e-6)
+        return max(1, min(round(fit), definition.most_items))
+
+    def run(self, run_id: str, names: Sequence[str], *, task_id: str = "") -> list[Ended]:
+        """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
+
+        A name that is there twice is worked on once. `task_id`: of the Celery task, kept with the items. Return all that
+        were worked on, then those that were given back, as the run or the worker ends, then those that were refused.
+        """
+        definition, store = self.dispatch.definition, self.dispatch.store
+        token = claim_token(task_id)
+        claims = store.claim(
+            definition.name,
+            run_id,
+            list(dict.fromkeys(names)),
+            token=token,
+            lease=definition.lease,
+            max_attempts=self.dispatch.config.max_attempts,
+        )
+        mine = [claim for claim in claims if claim.answer is ClaimAnswer.CLAIMED]
+        ended = self._run_claims(run_id, token, mine) if mine else []
+        if len(mine) == len(claims):
+            return ended
+        refused = [claim for claim in claims if claim.answer is not ClaimAnswer.CLAIMED]
+        for name, answer in ((claim.name, claim.answer.value) for claim in refused):
+            logger.debug("Item %s: %s", name, answer, extra=self._extra("claim_refused", run_id, name))
+        if any(claim.answer is ClaimAnswer.REMOVED for claim in refused):
+            self._follow(run_id, [Reported(page_closed=True)])
+        return [*ended, *(Ended(claim.name, None, answer=claim.answer) for claim in refused)]
+
+    def _run_claims(self, run_id: str, token: str, claims: list[ItemClaim]) -> list[Ended]:
+        batch = Batch(
+            self.dispatch.definition,
+            self.dispatch.store,
+            run_id,
+            token,
+            claims,
+            progress_frequency=self._progress_every(),
+            monotonic=self.host.monotonic,
+        )
+        self._limits = claims[0].limits or Limits()
+        ended: list[Ended] = []
+        began = self.host.monotonic()
+        try:
+            with self.heartbeat.holding(batch):
+                self._work_through(batch, ended)
+        finally:
+            self._give_back(batch)
+        # Publishing may hang, so it is done when nothing is left whose lease would be renewed meanwhile.
+        ended += self._settle(batch)
+        self._measure((self.host.monotonic() - began) / max(len(ended), 1))
+        return [*ended, *(Ended(name, None, given_back=True) for name in batch.given_back)]
+
+    def _work_through(self, batch: Batch, ended: list[Ended]) -> None:
+        """Work on one item after the other until none is left, or none is to be begun.
+
+        What one made due is done before the next, so that slow items hold up no page. Those behind it are given back after
+        a lease (see `Batch.beat`), and where it was slow, the next batches do it at their ends.
+        """
+        try:
+            while (work := batch.next()) is not None:
+                outcome, error = self._run_one(work)
+                self._insist(partial(batch.end, work, outcome, error))
+                if batch.has_news and batch.has_more and not self._slow:
+                    ended += self._settle(batch)
+                if batch.aborting or work.aborted_here or work.lost or self.stopping():
+                    break
+            self._insist(batch.flush)
+        except Exception:
+            raise
+        except BaseException:  # the worker ends here and now, the handler with it
+            with suppress(StoreError):
+                batch.flush()
+            raise
+
+    def _measure(self, seconds: float) -> None:
+        """Note how long an item took; items that take longer than those before weigh more, so that a batch is soon short."""
+        known = self._item_takes
+        weight = 0.5 if known is None or seconds > known else 0.1
+        self._item_takes = seconds if known is None else known + weight * (seconds - known)
+
+    def _give_back(self, batch: Batch) -> None:
+        """Return what was not started; where it is this worker that stops and not the run, send it to another."""
+        try:
+            given = batch.give_back()
+            # Eagerly they would be worked here and now; the next sweep sends them.
+            if given is not None and not batch.aborting and not self.dispatch.inline:
+                self.dispatch.publish(batch.run_id, *given)
+        except StoreError as error:
+            extra = self._extra("give_back_failed", batch.run_id)
+            log_failure(logger, "Items of %s come back when their leases end", batch.run_id, error=error, extra=extra)
+
+    def _progress_every(self) -> timedelta:
+        now = self.host.monotonic()
+        if now - self._every_read_at >= _REFRESH:
+            self._every = self.dispatch.definition.progress_every(self.dispatch.current())
+            self._every_read_at = now
+        return self._every
+
+    def _run_one(self, work: Work) -> tuple[WorkState, BaseException | None]:
+        """Call the handler; return how it left the item, and what it raised."""
+        definition = self.dispatch.definition
+        error: BaseException | None = None
+        outcome = WorkState.COMPLETED
+        cleaning = work.on is WorkList.CLEANUP
+        try:
+            returned = _called(definition.cleanup if cleaning else definition.handler, work)
+        except RunAborted:
+            outcome = WorkState.ABORTED
+        except OwnershipLost:
+            pass  # told when it ends, whether the handler let it through or not
+        except BaseException as raised:
+            if self.dispatch.lets_through(raised):
+                raise
+            error = raised
+            outcome = self._outcome_of(work, raised, cleaning=cleaning)
+        else:
+            error = not_run(returned, argument="cleanup" if cleaning else "handler")
+            if error is not None:
+                outcome = self._failed(work, error)
+        if work.aborted_here:
+            outcome = WorkState.ABORTED
+        elif cleaning and outcome is WorkState.COMPLETED and not work.clean:
+            outcome = WorkState.INCOMPLETE
+        return outcome, error
+
+    def _outcome_of(self, work: Work, raised: BaseException, *, cleaning: bool) -> WorkState:
+        definition = self.dispatch.definition
+        if cleaning and isinstance(raised, definition.gone):
+            return WorkState.COMPLETED
+        if isinstance(raised, definition.tolerance.ignore):
+            return WorkState.INCOMPLETE
+        return self._failed(work, raised)
+
+    def _failed(self, work: Work, raised: BaseException) -> WorkState:
+        try:
+            action = work.add_error(raised)
+        except BaseException as again:
+            if again is not raised:  # `Tolerance.fail` raises what it was given
+                raise
+            action = ErrorAction.CONTINUE
+        return WorkState.ABORTED if action is ErrorAction.ABORT and work.aborted_here else WorkState.INCOMPLETE
+
+    def _insist(self, report: Callable[[], None]) -> None:
+        for attempt in range(1, _REPORT_TRIES):
+            try:
+                return report()
+            except StoreError:
+                self.host.sleep(0.2 * 2**attempt)
+        # The claim stays: after its lease the item runs again, since nobody can know that it ended.
+        return report()
+
+    def _settle(self, batch: Batch) -> list[Ended]:
+        """Tell the ends that were reported, and do what the reports made due."""
+        began = self.host.monotonic()
+        ended = [self._ended_as(done) for done in batch.take_ended()]
+        self._follow(batch.run_id, batch.take_told(), ended)
+        self._slow = self.host.monotonic() - began > _SLOW
+        return ended
+
+    def _ended_as(self, done: Outcome) -> Ended:
+        work = done.work
+        if work.lost:
+            return self._lost(work, done.error)
+        if not work.over:
+            return self._not_stored(work, done.error)
+        if done.outcome is not WorkState.COMPLETED:
+            self._log_failure(done)
+        self.dispatch.emit(
+            Event.WORK_FINISHED,
+            work=work.name,
+            run_id=work.run.id,
+            slot=work.run.slot,
+            outcome=done.outcome,
+            stats=work.stats,
+            errors=work.total_errors,
+            error=done.error,
+        )
+        return Ended(work.name, done.outcome, done.error, work.total_errors, work.last_error)
+
+    def _log_failure(self, done: Outcome) -> None:
+        """Log the item's name and its handler's traceback; an item that was stopped with its run is no news."""
+        work = done.work
+        level = logging.WARNING if done.error is not None or work.total_errors else logging.INFO
+        logger.log(
+            level,
+            "Item %s of %s ended %s in attempt %d%s",
+            work.name,
+            self.dispatch.name,
+            done.outcome.value,
+            work.attempt,
+            f": {work.last_error}" if work.last_error else "",
+            exc_info=done.error,
+            extra=self._extra("item_failed", work.run.id, work.name),
+        )
+
+    def _lost(self, work: Work, error: BaseException | None) -> Ended:
+        logger.warning(
+            "Item %s belongs to another worker; nothing of this attempt is kept.",
+            work.name,
+            extra=self._extra("ownership_lost", work.run.id, work.name),
+        )
+        self.dispatch.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
+        return Ended(work.name, None, error)
+
+    def _not_stored(self, work: Work, error: BaseException | None) -> Ended:
+        text = "ended, and the store did not take its outcome; it runs again after its lease"
+        logger.error("Item %s %s.", work.name, text, extra=self._extra("outcome_not_stored", work.run.id, work.name))
+        return Ended(work.name, None, error, text=text)
+
+    def _follow(self, run_id: str, told: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
+        """Do what reports made due, once their items ended: cancel, tell the end of the run, open the next page.
+
+        Not within the reports themselves: the heartbeat would wait for it. What fails here is left to the sweep.
+        """
+        try:
+            if any(answer.stopping for answer in told):
+                extra = self._extra("run_aborting", run_id)
+                logger.warning("Run %s of %s is beyond its tolerance.", run_id, self.dispatch.name, extra=extra)
+                self.dispatch.stop(run_id, StopReason.ABORTED)
+            for answer in told:
+                if answer.run is not None:
+                    self.dispatch.finished(answer.run)
+            if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
+                self._advance(run_id)
+        except Exception as error:  # noqa: BLE001 - logged, and the sweep does it
+            text, extra = "What %s made due is left to the sweep", self._extra("follow_failed", run_id)
+            log_failure(logger, text, run_id, error=error, extra=extra)
+
+    def _early(self, ended: Sequence[Ended]) -> bool:
+        """Whether to look, after these items, if the window has room for a page: slow items must not hold up the others.
+
+        About four of the names of a page say so, whoever works on them: a count of one's own would take the longer, the
+        more workers there are.
+        """
+        definition = self.dispatch.definition
+        window, rate = self._limits.over(definition.max_in_flight, definition.rate)
+        size = page_size(self.dispatch.config.page_size, rate)
+        every = max(1, rules.room(size=size, window=window, open_items=0) // 4)
+        return any(zlib.crc32(item.name.encode(errors="surrogatepass")) % every == 0 for item in ended)
+
+    def _advance(self, run_id: str) -> None:
+        # In eager mode the dispatcher's own loop opens the next page: nested calls end silently after some 250 items.
+        if not self.dispatch.inline:
+            self.dispatch.advance(run_id)
+
+    def _extra(self, action: str, run_id: str, work: str = "") -> dict[str, Any]:
+        return {"action": action, "process_name": self.dispatch.name, "run_id": run_id, "work_name": work}
+
+
+def _called(handler: Handler, work: Work) -> object:
+    """Call the user's function; where that forked and comes back in the child as well, end the child."""
+    try:
+        return handler(work)
+    finally:
+        if work.elsewhere:
+            extra = {"action": "forked_child_ended", "process_name": "", "run_id": work.run.id, "work_name": work.name}
+            end_child(f"the handler of {work.name!r}", extra)

@@ -1,0 +1,138 @@
+"""The sweep: the repair pass over open runs, so that every run reaches its end whatever was killed.
+
+It needs no beat: the workers' own timers publish it, and the store lets one through per interval.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.patience import Budget
+from celery_process.exceptions import CorruptData, RunNotFound, StoreUnavailable
+from celery_process.protocol.limits import MAX_LOST
+from celery_process.protocol.model import SweepTarget, Swept
+from celery_process.protocol.states import StopReason, WorkList
+from celery_process.text.logs import logger_of
+from celery_process.text.outages import log_failure
+
+logger = logger_of(__name__)
+
+BATCH = 500
+"""Rows that one step of a sweep touches at most."""
+PUBLISHED = 20_000
+"""Items of a run that one sweep publishes at most; those that are left stay unpublished, and the next one goes on."""
+GIVEN_UP = 20_000
+"""Items of a run that one sweep gives up as lost at most; those that are left stay claimed, and the next one goes on."""
+PURGE_STEPS = 20
+"""Steps of purging in one sweep; the next one goes on."""
+
+
+def sweep(
+    dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None, budget: Budget | None = None
+) -> tuple[SweepTarget, ...]:
+    """Repair the processes that need it and had no sweep for the interval; return what the store said of them.
+
+    One process that cannot be repaired holds up no other; a store out of reach ends the sweep. With a `budget`, which the
+    dispatches keep to (see `hurried`), it ends before that does: what is left is the next one's.
+    """
+    if not dispatches:
+        return ()
+    first = next(iter(dispatches.values()))
+    every = first.config.sweep_interval
+    asked = every if interval is None else interval
+    targets = first.store.begin_sweep(sorted(dispatches), interval=asked, grace=every)
+    # In no order, so that those that take long leave none out for good.
+    for done, target in enumerate(random.sample(targets, len(targets))):
+        if budget is not None and budget.is_short:
+            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
+            left = len(targets) - done
+            logger.warning("The sweep took its time; %d processes are left to the next one.", left, extra=extra)
+            break
+        try:
+            _repair(dispatches[target.process], target)
+        except Exception as error:  # noqa: BLE001 - logged; the next sweep tries again
+            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
+            log_failure(logger, "The sweep of %s is left to the next one", target.process, error=error, extra=extra)
+            if isinstance(error, StoreUnavailable):
+                break  # each of the others would wait for it as well
+    return targets
+
+
+def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:
+    """Return a dispatch whose store and broker are waited for within a budget; what a signal's receivers do is not."""
+
+    def send(on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
+        budget.within(lambda: dispatch.send(on, names, run_id, single=single), operation="publish", whom="broker")
+
+    return replace(dispatch, store=budget.of(dispatch.store), send=send)
+
+
+def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
+    for run_id in target.unnotified:
+        try:
+            dispatch.finished(dispatch.store.run(dispatch.name, run_id))
+        except RunNotFound:
+            continue  # purged meanwhile
+        except CorruptData as error:  # the open run is to be repaired all the same
+            extra = {"action": "corrupt_data", "process_name": dispatch.name, "run_id": run_id}
+            log_failure(logger, "The end of %s stays untold", run_id, error=error, extra=extra)
+    if target.open_run is not None:
+        _repair_run(dispatch, target.open_run)
+    for _ in range(PURGE_STEPS if target.purge_due else 0):
+        if dispatch.store.purge(dispatch.name, retention=dispatch.config.retention, limit=BATCH) < BATCH:
+            return
+
+
+def _repair_run(dispatch: Dispatch, run_id: str) -> None:
+    for _ in range(GIVEN_UP // MAX_LOST):
+        swept = _sweep_run(dispatch, run_id, grace=dispatch.config.sweep_interval)
+        published = sum(len(names) for _, names in swept.publish)
+        dispatch.repaired(run_id, swept.repairs, published=published)
+        _follow(dispatch, run_id, swept)
+        if len(swept.repairs.lost) < MAX_LOST or swept.run is not None:
+            return
+
+
+def go_on(dispatch: Dispatch, run_id: str) -> None:
+    """Publish what became unpublished under a pause that has ended, and open pages, without waiting for a sweep."""
+    swept = _sweep_run(dispatch, run_id, grace=timedelta(0))
+    dispatch.repaired(run_id, swept.repairs)
+    _follow(dispatch, run_id, swept)
+
+
+def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
+    config = dispatch.config
+    return dispatch.store.sweep_run(
+        dispatch.name,
+        run_id,
+        lease=dispatch.definition.lease,
+        redispatch_after=config.redispatch_after,
+        grace=grace,
+        max_attempts=config.max_attempts,
+        limit=PUBLISHED,
+    )
+
+
+def _follow(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
+    """Do what the repair of a run made due."""
+    if swept.run is not None:
+        dispatch.finished(swept.run)
+        return
+    if swept.stopping:
+        dispatch.stop(run_id, StopReason.ABORTED)
+    _publish(dispatch, run_id, swept)
+    dispatch.advance(run_id)
+
+
+def _publish(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
+    """Send items in batches, but those that may have killed their worker one by one: they must not take others along."""
+    for on, names in swept.publish:
+        for single in (False, True):
+            chosen = [name for name in names if (name in swept.single) is single]
+            for start in range(0, len(chosen), BATCH):
+                if not dispatch.publish(run_id, on, tuple(chosen[start : start + BATCH]), single=single):
+                    return  # a broker that is away is asked once a sweep

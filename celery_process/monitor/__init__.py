@@ -1,0 +1,1 @@
+"""The same numbers, findings and permissions for every view: the terminal, Flower, Django's admin, the metrics."""

@@ -1,0 +1,65 @@
+"""Which slots beat owes, by the ledger: what `doctor`, the health pages and the metrics judge it by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from celery_process.process import Process
+from celery_process.protocol.model import Overrides, SlotEntry
+from celery_process.protocol.states import By, WorkList
+from celery_process.schedule.frequency import Frequency
+
+LATE_LEAST, LATE_MOST = timedelta(seconds=30), timedelta(minutes=5)
+"""How late a slot may be: as long as the schedule, between these two."""
+LOOKED_AT = 50
+"""Entries of the ledger, and items, by which beat is judged."""
+
+
+def allowed(process: Process, current: Frequency, slot: datetime) -> timedelta:
+    """Return how late a slot may come."""
+    every = current.occurrences.following(slot) - slot
+    return max(min(every, LATE_MOST), LATE_LEAST) + process.definition.jitter + process.definition.initial_wait
+
+
+def owed(
+    process: Process, current: Frequency, overrides: Overrides, entries: Sequence[SlotEntry]
+) -> tuple[datetime | None, datetime | None]:
+    """Return the first slot that beat owes, and since when it has brought none; `entries` are the newest first.
+
+    Of a beat that never brought a slot that is since the first item was registered; without any it owes nothing. A slot that
+    somebody ran by hand in time is not owed, nor is a single one that the sweep brought: the broker may have lost a trigger.
+    """
+    brought = next((entry for entry in entries if entry.by in (By.BEAT, By.TASK)), None)
+    if brought is not None:
+        since = brought.slot
+    else:
+        listed = process.dispatch.store.works(process.name, on=WorkList.ACTIVE, after="", limit=LOOKED_AT)
+        begun = [work.listed_at for work in listed] + [entry.at for entry in entries]
+        if not begun:
+            return None, None
+        since = min(begun)
+    by_slot, swept = {entry.slot: entry for entry in entries}, 0
+    slot = current.occurrences.following(max(since, overrides.changed_at or since))
+    while (entry := by_slot.get(slot)) is not None:
+        swept += entry.by == By.SWEEP
+        in_time = entry.at - slot <= allowed(process, current, slot)
+        if swept > 1 or not (in_time or entry.by == By.SWEEP):
+            break
+        slot = current.occurrences.following(slot)
+    return slot, since
+
+
+def newest_slot(process: Process) -> SlotEntry | None:
+    """Return the newest entry of the ledger, if there is one."""
+    return next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
+
+
+def due_slot(current: Frequency | None, newest: SlotEntry | None, changed_at: datetime | None) -> datetime | None:
+    """Return the slot that comes after the newest in the ledger; None without a schedule, and where none has come yet.
+
+    `changed_at`: when the stored settings changed; a schedule that was shortened then owes no slot of before.
+    """
+    if current is None or newest is None:
+        return None
+    return current.occurrences.following(max(newest.slot, changed_at or newest.slot))

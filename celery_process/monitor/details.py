@@ -1,0 +1,111 @@
+"""What the page of a process shows, the same in Flower and in Django's admin: its overview and what leads to it.
+
+A bounded number of reads, however many items there are. All of it comes as its reader may see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from celery_process.exceptions import WorkNotFound
+from celery_process.monitor.overview import Overview, read_overview
+from celery_process.monitor.secrets import Fact, Reader, as_shown, shown
+from celery_process.process import Process
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import ErrorEntry, Overrides, RunStatus, SettingsVersion, SlotEntry, Stats
+from celery_process.protocol.states import WorkState
+from celery_process.values import decode
+
+RUNS, SLOTS, VERSIONS = 30, 30, 20
+"""How many runs, slots and versions of the settings a page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """An item (None: the run itself) that a run keeps errors of, with its last status where there is one."""
+
+    work: str | None
+    errors: tuple[ErrorEntry, ...]
+    state: WorkState | None
+    attempt: int | None
+    total_errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting in force; `stored`: it is an override, not the code's default."""
+
+    name: str
+    value: Any
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A process in full. `shared`: whether its store is seen by other operating-system processes."""
+
+    overview: Overview
+    run: RunStatus | None
+    failing: tuple[Failing, ...]
+    runs: tuple[RunStatus, ...]
+    slots: tuple[SlotEntry, ...]
+    settings: tuple[Setting, ...]
+    overrides: Overrides
+    settings_history: tuple[SettingsVersion, ...]
+    limits: Limits
+    aggregate_stats: Stats
+    shared: bool
+
+
+def read_panel(
+    process: Process, reader: Reader, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS
+) -> Panel:
+    """Read the panel of a process as a reader may see it; `earlier` as in `read_overview`."""
+    store = process.dispatch.store
+    stored = store.process(process.name)
+    state = process.state_of(stored)
+    panel = Panel(
+        overview=read_overview(process, stored=stored, earlier=earlier),
+        run=state.run,
+        failing=failing(process, state.run, reader) if state.run is not None else (),
+        runs=store.runs(process.name, before=None, limit=runs),
+        slots=store.slots(process.name, before=None, limit=slots),
+        settings=_settings(shown(dict(state.settings), Fact.SETTINGS, reader), stored.overrides),
+        overrides=stored.overrides,
+        settings_history=settings_history(process, reader),
+        limits=state.limits,
+        aggregate_stats=dict(state.aggregate_stats),
+        shared=store.shared,
+    )
+    return as_shown(panel, reader)
+
+
+def settings_history(process: Process, reader: Reader) -> tuple[SettingsVersion, ...]:
+    """Return the newest versions of the settings."""
+    return as_shown(process.settings_history(VERSIONS), reader)
+
+
+def failing(process: Process, run: RunStatus, reader: Reader) -> tuple[Failing, ...]:
+    """Return the items that the run keeps errors of, as many as those are."""
+    errors: dict[str | None, list[ErrorEntry]] = {}
+    for entry in as_shown(run.errors, reader):
+        errors.setdefault(entry.work, []).append(entry)
+    return tuple(_failing(process, name, tuple(entries)) for name, entries in errors.items())
+
+
+def _failing(process: Process, name: str | None, errors: tuple[ErrorEntry, ...]) -> Failing:
+    status = None
+    if name is not None:
+        with suppress(WorkNotFound):
+            status = process.dispatch.store.work(process.name, name).status
+    if status is None:
+        return Failing(name, errors, None, None, len(errors))
+    return Failing(name, errors, status.state, status.attempt, max(status.total_errors, len(errors)))
+
+
+def _settings(settings: Mapping[str, Any], overrides: Overrides) -> tuple[Setting, ...]:
+    stored = decode(overrides.settings)
+    return tuple(Setting(name, value, name in stored) for name, value in sorted(settings.items()))

@@ -1,0 +1,330 @@
+"""Whether what processes need is there, each fault with its cure: settings, store, clocks, beat, sweep, broker, workers.
+
+Beat is judged by the slots that it brought, and the sweep by its last pass: both may answer and do nothing (celery#7251).
+Nothing here changes anything, and nothing here raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import Any
+
+from celery import Celery
+
+from celery_process.app import Processes
+from celery_process.config import read_config
+from celery_process.exceptions import ProcessError, SchemaMismatch, StoreError, StoreUnavailable
+from celery_process.monitor import beat_slots
+from celery_process.process import Process
+from celery_process.protocol.model import SlotEntry
+from celery_process.protocol.states import By
+from celery_process.schedule.frequency import describe
+from celery_process.stores.base import Danger, Store
+from celery_process.tasks.deployment import noted_by_another
+from celery_process.tasks.factory import publishing, task_names
+from celery_process.tasks.sweep_timer import SWEEP_TASK
+from celery_process.text.commands import pasted
+from celery_process.text.masking import masked_text
+
+SKEW = timedelta(seconds=2)
+"""How far the clocks of this host and of the store may be apart."""
+_REDIS_TIMEOUTS = {"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True}
+SWEEPS = 6
+"""So many sweeps may fail to come while a run is open."""
+NOBODY = ("celery_process", "0-0")
+"""A process and a run that cannot exist, so that an operation on them writes nothing, and yet needs the right to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. `cure`: what to do; of a finding that is `ok`, what to do if it was not meant so."""
+
+    check: str
+    ok: bool
+    said: str
+    cure: str = ""
+
+
+def document(findings: Iterable[Finding]) -> dict[str, Any]:
+    """Return findings as what JSON has, with `ok` for all of them: the body of a health endpoint."""
+    listed = [asdict(finding) for finding in findings]
+    return {"ok": all(item["ok"] for item in listed), "findings": listed}
+
+
+def examine(
+    processes: Processes, *, patience: float | None = 1.0, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> tuple[Finding, ...]:
+    """Return the findings about an app. `patience`: seconds for which workers may answer; None does not ask them.
+
+    `clock` is this host's. A few reads a process, a round trip to the broker, and one question to all workers.
+    """
+    app = processes.app
+    found = _examine(processes, patience, clock)
+    return tuple(replace(one, said=pasted(one.said, app), cure=pasted(one.cure, app)) for one in found)
+
+
+def _examine(processes: Processes, patience: float | None, clock: Callable[[], datetime]) -> tuple[Finding, ...]:
+    app = processes.app
+    findings = [_guarded("settings", lambda: _settings(processes))]
+    if not findings[0].ok:
+        return tuple(findings)
+    findings.append(_guarded("names", lambda: _names(processes)))
+    broker = _guarded("broker", lambda: _broker(app, patience or 1.0))
+    # Asked only where a slot is late: beat has as long to answer as the workers.
+    beats = cache(lambda: _beats(app, patience) if broker.ok and patience is not None else [])
+    store = list(_store(processes))
+    findings += store
+    if all(finding.ok for finding in store if finding.check in ("store", "schema")):
+        findings.append(_guarded("deployment", lambda: _deployment(processes)))
+        findings.append(_guarded("clock", lambda: _clock(processes.store, clock)))
+        findings += [_guarded(f"beat:{process.name}", partial(_beat, process, beats)) for process in processes]
+        findings.append(_guarded("sweep", lambda: _sweep(processes)))
+        findings.append(_guarded("removed", lambda: _removed(processes)))
+    findings.append(broker)
+    findings.append(_guarded("timeouts", lambda: _timeouts(app)))
+    if broker.ok and patience is not None:
+        findings.append(_guarded("workers", lambda: _workers(processes, patience)))
+    return tuple(findings)
+
+
+def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except StoreUnavailable as error:
+        return Finding(check, False, str(error), "Start the store's server, or correct process_backend.")
+    except ProcessError as error:
+        return Finding(check, False, str(error), "Do what it says.")
+    except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
+        return Finding(check, False, masked_text(f"{type(error).__name__}: {error}"), "See what it says, and the log.")
+
+
+def _settings(processes: Processes) -> Finding:
+    processes.check_settings()
+    return Finding("settings", True, "The process_* settings make sense, and those of Celery's that processes need.")
+
+
+def _names(processes: Processes) -> Finding:
+    processes.check_names()
+    return Finding("names", True, "No other task or entry of beat has a name of a process.")
+
+
+def _store(processes: Processes) -> Iterator[Finding]:
+    try:
+        store = processes.store
+        warnings = store.check()
+    except SchemaMismatch as error:
+        yield Finding("schema", False, str(error), f"Run: {error.command}")
+        return
+    except Exception as error:  # noqa: BLE001 - as above
+        raised = error
+        yield _guarded("store", lambda: _again(raised))
+        return
+    yield Finding("store", True, f"{store.url} answers.")
+    yield _guarded("writes", lambda: _writes(store))
+    for warning in warnings:
+        if isinstance(warning, Danger):
+            yield Finding("eviction", False, warning.said, warning.cure)
+        else:
+            yield Finding("durability", True, warning, "Change it if it was not meant so.")
+
+
+def _deployment(processes: Processes) -> Finding:
+    other = noted_by_another(processes.app, processes.store, note=False)
+    said, cure = ("The store is kept for no other deployment.", "") if other is None else (other.said, other.cure)
+    return Finding("deployment", other is None, said, cure)
+
+
+def _again(error: Exception) -> Finding:
+    raise error
+
+
+def _writes(store: Store) -> Finding:
+    """Try an operation that writes, on what cannot exist: a server or an account that may only read refuses it."""
+    try:
+        store.ack_finish(*NOBODY)
+    except StoreError as error:
+        reason = error.__cause__ or error
+        return Finding(
+            "writes",
+            False,
+            f"{store.url} can be read and not be written: {str(reason).splitlines()[0]:.200}",
+            "Give the account the right to write, or name the primary in process_backend, not a replica.",
+        )
+    return Finding("writes", True, "The store takes writes.")
+
+
+def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
+    before = clock()
+    there = store.now()
+    after = clock()
+    apart = there - (before + (after - before) / 2)
+    ok = abs(apart) - (after - before) / 2 <= SKEW
+    side = "ahead of" if apart > timedelta(0) else "behind"
+    said = f"The store's clock is {abs(apart).total_seconds():.1f} s {side} this host's."
+    cure = "Keep the clocks of both by NTP: slots and leases follow the store's, beat and its schedule this host's."
+    return Finding("clock", ok, said, "" if ok else cure)
+
+
+def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
+    """Judge beat by the slots that it brought: one that is wedged does not answer either, so only an answer says more."""
+    check, name = f"beat:{process.name}", process.name
+    store = process.dispatch.store
+    overrides = store.overrides(name)
+    current = process.in_force(overrides)
+    if current is None:
+        return Finding(check, True, f"{name} has no schedule.")
+    start = "Start beat if it does not run: celery -A proj beat."
+    entries = store.slots(name, before=None, limit=beat_slots.LOOKED_AT)
+    owed, since = beat_slots.owed(process, current, overrides, entries)
+    if owed is None:
+        return Finding(check, True, f"No slot of {name} has come yet.", start)
+    if store.now() - owed <= beat_slots.allowed(process, current, owed):
+        return Finding(check, True, _last_slot(name, entries), "" if entries else start)
+    said = f"No slot of {name} has come from beat since {_when(since)}; the schedule is {describe(current.value)}."
+    if entries and entries[0].by == By.SWEEP:
+        said = (
+            f"Beat does not run for {name}: its last slots came late, from the sweep, the newest at {_when(entries[0].at)}."
+        )
+    if answering := beats():
+        cure = (
+            f"Beat answers ({', '.join(answering)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
+            "whether a worker consumes the queue of that task."
+        )
+    else:
+        cure = (
+            f"{start} If it does, it is wedged, or its clock is wrong: end it, by SIGKILL if need be, look at the end of "
+            "its log, and start it again. If it ticks, see what `workers` says."
+        )
+    return Finding(check, False, said, cure)
+
+
+def _last_slot(name: str, entries: Sequence[SlotEntry]) -> str:
+    newest = next(iter(entries), None)
+    if newest is None:
+        return f"No slot of {name} has come yet."
+    return f"The last slot of {name} was {_when(newest.slot)} ({newest.end.value})."
+
+
+def _sweep(processes: Processes) -> Finding:
+    interval = read_config(processes.app).sweep_interval
+    newest, late = _unswept(processes, [process.name for process in processes])
+    if late:
+        return Finding(
+            "sweep",
+            False,
+            f"No sweep looks at {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
+            f"Start a worker, or route {SWEEP_TASK!r} to a queue that is not full; by hand: celery -A proj process sweep",
+        )
+    return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
+
+
+def _removed(processes: Processes) -> Finding:
+    """Judge the runs of processes that this code lacks: one that is swept is another app's."""
+    gone = [process.name for process in processes.removed()]
+    _, late = _unswept(processes, gone)
+    if late:
+        return Finding(
+            "removed",
+            False,
+            f"This code does not define {', '.join(late)}, and nobody sweeps what is open of it.",
+            f"Start a worker whose code does, or end the run: `process cancel {gone[0]}`.",
+        )
+    return Finding("removed", True, "Each process with an open run is in this code, or swept by another app.")
+
+
+def _unswept(processes: Processes, names: Iterable[str]) -> tuple[datetime | None, list[str]]:
+    """Return when the newest sweep over an open run of the processes was, and those without one for long."""
+    store, interval = processes.store, read_config(processes.app).sweep_interval
+    now, newest, late = store.now(), None, []
+    for name in names:
+        stored = store.process(name, live=False)
+        if stored.run is None or not stored.run.state.is_open:
+            continue
+        newest = max(filter(None, (newest, stored.swept_at)), default=None)
+        if now - max(filter(None, (stored.swept_at, stored.run.started_at))) > SWEEPS * interval:
+            swept = "never" if stored.swept_at is None else f"last at {_when(stored.swept_at)}"
+            late.append(f"{name} (run {stored.run.id}, {swept})")
+    return newest, late
+
+
+def _broker(app: Celery, patience: float) -> Finding:
+    with app.connection_for_write() as connection:
+        failed: dict[str, str] = {}
+
+        def note(error: Exception, _: float = 0) -> None:
+            # Of a failover list the connection is at one URL, and goes on to the next after this.
+            failed[masked_text(connection.as_uri())] = masked_text(str(error)) or type(error).__name__
+
+        try:
+            tries = max(len(connection.alt), 1)
+            connection.ensure_connection(note, max_retries=tries, interval_start=0, timeout=max(patience, 1.0) * tries)
+        except Exception as error:  # noqa: BLE001 - whatever the transport raises
+            note(error)
+            said = "; ".join(f"{url} is out of reach: {text}" for url, text in failed.items())
+            return Finding("broker", False, said, "Start the broker, or correct broker_url.")
+        answers = masked_text(connection.as_uri())
+    dead = ", ".join(url for url in failed if url != answers)
+    if dead:
+        return Finding("broker", True, f"{answers} answers, {dead} does not.", "Start it, or take it out of broker_url.")
+    return Finding("broker", True, f"{answers} answers.")
+
+
+def _timeouts(app: Celery) -> Finding:
+    """Say of a connection to the broker that may fall silent for ever: whoever publishes over it then waits as long."""
+    said, cure = "The connections to the broker end where it falls silent.", ""
+    with app.connection_for_write() as connection:
+        driver = connection.transport.driver_type
+        if driver == "redis" and not (connection.transport_options or {}).get("socket_timeout"):
+            said = "Nothing ends a wait for a Redis broker that falls silent: a task that publishes may hang for ever."
+            cure = f"Set broker_transport_options to {_REDIS_TIMEOUTS}, beside what it has."
+        elif driver == "amqp" and not app.conf.broker_heartbeat:
+            said = "broker_heartbeat is off: a connection whose other end is gone is not noticed."
+            cure = "Set broker_heartbeat to 60, unless the pool is gevent or eventlet."
+    return Finding("timeouts", True, said, cure)
+
+
+def _beats(app: Celery, patience: float) -> list[str]:
+    """Return the beats that answer; they do with `beat_enable_remote_control`, since Celery 5.7."""
+    try:
+        replies = app.control.ping(timeout=patience) if app.conf.get("beat_enable_remote_control") else []
+    except Exception:  # noqa: BLE001 - then nobody answers
+        return []
+    return sorted(node for reply in replies for node in reply if node.startswith("celerybeat@"))
+
+
+def _workers(processes: Processes, patience: float) -> Finding:
+    app = processes.app
+    if app.conf.task_always_eager:
+        return Finding("workers", True, "Items are worked in-process (task_always_eager).")
+    needed: dict[str, list[str]] = {}
+    for process in processes:
+        for task in task_names(process.name).values():
+            needed.setdefault(_queue(app, task, publishing(process.definition)), []).append(task)
+    needed.pop("", None)
+    answers = app.control.inspect(timeout=patience).active_queues() or {}
+    consumed = {queue["name"] for queues in answers.values() for queue in queues}
+    missing = sorted(set(needed) - consumed)
+    if missing:
+        tasks = ", ".join(task for queue in missing for task in needed[queue][:3])
+        who = f"Of {len(answers)} that answer, none" if answers else f"No worker answers within {patience:g} s: none"
+        return Finding(
+            "workers",
+            False,
+            f"{who} consumes {', '.join(missing)} ({tasks}, …).",
+            f"Start one: celery -A proj worker -Q {','.join(missing)}. A solo worker that is busy, and one without remote "
+            "control, do not answer.",
+        )
+    return Finding("workers", True, f"{len(answers)} answer, and {', '.join(sorted(needed))} is consumed.")
+
+
+def _queue(app: Celery, task: str, options: dict[str, Any]) -> str:
+    """Return the name of the queue that a task is published to; empty where it goes to an exchange alone."""
+    queue = app.amqp.router.route(dict(options), task).get("queue", "")
+    return str(getattr(queue, "name", queue))
+
+
+def _when(instant: datetime | None) -> str:
+    return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}Z"

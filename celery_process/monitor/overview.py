@@ -1,0 +1,190 @@
+"""How far a process is, in the numbers that every view shows: the terminal, Flower, Django's admin.
+
+`overview` is pure; `read_overview` reads what it needs, in a bounded number of reads. Nothing here knows a view.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery_process.process import Process
+from celery_process.protocol.model import ErrorEntry, Pause, ProcessState, RunStatus, StoredProcess
+from celery_process.protocol.states import RunState, WorkList
+from celery_process.protocol.tolerance import Tolerance
+
+SHORTEST = timedelta(seconds=0.5)
+"""Over less time than this a rate says nothing."""
+FADES = timedelta(seconds=30)
+"""What was seen this long ago weighs 1/e in the rate of an open run, where an earlier overview is given."""
+FARTHEST = timedelta(days=365)
+"""A longer time left is none that anybody would wait for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A process at an instant, with its schedule.
+
+    `fraction`, `done`, `total` and the errors are of its open run, or else of its last one.
+    `state` is the run's, or None of a process that never ran. `total` is what the run has enlisted or, while it is open
+    and more is listed, that number: an estimate, and too high for a redrive. `rate` is in items a second. `limit` is how
+    many errors the run tolerates, None where any number or where `percent` is of a number that was not given.
+    `last_outcome` is how the last closed run ended, where it is known; `next_slot` is None while the process is paused.
+    """
+
+    process: str
+    at: datetime
+    schedule_frequency: Any
+    state: RunState | None
+    run_id: str | None
+    fraction: float | None
+    done: int
+    total: int
+    rate: float | None
+    remaining: timedelta | None
+    errors: int
+    limit: int | None
+    last_outcome: RunState | None
+    next_slot: datetime | None
+    paused: Pause | None
+    last_error: ErrorEntry | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a run is under way."""
+        return self.state is not None and self.state.is_open
+
+
+def overview(
+    store_state: ProcessState,
+    now: datetime,
+    *,
+    tolerance: Tolerance,
+    next_slot: datetime | None = None,
+    listed: int | None = None,
+    last_closed: RunStatus | None = None,
+    earlier: Overview | None = None,
+) -> Overview:
+    """Return the overview of a process at the store's `now`.
+
+    `listed`: how many items are on the lists that a run takes. `last_closed`: the last run that ended, if the present one
+    is open. `earlier`: an overview of some seconds ago, whose rate is brought up to date; else the rate is the mean since
+    the run's start.
+    """
+    run = store_state.run
+    if run is None:
+        return Overview(
+            process=store_state.name,
+            at=now,
+            schedule_frequency=store_state.schedule_frequency,
+            state=None,
+            run_id=None,
+            fraction=None,
+            done=0,
+            total=0,
+            rate=None,
+            remaining=None,
+            errors=0,
+            limit=tolerance.run_limit(listed) if listed is not None else tolerance.per_run,
+            last_outcome=None,
+            next_slot=None if store_state.paused else next_slot,
+            paused=store_state.paused,
+            last_error=None,
+        )
+    same = earlier if earlier is not None and earlier.run_id == run.id else None
+    done, is_open = run.counts.ended, run.state.is_open
+    total = max(run.counts.enlisted, listed or 0, same.total if same is not None else 0) if is_open else run.counts.enlisted
+    rate = _rate(run, now, same)
+    closed = last_closed if is_open else run
+    return Overview(
+        process=store_state.name,
+        at=now,
+        schedule_frequency=store_state.schedule_frequency,
+        state=run.state,
+        run_id=run.id,
+        fraction=_fraction(done, total, is_open=is_open),
+        done=done,
+        total=total,
+        rate=rate,
+        remaining=_remaining(total - done, rate) if is_open and store_state.paused is None else None,
+        errors=run.total_errors,
+        limit=tolerance.run_limit(total) if total or tolerance.percent is None else tolerance.per_run,
+        last_outcome=closed.state if closed is not None else None,
+        next_slot=None if store_state.paused else next_slot,
+        paused=store_state.paused,
+        last_error=run.errors[-1] if run.errors else None,
+    )
+
+
+def read_overview(process: Process, *, stored: StoredProcess | None = None, earlier: Overview | None = None) -> Overview:
+    """Read the overview of a process: its state, the run before an open one, and once a run how many items are listed.
+
+    Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
+    process that was read just now, `stored`, is not read again.
+    """
+    store = process.dispatch.store
+    stored = store.process(process.name) if stored is None else stored
+    now, current = store.now(), process.in_force(stored.overrides)
+    run, listed, last_closed = stored.run, None, None
+    if run is not None and run.state.is_open:
+        if earlier is None or earlier.run_id != run.id:
+            listed = listed_of(process)
+        last_closed = next(iter(store.runs(process.name, before=run.epoch, limit=1)), None)
+    return overview(
+        process.state_of(stored),
+        now,
+        tolerance=process.definition.tolerance,
+        next_slot=None if current is None else current.occurrences.following(now),
+        listed=listed,
+        last_closed=last_closed,
+        earlier=earlier,
+    )
+
+
+def listed_of(process: Process) -> int:
+    """Return how many items a run of the process that begins now would take; not constant time on every store."""
+    counts = process.work_counts()
+    return sum(count for on, count in counts.items() if on is not WorkList.DROPPED)
+
+
+def humanize(span: timedelta) -> str:
+    """Return a duration in its two largest units: `2d 3h`, `1h 02m`, `3m 20s`, `12s`."""
+    seconds = round(span.total_seconds())
+    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days}d {hours}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {seconds % 60:02}s" if minutes else f"{seconds}s"
+
+
+def _rate(run: RunStatus, now: datetime, earlier: Overview | None) -> float | None:
+    """Return the mean since the run's start or, with an earlier overview, one in which the past fades."""
+    done = run.counts.ended
+    if earlier is None or earlier.rate is None or not run.state.is_open:
+        return _mean(done, (run.finished_at or now) - run.started_at)
+    since = now - earlier.at
+    recent = _mean(done - earlier.done, since)
+    if recent is None:
+        return earlier.rate
+    return earlier.rate + (recent - earlier.rate) * -math.expm1(-since / FADES)
+
+
+def _mean(done: int, took: timedelta) -> float | None:
+    return max(done, 0) / took.total_seconds() if took >= SHORTEST else None
+
+
+def _fraction(done: int, total: int, *, is_open: bool) -> float | None:
+    if total == 0:
+        return None if is_open else 1.0
+    return min(done / total, 1.0)
+
+
+def _remaining(left: int, rate: float | None) -> timedelta | None:
+    if left <= 0:
+        return timedelta(0)
+    if not rate or left / rate > FARTHEST.total_seconds():
+        return None
+    return timedelta(seconds=left / rate)

@@ -1,0 +1,86 @@
+"""What a probe is answered: the findings about apps, examined by one caller at a time and kept for a moment in memory.
+
+No cache is needed, so that none can be dead or give one project the answer of another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+from celery_process import forks
+from celery_process.app import Processes
+from celery_process.config import named
+from celery_process.monitor.health import Finding, document, examine
+
+PATIENCE = 0.5
+"""Seconds for which workers may answer: who probes gives up after a second as a rule."""
+KEPT = 5.0
+"""Seconds for which an answer is given again; at least four times as long as it took."""
+STALE = 60.0
+"""Seconds for which the last answer serves while the next one is being found."""
+WAIT = 0.8
+"""Seconds for which a caller waits for the examination of another one."""
+
+
+class Probe:
+    """Answers probes; `examine` returns the findings, and is called by one thread at a time."""
+
+    def __init__(self, examine: Callable[[], Iterable[Finding]], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._examine, self._monotonic = examine, monotonic
+        self._last: dict[str, Any] | None = None
+        self._ended_at = self._took = 0.0
+        self.after_fork()
+        forks.renew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Wait for nobody who was examining in the parent."""
+        self._lock = threading.Lock()
+
+    def answer(self) -> dict[str, Any]:
+        """Return `ok` and the findings: fresh ones, or the last while somebody else examines."""
+        known = self._last
+        if known is not None and self._age() <= max(KEPT, 4 * self._took):
+            return known
+        serves = known is not None and self._age() <= STALE
+        lock = self._lock
+        if not lock.acquire(blocking=not serves, timeout=-1 if serves else WAIT):
+            return known if known is not None and serves else _under_way()
+        try:
+            if self._last is known:  # else whoever was waited for has just answered
+                began = self._monotonic()
+                found = document(self._examine())
+                self._ended_at = self._monotonic()
+                self._took, self._last = self._ended_at - began, found
+            assert self._last is not None
+            return self._last
+        finally:
+            lock.release()
+
+    def _age(self) -> float:
+        return self._monotonic() - self._ended_at
+
+
+_probes: WeakKeyDictionary[Processes, tuple[tuple[Any, ...], Probe]] = WeakKeyDictionary()
+
+
+def probe_of(processes: Processes) -> Probe:
+    """Return the one probe of an app's processes in this program, a new one where the settings name another store."""
+    known = ref(processes)  # a probe that kept them alive would keep itself alive too
+
+    def findings() -> tuple[Finding, ...]:
+        there = known()
+        return () if there is None else examine(there, patience=PATIENCE)
+
+    now, found = named(processes.app), _probes.get(processes)
+    if found is None or found[0] != now:
+        found = _probes[processes] = (now, Probe(findings))
+    return found[1]
+
+
+def _under_way() -> dict[str, Any]:
+    said = f"The first examination is under way and has taken longer than {WAIT:g} s."
+    return document([Finding("examination", False, said, "Ask again in a moment.")])

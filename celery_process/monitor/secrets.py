@@ -1,0 +1,161 @@
+"""Who sees what of a process, with which permission, and how it is masked: the one table, and what holds it.
+
+A view asks `as_shown` for what it shows, and Django's pages ask `TABLE` for the permission. Nothing here knows a view.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from celery_process.protocol.model import ErrorEntry, Overrides, Pause, ProcessState, SettingsVersion, WorkInfo
+from celery_process.text.masking import masked, masked_text
+from celery_process.values import decode
+
+T = TypeVar("T")
+
+
+class Reader(StrEnum):
+    """Where processes are looked at."""
+
+    ADMIN = "Django's admin"
+    JSON = "/processes in Django"
+    FLOWER_PAGE = "Flower's pages"
+    FLOWER_API = "Flower's API"
+    CLI = "command line"
+    EXPORT = "export"
+    HEALTH = "health, doctor"
+    METRICS = "metrics"
+    EVENTS = "Celery events"
+    LOGS = "logs"
+
+
+class Fact(StrEnum):
+    """What of a process may hold somebody's secret."""
+
+    SETTINGS = "settings"
+    PARAMS = "params"
+    NOTES = "notes"
+    ERRORS = "error texts"
+    NAMES = "names of items"
+
+
+class Mask(StrEnum):
+    """How a fact is shown."""
+
+    BY_NAME = "masked by name and text"
+    BY_TEXT = "masked by text"
+    AS_IT_IS = "as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How a reader shows a fact. `noun`: the model whose "view" permission it needs, where Django knows who asks."""
+
+    mask: Mask
+    noun: str = ""
+
+
+Row = Mapping[Fact, Cell]
+_MASKED: Row = {
+    Fact.SETTINGS: Cell(Mask.BY_NAME),
+    Fact.PARAMS: Cell(Mask.BY_NAME),
+    Fact.NOTES: Cell(Mask.BY_TEXT),
+    Fact.ERRORS: Cell(Mask.BY_TEXT),
+    Fact.NAMES: Cell(Mask.AS_IT_IS),
+}
+_NOUNS = {
+    Fact.SETTINGS: "settings",
+    Fact.PARAMS: "work",
+    Fact.NOTES: "process",
+    Fact.ERRORS: "run",
+    Fact.NAMES: "work",
+}
+_DJANGO: Row = {fact: replace(cell, noun=_NOUNS[fact]) for fact, cell in _MASKED.items()}
+_FLOWER: Row = {fact: cell for fact, cell in _MASKED.items() if fact is not Fact.PARAMS}
+
+TABLE: Mapping[Reader, Row] = {
+    Reader.ADMIN: _DJANGO,
+    Reader.JSON: {fact: cell for fact, cell in _DJANGO.items() if fact is not Fact.NOTES},
+    Reader.FLOWER_PAGE: _FLOWER,
+    Reader.FLOWER_API: _FLOWER,
+    Reader.CLI: _MASKED,
+    Reader.EXPORT: {fact: Cell(Mask.AS_IT_IS) for fact in Fact},
+    Reader.HEALTH: {},
+    Reader.METRICS: {},
+    Reader.EVENTS: {Fact.NAMES: Cell(Mask.AS_IT_IS)},
+    Reader.LOGS: {Fact.ERRORS: Cell(Mask.AS_IT_IS), Fact.NAMES: Cell(Mask.AS_IT_IS)},
+}
+"""A fact that a reader's row lacks is not shown there."""
+ADMITTED: Mapping[Reader, str] = {
+    Reader.ADMIN: "staff with the permission named",
+    Reader.JSON: "users with `view_process` and the permission named",
+    Reader.FLOWER_PAGE: "Flower's login; without one whoever opens the page, not other sites and not other programs",
+    Reader.FLOWER_API: "Flower's login, or FLOWER_UNAUTHENTICATED_API",
+    Reader.CLI: "who has the store's URL; `--reveal` shows all as it is",
+    Reader.EXPORT: "who has the store's URL; a backup, so nothing is masked, and it says so",
+    Reader.HEALTH: "everybody: `ok` alone; users with `view_process`, Flower's login: the findings",
+    Reader.METRICS: "who may scrape",
+    Reader.EVENTS: "who has the broker's URL",
+    Reader.LOGS: "who has the log; a handler's traceback stands there as it is",
+}
+"""Who each reader is open to."""
+
+_FIELDS: Mapping[type, tuple[str, Fact]] = {
+    ErrorEntry: ("text", Fact.ERRORS),
+    Pause: ("note", Fact.NOTES),
+    WorkInfo: ("params", Fact.PARAMS),
+    ProcessState: ("settings", Fact.SETTINGS),
+    SettingsVersion: ("settings", Fact.SETTINGS),
+    Overrides: ("settings", Fact.SETTINGS),
+}
+"""Where the facts are in what reading gives."""
+
+
+def as_shown(value: T, reader: Reader) -> T:
+    """Return what reading gave, at any depth, as a reader may show it. What the reader does not show is empty."""
+    made: T = _shown(value, TABLE[reader])
+    return made
+
+
+def shown(value: Any, fact: Fact, reader: Reader) -> Any:
+    """Return one fact as a reader may show it."""
+    return _fact(value, TABLE[reader].get(fact))
+
+
+def may_see(reader: Reader, fact: Fact, may: Callable[[str], bool]) -> bool:
+    """Return whether a user sees a fact there; `may` says whether they may view what a model stands for."""
+    cell = TABLE[reader].get(fact)
+    return cell is not None and may(cell.noun)
+
+
+def _shown(value: Any, row: Row) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        name, fact = _FIELDS.get(type(value), ("", None))
+        changed = {}
+        for field in fields(value):
+            old = getattr(value, field.name)
+            new = _fact(old, row.get(fact)) if fact is not None and field.name == name else _shown(old, row)
+            if new is not old:
+                changed[field.name] = new
+        return replace(value, **changed) if changed else value
+    if isinstance(value, tuple | list):
+        made = [_shown(item, row) for item in value]
+        return value if all(new is old for new, old in zip(made, value, strict=True)) else type(value)(made)
+    return value
+
+
+def _fact(value: Any, cell: Cell | None) -> Any:
+    if value is None:
+        return None
+    if cell is None:
+        return "" if isinstance(value, str) else {}
+    if cell.mask is Mask.AS_IT_IS:
+        return value
+    if cell.mask is Mask.BY_TEXT:
+        return masked_text(value)
+    # Stored settings are the text of their JSON.
+    return json.dumps(masked(decode(value))) if isinstance(value, str) else masked(value)

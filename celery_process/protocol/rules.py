@@ -1,0 +1,349 @@
+"""What every store decides alike, as pure functions: who may claim, what an item adds to its run, how a run ends.
+
+A store reads rows, asks here, and writes with a compare-and-set; so two stores can only differ in how they keep rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from celery_process.exceptions import RunOpen
+from celery_process.protocol.model import (
+    REASON_LOST,
+    ErrorEntry,
+    LimitBroken,
+    Overrides,
+    RunSpec,
+    RunStatus,
+    SlotEntry,
+    SlotRef,
+    Stats,
+    WorkStatus,
+)
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.tolerance import Tolerance, exceeded
+from celery_process.values import Number, add_stats, decode, encode
+
+Cursor = tuple[WorkList, str]
+"""Where the walk of a run stands: the list, and the last name taken from it."""
+CLOCK_FAULT = timedelta(hours=1)
+"""A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
+EPOCHS_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+"""Epochs are seconds since, if runs do not follow faster; with 16 bits of attempts they stay below 2^53 for 4,000 years."""
+LEDGER_STEP = 100
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_BACKOFF = timedelta(hours=1)
+EVEN_WAITS = 6
+"""Times that an unclaimed item is published again after the same wait, while others of its run are claimed in between."""
+
+
+def passed(at: datetime, now: datetime, span: timedelta) -> bool:
+    """Whether a span of time has passed since an instant that was noted.
+
+    One that is further ahead was noted by a clock that was wrong, and counts as past: what waits for it would stand
+    still until the clock comes by. One that is ahead by less may have been noted after `now` was read.
+    """
+    return now - at >= span or at - now > span
+
+
+def seen_moving(now: datetime, instants: Iterable[datetime]) -> datetime:
+    """Return when a run was last seen to move, of all instants that say so; those ahead of `now` say nothing."""
+    return max((at for at in instants if at <= now), default=NEVER)
+
+
+def next_epoch(last: int, now: datetime) -> int:
+    """Return the epoch of a new run, given the last one that the store knows of: at least the seconds since 2026.
+
+    A store that lost its last writes, in a failover or a restore, counts on from an older epoch. Without the seconds it
+    would give a run the number of one that it has forgotten, and the same fencing tokens once more.
+    """
+    return max(last + 1, (now - EPOCHS_BEGIN) // timedelta(seconds=1))
+
+
+def run_id(epoch: int, uuid: str) -> str:
+    """Return the id of a run; the uuid tells it from a run of the same epoch in a store that lost its last writes."""
+    return f"{epoch}-{uuid}"
+
+
+def epoch_of(run: str) -> int:
+    """Return the epoch inside a run id; 0, which no run has, for what is not one."""
+    head = run.partition("-")[0]
+    return int(head) if head.isascii() and head.isdigit() and len(head) < 18 else 0
+
+
+def effective(defaults: str, override: str | None) -> str:
+    """Return the settings of a run: the code's defaults overlaid by what `update_settings` stored (B5)."""
+    return encode({**decode(defaults), **decode(override)}, argument="settings") if override else defaults
+
+
+def restored(old: Overrides, given: Overrides) -> Overrides:
+    """Return the overrides that a store keeps which has some and is to restore others: their version never decreases."""
+    if (old.settings, old.schedule) == (given.settings, given.schedule):
+        return given if given.version >= old.version else old
+    version = given.version if given.version > old.version else old.version + 1
+    return replace(given, version=version, changed_at=given.changed_at or old.changed_at)
+
+
+def run_open(process: str, run: RunStatus) -> RunOpen:
+    """Return the error of an operation that needs that no run is open."""
+    return RunOpen(
+        f"Run {run.id} of {process!r} is open; let it end, or cancel it, and try again.", process=process, run=run
+    )
+
+
+def takes_slot(
+    slot: SlotRef,
+    now: datetime,
+    *,
+    again: Again,
+    last_slot: datetime | None,
+    entry: SlotEntry | None,
+    generations: int,
+    changed: bool,
+) -> bool:
+    """Whether a run of `slot` may start, given that nothing is open: one run a slot unless `again` allows more (B12)."""
+    if again is Again.ALWAYS:
+        return True
+    if generations:
+        return again is Again.IF_CHANGED and changed
+    if entry is not None and not entry.end.may_still_run:
+        return False
+    return last_slot is None or slot.slot > last_slot or last_slot - now > CLOCK_FAULT
+
+
+def missed_before(slot: SlotRef, last: datetime | None, *, same_rule: bool) -> datetime | None:
+    """Return the start (exclusive) of the range that ends at `slot.previous` and that nobody took, or None."""
+    if last is None or slot.previous is None or not same_rule:
+        return None
+    return last if last < slot.previous else None
+
+
+def ended_after(slot: SlotRef, last: datetime | None) -> datetime | None:
+    """Return the start (exclusive) of the range that a skip ends: none of it that the ledger has, whose `last` is before.
+
+    None where one slot is ended.
+    """
+    return slot.after if slot.after is None or last is None else max(slot.after, last)
+
+
+def room(*, size: int, window: int, open_items: int) -> int:
+    """Return how many names a new page may have: all or nothing, so that pages stay few (0: the window is full).
+
+    Two pages fit into a window, so that one can be worked while the next is published.
+    """
+    page = max(1, min(size, window // 2))
+    return page if open_items + page <= window else 0
+
+
+def claim_answer(
+    *,
+    run: RunState,
+    paused: bool,
+    item: ItemState,
+    mine: bool,
+    expired: bool,
+    attempts_left: bool,
+    listed: bool,
+) -> ClaimAnswer:
+    """Return whether a delivery may work on an item. `listed`: its name is still on the list it was enlisted from.
+
+    The cap on attempts binds where a lease ran out, as the sweep then gives the item up. A pending item may always be
+    claimed: were the cap lowered in mid-run, nobody else would ever end it (I14).
+    """
+    if item is ItemState.CLAIMED and mine:
+        return ClaimAnswer.CLAIMED
+    if item is ItemState.CANCELLED:
+        return ClaimAnswer.ABORTED
+    if item is ItemState.REMOVED:
+        return ClaimAnswer.REMOVED
+    if not item.is_open:  # and in a run that is over none is
+        return ClaimAnswer.DONE
+    if run is RunState.ABORTING:
+        return ClaimAnswer.ABORTED
+    if paused:
+        return ClaimAnswer.PAUSED
+    if item is ItemState.CLAIMED and not (expired and attempts_left):
+        return ClaimAnswer.BUSY
+    return ClaimAnswer.CLAIMED if listed else ClaimAnswer.REMOVED
+
+
+def walk_over(state: RunState, cursor: Cursor | None) -> bool:
+    """Whether a run enlists nothing more: its cursor is at the end (None), or it was stopped."""
+    return cursor is None or state is not RunState.ACTIVE
+
+
+def ledger_purge_due(entries: int) -> bool:
+    """Whether a purge is due, now that an entry of a slot that did not run made the ledger so long: every hundred entries.
+
+    While a process is paused, declines or overlaps, no run closes to make one due. An entry may bring one "missed" along.
+    """
+    return entries % LEDGER_STEP < 2
+
+
+def listed_for(before: datetime, listed_at: datetime, now: datetime) -> bool:
+    """Whether a run that began at `before` has an item that was listed then; one ahead of `now` is of a wrong clock."""
+    return listed_at <= before or listed_at > now
+
+
+def walked(cursor: Cursor | None, on: WorkList, name: str) -> bool:
+    """Whether a run whose cursor stands there has passed a name of a list. The active list comes first."""
+    if cursor is None:
+        return True
+    at, last = cursor
+    return name <= last if at is on else at is WorkList.CLEANUP and on is WorkList.ACTIVE
+
+
+def kept_after_fold(item: ItemState, outcome: WorkState | None) -> bool:
+    """Whether an item outlives its page; one that completed leaves its status alone behind, and the run stays flat."""
+    return (item, outcome) != (ItemState.DONE, WorkState.COMPLETED)
+
+
+def was_reported(outcome: WorkState | None, attempt: int, ended: int | None) -> bool:
+    """Whether a report repeats the outcome of an item that went with its page.
+
+    `ended`: the attempt by its status, None where that is not of this run or not COMPLETED: items that were lost, say, are
+    purged later, and their holders are not to be told that anything was kept. Only the holder of an attempt reports it.
+    """
+    return outcome is not None and attempt > 0 and attempt == ended
+
+
+def new_errors(before: Totals, after: Totals) -> tuple[int, int]:
+    """Return how many errors of the item and of the run a report adds; never negative."""
+    return max(after.error_count - before.error_count, 0), max(after.run_error_count - before.run_error_count, 0)
+
+
+def new_texts(before: Totals, after: Totals, now: datetime) -> tuple[tuple[ErrorEntry, ...], tuple[ErrorEntry, ...]]:
+    """Return the texts of the item and of the run that a report brings for the first time, under the store's time (W5)."""
+    of_work, of_run = after.errors[len(before.errors) :], after.run_errors[len(before.run_errors) :]
+    return tuple(replace(entry, at=now) for entry in of_work), tuple(replace(entry, at=now) for entry in of_run)
+
+
+def finish_time(outcome: WorkState, now: datetime) -> datetime | None:
+    """Return when an item that ends finished its work; one that ends INCOMPLETE did not (B22)."""
+    return None if outcome is WorkState.INCOMPLETE else now
+
+
+def is_clean(on: WorkList, outcome: WorkState, totals: Totals) -> bool:
+    """Whether the item may be dropped: a cleanup that completed without an error of its own (I12, W28)."""
+    return on is WorkList.CLEANUP and outcome is WorkState.COMPLETED and totals.error_count == 0
+
+
+def work_state(item: ItemState, outcome: WorkState | None) -> WorkState | None:
+    """Return the state that people see for an item that is over; None for one that does not count (removed)."""
+    if item is ItemState.DONE:
+        return outcome
+    return {ItemState.CANCELLED: WorkState.ABORTED, ItemState.LOST: WorkState.INCOMPLETE}.get(item)
+
+
+def status_seen(live: WorkStatus | None, last: WorkStatus | None, *, waits_in: str) -> WorkStatus:
+    """Return what people see of an item: its last status until the open run's first claim of it, then that run's (B14).
+
+    `live`: what the open run has of it, None where it has none; `waits_in`: that run, where the item waits to be claimed.
+    """
+    if live is None:
+        return last or WorkStatus()
+    if not waits_in:
+        return live
+    return replace((last if live.attempt == 0 else live) or WorkStatus(), waits_in=waits_in)
+
+
+def count_name(item: ItemState, outcome: WorkState | None) -> str:
+    """Return the field of `ItemCounts` that an item belongs to."""
+    if item is ItemState.DONE and outcome is not None:
+        return outcome.value.lower()
+    return item.value
+
+
+def item_stats(item: ItemState, outcome: WorkState | None, on: WorkList, totals: Totals) -> dict[str, Number]:
+    """Return what an item that is over adds to the stats of its run (B21, B26, B30, and decisions 4 and 7).
+
+    Only the winning attempt counts: a lost item brings no stats of its own.
+    """
+    stats: dict[str, Number] = {}
+    if item is ItemState.CANCELLED:
+        return {"workItemsAborted": 1}
+    if item not in (ItemState.DONE, ItemState.LOST):
+        return stats
+    if on is WorkList.ACTIVE:
+        stats["workItems"] = 1
+    else:
+        stats["workItemsCleaned" if item is ItemState.DONE and outcome is WorkState.COMPLETED else "workItemsDirty"] = 1
+    if outcome is WorkState.ABORTED:
+        stats["workItemsAborted"] = 1
+    if item is ItemState.DONE:
+        add_stats(stats, totals.run_stats)
+        add_stats(stats, {f"work.{name}": count for name, count in totals.stats.items()})
+    return stats
+
+
+def closing(state: RunState, reason: str, lost: int) -> tuple[RunState, str]:
+    """Return how a run ends that enlists nothing more and has no open page."""
+    if state is RunState.ABORTING:
+        return (RunState.ABORTED if reason == StopReason.ABORTED else RunState.INCOMPLETE), reason
+    return (RunState.INCOMPLETE, REASON_LOST) if lost else (RunState.COMPLETED, "")
+
+
+def finish_stats(stats: Stats, *, state: RunState, total_errors: int, duration: timedelta) -> dict[str, Number]:
+    """Return the stats of a run that closes; all of them are added to the aggregate (B36)."""
+    return {
+        "workItems": 0,
+        **stats,
+        "errors": total_errors,
+        "duration": max(duration.total_seconds(), 0.0),
+        "runs": 1,
+        f"state.{state.value.lower()}": 1,
+    }
+
+
+def sum_stats(parts: Iterable[Stats]) -> dict[str, Number]:
+    """Return the sum of stats, name by name."""
+    total: dict[str, Number] = {}
+    for part in parts:
+        add_stats(total, part)
+    return total
+
+
+def spec_limit(spec: RunSpec, listed: int) -> int | None:
+    """Return how many errors the run tolerates when `listed` items are on its active list."""
+    return Tolerance(per_run=spec.run_limit, percent=spec.percent).run_limit(listed)
+
+
+def redispatch_wait(dispatches: int, after: timedelta, *, moved: bool) -> timedelta:
+    """Return how long an item waits for a claim before it is published again in a run that stands still.
+
+    `dispatches`: how often it was published since it was last claimed, given back or taken from a holder. The waits double
+    from the first on, up to an hour. Where the run `moved`, as others of it were claimed since, somebody works: then they
+    double from the seventh on. Not from a later one, for where a queue moves more slowly than `after`, what waits in it is
+    not lost, and each repeat is one more message.
+    """
+    doublings = dispatches - (EVEN_WAITS if moved else 1)
+    return min(after * 2.0 ** min(max(doublings, 0), 20), max(MAX_BACKOFF, after))
+
+
+def redispatch_waits(after: timedelta, *, moved: bool) -> tuple[timedelta, ...]:
+    """Return `redispatch_wait` for 0, 1, 2, … dispatches, as far as it grows; the last one holds for all that follow."""
+    waits = [redispatch_wait(count, after, moved=moved) for count in range(EVEN_WAITS + 21)]
+    return tuple(waits[: waits.index(waits[-1]) + 1])
+
+
+def published_again(now: datetime, dispatched_at: datetime, dispatches: int, after: timedelta, seen: datetime) -> bool:
+    """Whether an item that nobody claimed is published again, given when its run was `seen` to move."""
+    return passed(dispatched_at, now, redispatch_wait(dispatches, after, moved=seen > dispatched_at))
+
+
+def limit_broken(work: str, errors: int, work_limit: int | None, *, total: int, run_limit: int | None) -> LimitBroken | None:
+    """Return the limit that an error of an item breaks: the item's own, else that of the run, else None.
+
+    `errors` are those of the item over all its attempts, `total` those of the run, this one among them.
+    """
+    if work_limit is not None and exceeded(errors, work_limit):
+        return LimitBroken(work, errors, work_limit)
+    return LimitBroken(None, total, run_limit) if run_limit is not None and exceeded(total, run_limit) else None
+
+
+def lost_text(attempts: int) -> str:
+    """Return the error of an item whose last attempt left without a word."""
+    return f"Lost: {attempts} attempts ended without an outcome (killed, hung, or out of reach of the store)."

@@ -1,0 +1,261 @@
+"""What the argument `schedule` may be, how the store writes it down, and which slots it gives.
+
+A schedule is seconds, a `timedelta`, or Celery's `schedule`, `crontab` or `solar`; a row of a scheduler may also say `once`.
+It becomes a `Frequency`: the value that people read, the occurrence rule of `slots`, and a JSON text that is the same
+wherever the same schedule is meant.
+"""
+
+from __future__ import annotations
+
+import json
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+import tzlocal
+from celery import Celery
+from celery.schedules import BaseSchedule, crontab, schedule, solar
+
+from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue
+from celery_process.schedule import slots
+from celery_process.schedule.slots import Calendar, Interval, Occurrences, Once, Solar
+from celery_process.schedule.zones import SYSTEM, ClockIn, name_of, zone_named
+from celery_process.values import check_instant
+
+LONGEST = timedelta(days=36_525)
+_FIELDS = {
+    "minute": range(60),
+    "hour": range(24),
+    "day_of_week": range(7),
+    "day_of_month": range(1, 32),
+    "month_of_year": range(1, 13),
+}
+"""A crontab's fields and all that each may hold; Celery gives the parsed sets as attributes of these names."""
+_KNOWN = ("celery", "django_celery_beat", "sqlalchemy_celery_beat", "celery_process")
+"""The packages whose schedules are known to mean what their fields say."""
+_SPELLED = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+"""The fields in the order in which people write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frequency:
+    """A schedule in its three forms."""
+
+    value: Any
+    occurrences: Occurrences
+    text: str
+
+    def celery_schedule(self) -> BaseSchedule:
+        """Return the schedule as Celery has it."""
+        return schedule(self.value) if isinstance(self.value, timedelta) else self.value
+
+
+def zone_of(app: Celery) -> tzinfo:
+    """Return the time zone that the app's crontabs are meant in: whatever Celery takes as `timezone`, or the system's."""
+    given = app.conf.timezone
+    if isinstance(given, tzinfo):
+        return given
+    if given:
+        try:
+            return zone_named(str(given))
+        except InvalidValue as error:
+            raise ConfigurationError(f"timezone: {error}", setting="timezone", value=given) from error
+    if app.conf.enable_utc:
+        return UTC
+    try:
+        return tzlocal.get_localzone()
+    except Exception:  # noqa: BLE001 - it knows no POSIX texts, such as TZ="EST5EDT,M3.2.0,M11.1.0", and says so in several ways
+        return SYSTEM
+
+
+def decides_itself(value: object) -> bool:
+    """Whether a schedule is of a class of the user's, whose methods beat asks and the slots cannot."""
+    return isinstance(value, BaseSchedule) and type(value).__module__.partition(".")[0] not in _KNOWN
+
+
+def frequency(value: object, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
+    """Return the frequency that a schedule argument means; an interval is at least `minimum` (B2).
+
+    A crontab is meant in the zone of its `nowfun`, or in `zone`, which is the app's; its text names any other than that.
+    Raises `InvalidType` for what is not a schedule and `InvalidValue` for one that is not above 0 or too long.
+    """
+    if decides_itself(value):
+        raise InvalidType(
+            f"schedule is a {type(value).__qualname__}, a class of its own, which the slots would not ask; give seconds, a "
+            "timedelta, or Celery's schedule, crontab or solar, or schedule=None with a beat entry for <name>.schedule.",
+            argument="schedule",
+            value=value,
+        )
+    if isinstance(value, crontab):
+        if not any(day <= monthrange(2000, month)[1] for month in value.month_of_year for day in value.day_of_month):
+            raise InvalidValue(
+                f"schedule names a day that never comes, {describe(value)}; correct its day_of_month and month_of_year.",
+                argument="schedule",
+                value=value,
+            )
+        return _crontab(value, zone, _zone_of_crontab(value) or zone)
+    if isinstance(value, solar):
+        event, latitude, longitude = value.event, float(value.lat), float(value.lon)
+        text = json.dumps({"solar": {"event": event, "lat": latitude, "lon": longitude}})
+        return Frequency(value, Solar(event, latitude, longitude), text)
+    if isinstance(value, schedule):
+        value = value.run_every
+    every = slots.clamp(seconds(value, argument="schedule", above_zero=True), minimum)
+    return Frequency(every, Interval(every), json.dumps({"interval": every.total_seconds()}))
+
+
+def once(instant: datetime) -> Frequency:
+    """Return the frequency of one instant, which a clocked row says; refuses an instant without a time zone."""
+    at = check_instant(instant, argument="schedule").astimezone(UTC)
+    return Frequency(at, Once(at), json.dumps({"clocked": at.isoformat()}))
+
+
+def seconds(value: object, *, argument: str, above_zero: bool = False) -> timedelta:
+    """Return seconds or a timedelta as a timedelta; refuses negative ones, NaN, and more than a hundred years."""
+    if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
+        wanted = (
+            "seconds, a timedelta, or celery.schedules.schedule, crontab or solar"
+            if argument == "schedule"
+            else "seconds or a timedelta"
+        )
+        raise InvalidType(f"{argument} is {wanted}, not {value!r:.80}.", argument=argument, value=value)
+    total = value.total_seconds() if isinstance(value, timedelta) else value
+    # Compared with, since `math.isfinite` raises for large integers; NaN is neither below nor above.
+    if not (1e-6 if above_zero else 0) <= total <= LONGEST.total_seconds():
+        least = "more than 0" if above_zero else "0 or more"
+        raise InvalidValue(
+            f"{argument} is {least} and at most a hundred years, not {value!r:.80}.", argument=argument, value=value
+        )
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
+    """Return the frequency that `Frequency.text` wrote down."""
+    document = json.loads(text)
+    if "crontab" in document:
+        fields = dict(document["crontab"])
+        own_zone = fields.pop("zone", None)
+        plain = crontab(**fields)
+        # In the value too, which may come back as an argument.
+        return frequency(plain if own_zone is None else in_zone(plain, zone_named(own_zone)), minimum=minimum, zone=zone)
+    if "solar" in document:
+        return frequency(solar(**document["solar"]), minimum=minimum)
+    if "clocked" in document:
+        return once(datetime.fromisoformat(document["clocked"]))
+    return frequency(document["interval"], minimum=minimum, zone=zone)
+
+
+def in_zone(value: Any, zone: tzinfo) -> crontab:
+    """Return a crontab that is meant in a zone of its own."""
+    return crontab(*_given(value).values(), nowfun=ClockIn(zone))
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """Return the fields of a crontab as they were given: what it pickles as, in the order of `_FIELDS`."""
+    return dict(zip(_FIELDS, value.__reduce__()[1], strict=False))
+
+
+def _zone_of_crontab(value: Any) -> tzinfo | None:
+    """Return the zone in which a crontab's own `nowfun` tells the time, as those with a time zone do; None without one."""
+    if value.nowfun is None:
+        return None
+    zone = getattr(value.nowfun(), "tzinfo", None)
+    if not isinstance(zone, tzinfo):
+        raise InvalidValue(
+            "The nowfun of schedule returns a time without a time zone; return datetime.now(zone), or leave nowfun out.",
+            argument="schedule",
+            value=value,
+        )
+    return zone
+
+
+def _crontab(value: Any, zone: tzinfo, own: tzinfo) -> Frequency:
+    parsed = {name: frozenset(getattr(value, name)) for name in _FIELDS}
+    fields = _written(value)
+    rule = Calendar(
+        minutes=parsed["minute"],
+        hours=parsed["hour"],
+        days=parsed["day_of_month"],
+        months=parsed["month_of_year"],
+        weekdays=parsed["day_of_week"],
+        zone=own,
+        every_minute=fields["minute"].startswith("*"),
+        every_hour=fields["hour"].startswith("*"),
+    )
+    if own is not zone and (name_of(own) is None or name_of(own) != name_of(zone)):
+        fields["zone"] = _name(own, value)
+    return Frequency(value, rule, json.dumps({"crontab": fields}))
+
+
+def _name(zone: tzinfo, value: object) -> str:
+    name = name_of(zone)
+    if name is None:
+        raise InvalidValue(
+            f"The time zone of schedule, {zone!r:.80}, has no name to store it by; give a zoneinfo.ZoneInfo.",
+            argument="schedule",
+            value=value,
+        )
+    return name
+
+
+def _written(value: Any) -> dict[str, str]:
+    """Return the fields of a crontab as texts, the same for each way to write them but for one: whether there is a star.
+
+    `*/30` and `0,30` name the same minutes, and are not the same where the clocks change.
+    """
+    given = _given(value)
+    return {name: _spec(frozenset(getattr(value, name)), full, given[name]) for name, full in _FIELDS.items()}
+
+
+def _spec(chosen: frozenset[int], full: range, given: object) -> str:
+    if chosen == set(full):
+        return "*"
+    if isinstance(given, str) and given.startswith("*"):
+        for step in range(2, len(full)):
+            if chosen == set(full[::step]) and len(chosen) > 1:
+                return f"*/{step}"
+    return ",".join(str(number) for number in sorted(chosen))
+
+
+def parse(text: str) -> float | crontab:
+    """Return the schedule that a person wrote: seconds, or a crontab's five fields in their usual order."""
+    fields = text.split()
+    if len(fields) == len(_SPELLED):
+        try:
+            return crontab(**dict(zip(_SPELLED, fields, strict=True)))
+        except Exception as error:  # Celery raises several, ValueError and its own ParseException among them
+            raise InvalidValue(
+                f"{text!r:.80} is no crontab: {error}; give five fields, m h dom mon dow.", argument="schedule", value=text
+            ) from error
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidValue(
+            f"{text!r:.80} is neither seconds nor five crontab fields, such as '*/10 * * * *'.",
+            argument="schedule",
+            value=text,
+        ) from None
+
+
+def to_input(value: object) -> str:
+    """Return a schedule as `parse` takes it; an empty text for one that a person cannot write so."""
+    if isinstance(value, crontab):
+        fields = _written(value)
+        return "" if value.nowfun is not None else " ".join(fields[name] for name in _SPELLED)
+    return f"{value.total_seconds():.15g}" if isinstance(value, timedelta) else ""
+
+
+def described(value: object) -> str:
+    """Return a schedule as a sentence has it: `every 1:00:00`, `crontab */5 * * * *`, `on demand`."""
+    return f"every {value}" if isinstance(value, timedelta) else describe(value)
+
+
+def describe(value: object) -> str:
+    """Return a schedule as people read it: `1:00:00`, or a crontab's five fields in their usual order."""
+    if isinstance(value, crontab):
+        fields, zone = _written(value), _zone_of_crontab(value)
+        return " ".join(("crontab", *(fields[name] for name in _SPELLED), *(() if zone is None else (str(zone),))))
+    if isinstance(value, solar):
+        return f"solar {value.event} at {value.lat}, {value.lon}"
+    return "on demand" if value is None else str(value)

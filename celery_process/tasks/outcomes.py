@@ -1,0 +1,67 @@
+"""What a monitor shows of a task of items: its arguments, and how it ended. Must not know Celery.
+
+A task succeeds where all its items completed, and its result is how; else it fails with the error of its item.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from celery_process.engine.runner import Ended
+from celery_process.exceptions import WorkFailed
+from celery_process.protocol.states import WorkState
+from celery_process.text.masking import masked_text
+
+SHOWN = 600
+"""Characters of names that are shown of a batch: Celery cuts arguments at 1,024, and a cut dict cannot be searched."""
+FAILURES_SHOWN = 3
+
+
+def kwargs_shown(kwargs: Mapping[str, Any]) -> str:
+    """Return the arguments of a message as monitors show and search them: a literal dict, with the first of many names."""
+    if "works" not in kwargs:
+        return repr(dict(kwargs))
+    shown: list[str] = []
+    length = 0
+    for name in kwargs["works"]:
+        length += len(repr(name)) + 2
+        if length > SHOWN and shown:
+            break
+        shown.append(name)
+    more = len(kwargs["works"]) - len(shown)
+    return repr({**kwargs, "works": [*shown, f"… and {more} more"] if more else shown})
+
+
+def outcome_of(process: str, items: Sequence[Ended], *, look: Callable[[str], str]) -> str:
+    """Return how the items of one message ended, in the store's words, and how many were given back.
+
+    Where one did not complete, raises `WorkFailed`, caused by what the first such item's handler raised; `look` gives the
+    command that shows an item.
+    """
+    worked = [item for item in items if not item.given_back]
+    rest = [f"{len(items) - len(worked)} given back"] if len(worked) < len(items) else []
+    failed = [item for item in worked if item.outcome is not WorkState.COMPLETED]
+    if failed:
+        shown = "; ".join(_sentence(item) for item in failed[:FAILURES_SHOWN])
+        more = f"; and {len(failed) - FAILURES_SHOWN} more" if len(failed) > FAILURES_SHOWN else ""
+        counts = ", ".join([f"{len(failed)} of {len(worked)} items did not complete", *rest])
+        raise WorkFailed(
+            f"{'' if len(items) == 1 else f'{counts}: '}{shown}{more}. See `{look(failed[0].name)}`.",
+            process=process,
+            works=tuple(item.name for item in failed),
+            outcomes=tuple(item.outcome.value if item.outcome else None for item in failed),
+        ) from next((item.error for item in failed if item.error is not None), None)
+    errors = sum(item.errors for item in worked)
+    words = Counter(item.outcome.value for item in worked if item.outcome is not None)
+    ends = [word if len(items) == 1 else f"{count} {word}" for word, count in words.items()]
+    return ", ".join([*ends, *([f"{errors} tolerated errors"] if errors else []), *rest])
+
+
+def _sentence(item: Ended) -> str:
+    text = masked_text(item.text)  # the result backend, events and Flower's list of tasks show it to all who see tasks
+    if item.outcome is None:
+        return f"{item.name!r} {text or 'was lost to another worker'}"
+    errors = f" after {item.errors} errors, the last one: {text}" if item.errors > 1 else f": {text}"
+    return f"{item.name!r} ended {item.outcome.value}{errors if item.errors else ''}"

@@ -1,0 +1,74 @@
+"""The commands that messages tell people to run, with the name of their own app."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+from weakref import WeakKeyDictionary
+
+from celery import Celery
+
+from celery_process.text.printable import printable
+
+PLACEHOLDER = "celery -A proj"
+"""What stands in a message where no app is known."""
+
+
+def pasted(text: str, app: Celery) -> str:
+    """Return a text whose commands can be pasted: the app is named as `-A` finds it, where that can be told.
+
+    A command line that was begun in another way, see `begun_as`, goes on in that.
+    """
+    text = text.replace(f"{PLACEHOLDER} process", _begun.get() or f"{PLACEHOLDER} process")
+    name = name_of(app) if PLACEHOLDER in text else None
+    return text if name is None else text.replace(PLACEHOLDER, f"celery -A {name}")
+
+
+def command(app: Celery, verb: str, *words: str) -> str:
+    """Return the command line of a verb of `process`, its words quoted for a shell; the app's name is looked for once."""
+    if app not in _found:
+        _found[app] = name_of(app)
+    end = ["--"] if any(word.startswith("-") for word in words) else []  # else such a name is read as an option
+    quoted = (printable(shlex.quote(word)) for word in words)
+    begin = _begun.get() or (f"celery -A {_found[app]} process" if _found[app] else f"{PLACEHOLDER} process")
+    return " ".join([begin, verb, *end, *quoted])
+
+
+_found: WeakKeyDictionary[Celery, str | None] = WeakKeyDictionary()
+
+
+_begun: ContextVar[str] = ContextVar("begun", default="")
+
+
+@contextmanager
+def begun_as(command: str) -> Iterator[None]:
+    """Let the commands in messages begin with this in place of `celery -A … process`, while it runs."""
+    token = _begun.set(command)
+    try:
+        yield
+    finally:
+        _begun.reset(token)
+
+
+def name_of(app: Celery) -> str | None:
+    """Return what `-A` takes for an app: the module that has it, as `shop` for `shop.celery`, or `module:attribute`."""
+    found = []
+    for module, loaded in tuple(sys.modules.items()):
+        if not isinstance(loaded, ModuleType) or module.partition(".")[0] in ("__main__", "celery", "celery_process"):
+            continue
+        for attribute, value in tuple(vars(loaded).items()):
+            if value is app:
+                found.append(module.removesuffix(".celery") if attribute in _FOUND else f"{module}:{attribute}")
+    return min(
+        found,
+        key=lambda name: (":" in name, name.partition(".")[0] != app.main, name.count("."), len(name), name),
+        default=None,
+    )
+
+
+_FOUND = ("app", "celery")
+"""Where `-A module` looks for an app by itself."""
