@@ -225,7 +225,7 @@ def check_stat(name: object, count: object, known: Mapping[str, Number]) -> Numb
 
 
 def add_stats(into: dict[str, Number], more: Mapping[str, Number]) -> None:
-    """Add `more` to `into` name by name; a sum that would overflow stays at the largest float (T7).
+    """Add `more` to `into` name by name; a sum that would overflow stays at the largest float.
 
     Beyond `MAX_SUMMED_STATS` names a new one is added to `OTHER_STATS`, unless it is one of the library's own.
     """
