@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 from weakref import WeakSet
 
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import LogFields, logger_of
 
 logger = logger_of(__name__)
 
@@ -41,7 +40,7 @@ if hasattr(os, "register_at_fork"):  # Windows forks nothing
     os.register_at_fork(after_in_child=_renew)
 
 
-def end_child(user: str, extra: Mapping[str, str]) -> None:
+def end_child(user: str, extra: LogFields) -> None:
     """End this forked process, which came back from the user's code that forked it; with the code of a SystemExit.
 
     It is a copy of a worker, with its broker's sockets and its claims: whatever it did next would be done twice.

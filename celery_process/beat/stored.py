@@ -17,7 +17,7 @@ from celery import Celery
 
 from celery_process.config import store_of
 from celery_process.stores.base import Store
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -92,7 +92,7 @@ class StoredSchedules:
             for awaited in list(self._awaited.values()):
                 awaited.missing = False
             if str(error) != self._failing:
-                logger.warning("The schedules could not be read: %s", error, extra={"action": "schedules_unread"})
+                logger.warning("The schedules could not be read: %s", error, extra=log_fields("schedules_unread"))
             self._failing = str(error)
         else:
             self._failing = ""
@@ -117,7 +117,7 @@ class StoredSchedules:
             try:
                 self.read(store_of(app))
             except Exception as error:  # noqa: BLE001 - settings that make no sense; the worker and doctor tell
-                logger.warning("The schedules are not read: %s", error, extra={"action": "schedules_unread"})
+                logger.warning("The schedules are not read: %s", error, extra=log_fields("schedules_unread"))
                 return
             finally:
                 self._read.set()

@@ -18,7 +18,7 @@ from celery_process.beat.merge import Agreed, Follows, Side, pause_follows, sche
 from celery_process.beat.rows import Row, Rows, ScheduledProcess
 from celery_process.beat.stored import REFRESH
 from celery_process.exceptions import SettingsChanged
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -122,7 +122,7 @@ class RowSync:
         first, said = what not in self._failing, self._failing.get(what)
         self._failing[what] = "" if first else str(error)
         if not first and said != str(error):
-            logger.warning("%s could not be scheduled: %s", what, error, extra={"action": "row_unfollowed"})
+            logger.warning("%s could not be scheduled: %s", what, error, extra=log_fields("row_unfollowed"))
 
     def _settle(self, scheduled: ScheduledProcess, found: Any) -> None:
         process, row = scheduled.process, None if found is None else self._rows.read(scheduled, found)

@@ -26,7 +26,7 @@ from celery_process.process import Process
 from celery_process.protocol.model import ItemCounts, StoredProcess
 from celery_process.protocol.states import RunState, SlotEnd
 from celery_process.text.commands import command
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -53,7 +53,7 @@ class ProcessCollector(Collector):
                 "PROMETHEUS_MULTIPROC_DIR is set, so what is registered with REGISTRY is not served; register this with the "
                 "registry that has the MultiProcessCollector, and pass own_registry=True, or run: %s",
                 command(processes.app, "metrics"),
-                extra={"action": "collector_unserved"},
+                extra=log_fields("collector_unserved"),
             )
 
     def describe(self) -> Iterable[Metric]:
@@ -68,7 +68,7 @@ class ProcessCollector(Collector):
             read = [(process, process.dispatch.store.process(process.name)) for process in self.processes]
             found = [(process, stored, _lag(process, stored, now)) for process, stored in read]
         except ProcessError as error:
-            logger.warning("The store could not be scraped: %s", error, extra={"action": "scrape_failed"})
+            logger.warning("The store could not be scraped: %s", error, extra=log_fields("scrape_failed"))
             up.add_metric([], 0)
             yield up
             return
@@ -186,7 +186,7 @@ class EventCounters:
             try:
                 count(name, event)
             except (KeyError, TypeError, ValueError) as error:
-                logger.warning("An event could not be read: %s", repr(error), extra={"action": "event_unread"})
+                logger.warning("An event could not be read: %s", repr(error), extra=log_fields("event_unread"))
 
         return handle
 
@@ -205,5 +205,5 @@ class EventCounters:
                         limit=None, timeout=None, wakeup=False
                     )
             except Exception as error:  # noqa: BLE001 - whatever the transport raises
-                logger.warning("No events come in: %s; trying again.", error, extra={"action": "events_lost"})
+                logger.warning("No events come in: %s; trying again.", error, extra=log_fields("events_lost"))
             time.sleep(RECONNECT)

@@ -21,7 +21,7 @@ from celery_process.protocol.model import ItemClaim
 from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported
 from celery_process.protocol.states import WorkList, WorkState
 from celery_process.stores.base import Store
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import LogFields, log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -86,6 +86,11 @@ class Batch:
         self._started_at = self._renewed_at = self._moved_at = monotonic()
         self._flush_at = math.inf
         self._busy_until = -math.inf
+
+    @property
+    def process_name(self) -> str:
+        """The name of the process whose items they are."""
+        return self._definition.name
 
     @property
     def due_at(self) -> float:
@@ -192,10 +197,10 @@ class Batch:
         logger.info("%d items of %s wait too long and are given back.", len(self._unstarted), self.run_id, extra=extra)
         self._let_go(extra)
 
-    def _extra(self, action: str, work: str) -> dict[str, str]:
-        return {"action": action, "process_name": self._definition.name, "run_id": self.run_id, "work_name": work}
+    def _extra(self, action: str, work: str) -> LogFields:
+        return log_fields(action, process_name=self._definition.name, run_id=self.run_id, work_name=work)
 
-    def _let_go(self, extra: dict[str, str]) -> None:
+    def _let_go(self, extra: LogFields) -> None:
         try:
             self.flush()
             self.give_back()

@@ -22,7 +22,7 @@ from celery_process.protocol.states import Again, Event, PageAnswer, RunAnswer, 
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency
 from celery_process.stores.base import Store
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import LogFields, log_fields, logger_of
 from celery_process.text.masking import masked_text
 from celery_process.text.outages import log_failure
 from celery_process.text.printable import printable
@@ -322,5 +322,5 @@ class Dispatch:
         self.emit(Event.RUN_FINISHED, run=run)
         self.store.ack_finish(self.name, run.id)
 
-    def _extra(self, action: str, run_id: str = "") -> dict[str, str]:
-        return {"action": action, "process_name": self.name, "run_id": run_id}
+    def _extra(self, action: str, run_id: str = "") -> LogFields:
+        return log_fields(action, process_name=self.name, run_id=run_id)

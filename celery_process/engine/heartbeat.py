@@ -14,7 +14,7 @@ from typing import Protocol
 
 from celery_process.engine.batch import Batch
 from celery_process.forks import renew_in_children
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -132,7 +132,7 @@ class Heartbeat:
         self._wakes_at = -math.inf  # awake: whoever comes now is seen before the next wait
 
     def _beat(self, batch: Batch) -> bool:
-        extra = {"action": "heartbeat", "process_name": "", "work_name": "", "run_id": batch.run_id}
+        extra = log_fields("heartbeat", process_name=batch.process_name, run_id=batch.run_id)
         try:
             return batch.beat()
         except Exception as error:  # noqa: BLE001 - logged; the other batches of the thread go on

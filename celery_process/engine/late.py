@@ -17,7 +17,7 @@ from celery_process.protocol.states import SlotEnd
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency
 from celery_process.schedule.slots import Occurrences
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -96,7 +96,7 @@ def overdue(dispatch: Dispatch, current: Frequency, found: NewestSlot, now: date
 
 def bring(dispatch: Dispatch, current: Frequency, now: datetime, by: timedelta) -> None:
     """Have the scheduling task of a process run, where it is routed."""
-    extra = {"action": "slot_late", "process_name": dispatch.name}
+    extra = log_fields("slot_late", process_name=dispatch.name)
     logger.warning("The present slot of %s is %s late; it is brought now.", dispatch.name, by, extra=extra)
     dispatch.bring(min(VALID, current.occurrences.following(now) - now))
 

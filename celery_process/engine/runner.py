@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from celery_process.definition.callables import not_run
 from celery_process.definition.options import Handler
@@ -29,7 +29,7 @@ from celery_process.protocol.model import ItemClaim
 from celery_process.protocol.reports import Reported
 from celery_process.protocol.states import ClaimAnswer, ErrorAction, Event, StopReason, WorkList, WorkState
 from celery_process.protocol.tokens import claim_token
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import LogFields, log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -195,7 +195,7 @@ class Runner:
         outcome = WorkState.COMPLETED
         cleaning = work.on is WorkList.CLEANUP
         try:
-            returned = _called(definition.cleanup if cleaning else definition.handler, work)
+            returned = _called(definition.cleanup if cleaning else definition.handler, work, definition.name)
         except RunAborted:
             outcome = WorkState.ABORTED
         except OwnershipLost:
@@ -335,15 +335,15 @@ class Runner:
         if not self.dispatch.inline:
             self.dispatch.advance(run_id)
 
-    def _extra(self, action: str, run_id: str, work: str = "") -> dict[str, Any]:
-        return {"action": action, "process_name": self.dispatch.name, "run_id": run_id, "work_name": work}
+    def _extra(self, action: str, run_id: str, work: str = "") -> LogFields:
+        return log_fields(action, process_name=self.dispatch.name, run_id=run_id, work_name=work)
 
 
-def _called(handler: Handler, work: Work) -> object:
+def _called(handler: Handler, work: Work, process: str) -> object:
     """Call the user's function; where that forked and comes back in the child as well, end the child."""
     try:
         return handler(work)
     finally:
         if work.elsewhere:
-            extra = {"action": "forked_child_ended", "process_name": "", "run_id": work.run.id, "work_name": work.name}
+            extra = log_fields("forked_child_ended", process_name=process, run_id=work.run.id, work_name=work.name)
             end_child(f"the handler of {work.name!r}", extra)

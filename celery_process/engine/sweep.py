@@ -16,7 +16,7 @@ from celery_process.exceptions import CorruptData, RunNotFound, StoreUnavailable
 from celery_process.protocol.limits import MAX_LOST
 from celery_process.protocol.model import SweepTarget, Swept
 from celery_process.protocol.states import StopReason, WorkList
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -48,14 +48,14 @@ def sweep(
     # In no order, so that those that take long leave none out for good.
     for done, target in enumerate(random.sample(targets, len(targets))):
         if budget is not None and budget.is_short:
-            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
+            extra = log_fields("sweep_failed", process_name=target.process, run_id=target.open_run)
             left = len(targets) - done
             logger.warning("The sweep took its time; %d processes are left to the next one.", left, extra=extra)
             break
         try:
             _repair(dispatches[target.process], target)
         except Exception as error:  # noqa: BLE001 - logged; the next sweep tries again
-            extra = {"action": "sweep_failed", "process_name": target.process, "run_id": target.open_run or ""}
+            extra = log_fields("sweep_failed", process_name=target.process, run_id=target.open_run)
             log_failure(logger, "The sweep of %s is left to the next one", target.process, error=error, extra=extra)
             if isinstance(error, StoreUnavailable):
                 break  # each of the others would wait for it as well
@@ -78,7 +78,7 @@ def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
         except RunNotFound:
             continue  # purged meanwhile
         except CorruptData as error:  # the open run is to be repaired all the same
-            extra = {"action": "corrupt_data", "process_name": dispatch.name, "run_id": run_id}
+            extra = log_fields("corrupt_data", process_name=dispatch.name, run_id=run_id)
             log_failure(logger, "The end of %s stays untold", run_id, error=error, extra=extra)
     if target.open_run is not None:
         _repair_run(dispatch, target.open_run)

@@ -17,7 +17,7 @@ from celery_process.protocol.states import Event
 from celery_process.signals import BY_EVENT
 from celery_process.tasks.background import background
 from celery_process.tasks.transport import reaching_broker
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -47,7 +47,7 @@ def _publish(app: Celery, process: str, event: Event, hostname: str | None, fiel
 
 
 def _unsent(process: str, event: Event, error: Exception) -> None:
-    extra = {"action": "event_unsent", "process_name": process}
+    extra = log_fields("event_unsent", process_name=process)
     log_failure(logger, "The event %s could not be sent", event.value, error=error, extra=extra)
 
 

@@ -28,7 +28,7 @@ from celery_process.tasks.outcomes import kwargs_shown, outcome_of
 from celery_process.tasks.own import OWN
 from celery_process.tasks.transport import reaching_broker
 from celery_process.text.commands import command
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -166,13 +166,13 @@ def _defer(task: Task, definition: Definition, due_in: timedelta) -> None:
     try:
         _publish_later(task, definition, due_in, sent, comeback=True)
     except Exception as error:  # noqa: BLE001 - logged
-        extra = {"action": "trigger_undeferred", "process_name": definition.name}
+        extra = log_fields("trigger_undeferred", process_name=definition.name)
         log_failure(logger, "The trigger of %s does not come again", definition.name, error=error, extra=extra)
 
 
 def _logged(task: Task, definition: Definition, error: StoreError, run: str = "") -> StoreError:
     """Return an error that ends a task, once it is logged: of what a task is known to raise Celery logs a line at INFO."""
-    extra = {"action": "task_failed", "process_name": definition.name, "run_id": run}
+    extra = log_fields("task_failed", process_name=definition.name, run_id=run)
     log_failure(logger, "A task %s ends early", task.name, error=error, extra=extra)
     return error
 
@@ -187,7 +187,7 @@ def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: 
     headers = task.request.headers or {}
     met = headers.get(TRIES, 0)
     tries = max(met, 0) + 1 if isinstance(met, int) else MOST_TRIES  # a foreign message may hold anything
-    extra = {"action": "message_given_back", "process_name": definition.name, "run_id": str(kwargs.get("run", ""))}
+    extra = log_fields("message_given_back", process_name=definition.name, run_id=str(kwargs.get("run", "")))
     if tries > MOST_TRIES:
         log_failure(logger, "A message to %s is left to the sweep, in the end", task.name, error=error, extra=extra)
         return
@@ -234,7 +234,7 @@ def _run(task: Task, name: str, run_items: RunItems, *, process: object, run: ob
     schema = (task.request.headers or {}).get("cp_schema", SCHEMA)
     names_are_text = isinstance(works, list) and all(isinstance(item, str) for item in works)
     if process != name or not isinstance(run, str) or not names_are_text or not isinstance(schema, int) or schema > SCHEMA:
-        extra = {"action": "message_refused", "process_name": name}
+        extra = log_fields("message_refused", process_name=name)
         logger.error("A message to %s is not one of this version (schema %r); dropped.", task.name, schema, extra=extra)
         return "refused"
     assert isinstance(works, list)
@@ -253,7 +253,7 @@ def _say_revoked(task: Task, name: str) -> None:
             with reaching_broker(task.app):
                 task.send_event("task-revoked", terminated=False, signum=None, expired=False)
         except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this shows STARTED
-            extra = {"action": "event_unsent", "process_name": name}
+            extra = log_fields("event_unsent", process_name=name)
             log_failure(logger, "task-revoked could not be sent", error=error, extra=extra)
 
 
@@ -262,7 +262,7 @@ def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, to
     try:
         _publish_later(tasks["schedule"], definition, due_in, {}, run=run_id, token=token)
     except Exception as error:  # noqa: BLE001 - logged, and the sweep opens it
-        extra = {"action": "comeback_unpublished", "process_name": definition.name, "run_id": run_id}
+        extra = log_fields("comeback_unpublished", process_name=definition.name, run_id=run_id)
         log_failure(logger, "The next page of %s is left to the sweep", definition.name, error=error, extra=extra)
 
 
@@ -280,7 +280,7 @@ def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
         with reaching_broker(schedule.app):
             schedule.apply_async(add_to_parent=False, **ONCE_MORE, **options)
     except Exception as error:  # noqa: BLE001 - logged, and a later sweep does
-        extra = {"action": "slot_unpublished", "process_name": definition.name}
+        extra = log_fields("slot_unpublished", process_name=definition.name)
         log_failure(logger, "The late slot of %s is left to the next sweep", definition.name, error=error, extra=extra)
 
 

@@ -21,7 +21,7 @@ from celery_process.tasks.deployment import noted_by_another
 from celery_process.tasks.own import OWN
 from celery_process.tasks.transport import reaching_broker
 from celery_process.text.commands import pasted
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
@@ -66,7 +66,7 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
         try:
             sweep(within=read_config(app).sweep_interval)
         except StoreError as error:
-            log_failure(logger, "No sweep", error=error, extra={"action": "sweep_failed"})
+            log_failure(logger, "No sweep", error=error, extra=log_fields("sweep_failed"))
 
     return sweep_task
 
@@ -127,9 +127,9 @@ class SweepTimer(bootsteps.StartStopStep):
             )
         try:
             for warning in within(STARTS_WITHIN, lambda: _check(parent.app, store), operation="check"):
-                logger.warning("%s", warning, extra={"action": "store_warning"})
+                logger.warning("%s", warning, extra=log_fields("store_warning"))
         except StoreUnavailable as error:  # it may be back before the first item; tables that do not fit will not be
-            logger.error("%s", error, extra={"action": "store_unavailable"})  # noqa: TRY400 - the message says it all
+            logger.error("%s", error, extra=log_fields("store_unavailable"))  # noqa: TRY400 - the message says it all
         self._queue(parent)
         interval = read_config(parent.app).sweep_interval.total_seconds()
         task_received.connect(self._received, weak=False, dispatch_uid=self._uid)
@@ -164,7 +164,7 @@ class SweepTimer(bootsteps.StartStopStep):
             logger.warning(
                 "This worker publishes no sweeps, since it consumes no queue for them; start one on the queue %r.",
                 name,
-                extra={"action": "sweep_unpublished"},
+                extra=log_fields("sweep_unpublished"),
             )
         return None
 
@@ -183,7 +183,7 @@ class SweepTimer(bootsteps.StartStopStep):
             with reaching_broker(app):
                 app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, **SENT, **ONCE_MORE)
         except Exception as error:  # noqa: BLE001 - logged; the next interval tries again
-            log_failure(logger, "The sweep could not be published", error=error, extra={"action": "sweep_unpublished"})
+            log_failure(logger, "The sweep could not be published", error=error, extra=log_fields("sweep_unpublished"))
         finally:
             self.publishing = False
 

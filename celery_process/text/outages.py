@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 from celery_process.exceptions import ProcessError
+from celery_process.text.logs import LogFields
 from celery_process.text.masking import masked_text
 
 
-def log_failure(
-    logger: logging.Logger, text: str, *arguments: object, error: BaseException, extra: Mapping[str, Any]
-) -> None:
+def log_failure(logger: logging.Logger, text: str, *arguments: object, error: BaseException, extra: LogFields) -> None:
     """Log a line that ends with the error: of an outage a WARNING, of anything else an ERROR.
 
     An outage is an `OSError`, as are `StoreUnavailable` and what the transport raises (see `transport`). A traceback has

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from celery import Celery
 
-import celery_process
 from celery_process import Processes, Work
 from celery_process.engine.runner import Ended
 from celery_process.exceptions import WorkFailed
@@ -70,13 +68,6 @@ def test_no_line_is_forged(lines: Lines) -> None:
     assert "3" in lines.text
 
 
-def test_no_module_has_another_logger() -> None:
-    """Each logger comes from `logs`; the simulation alone silences that of the whole library."""
-    root = Path(celery_process.__file__).parent
-    users = {str(path.relative_to(root)) for path in root.rglob("*.py") if "getLogger(" in path.read_text()}
-    assert users == {"text/logs.py", "testing/simulation/__init__.py"}
-
-
 def test_what_handlers_and_callers_write(lines: Lines) -> None:
     """Names of items, who ran them, and what handlers raise and record, make no line, through a whole run."""
     app = Celery("logs", broker="memory://", set_as_current=False)
@@ -93,6 +84,38 @@ def test_what_handlers_and_callers_write(lines: Lines) -> None:
     lines.check()
     assert "RuntimeError: ann" in lines.text
     assert "all is well" in lines.text
+
+
+def test_every_record_has_the_four_fields(caplog: pytest.LogCaptureFixture) -> None:
+    """From a trigger over failed and removed items to the end of the run, each record carries them; None is no fact."""
+    caplog.set_level(logging.DEBUG, "celery_process")
+    app = Celery("logs", broker="memory://", set_as_current=False)
+    app.conf.task_always_eager = True
+    processes = Processes(app, backend=MemoryStore())
+
+    def wait() -> bool:
+        raise OSError
+
+    @processes.process("p", schedule=60)
+    def handler(work: Work) -> None:
+        handler.unregister_work("c")
+        if work.name == "b":
+            raise RuntimeError
+
+    handler.wait(wait)
+    handler.register_works({"a": None, "b": None, "c": None})
+    handler.dispatch.trigger(by="beat")
+    run = handler.run_now()
+    ours = [record for record in caplog.records if record.name.startswith("celery_process")]
+    seen = {record.action: (record.process_name, record.work_name, record.run_id) for record in ours}  # type: ignore[attr-defined]
+    assert seen == {
+        "wait_failed": ("p", None, None),
+        "slot_skipped": ("p", None, None),
+        "slot_claimed": ("p", None, run.id),
+        "claim_refused": ("p", "c", run.id),
+        "item_failed": ("p", "b", run.id),
+        "run_completed": ("p", None, run.id),
+    }
 
 
 def test_an_error_whose_text_raises(lines: Lines) -> None:

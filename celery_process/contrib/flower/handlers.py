@@ -22,7 +22,7 @@ from celery_process.contrib.flower.board import Board
 from celery_process.exceptions import ProcessError
 from celery_process.monitor.jsonable import http_status, plain
 from celery_process.process import Process
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -202,7 +202,7 @@ class ActOnProcess(Api):
 
         if name not in self.board.processes:
             raise web.HTTPError(404, f"There is no process {name!r:.120}")
-        extra = {"action": f"flower_{action}", "process_name": name, "by": self.who}
+        extra = log_fields(f"flower_{action}", process_name=name, by=self.who)
         logger.info("%s of %s by %s", action, name, self.who, extra=extra)
         await self._answer(self._told(name, action, act))
 

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -60,7 +60,7 @@ def install() -> bool:
     except ImportError:
         return False  # a Flower that lacks one of its own packages runs no pages at all
     except Exception as error:  # noqa: BLE001 - whatever a Flower of another shape makes of it: celery's commands must work
-        logger.warning("This Flower does not take the page of processes: %s", error, extra={"action": "flower_refused"})
+        logger.warning("This Flower does not take the page of processes: %s", error, extra=log_fields("flower_refused"))
         return False
     return True
 
@@ -69,7 +69,7 @@ def with_tab(navbar: bytes) -> bytes:
     """Return Flower's navbar with a tab for the processes after its own; as it is where that place is not found."""
     found = _LAST_TAB.search(navbar)
     if found is None:
-        logger.warning("The navbar of this Flower has no place for a tab.", extra={"action": "flower_refused"})
+        logger.warning("The navbar of this Flower has no place for a tab.", extra=log_fields("flower_refused"))
         return navbar
     tab = _TAB % (b" text-dark" if b"text-dark" in found[0] else b"")
     return navbar[: found.end()] + tab + navbar[found.end() :]

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from celery_process.exceptions import CorruptData, ProcessError
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import RunKey
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -52,7 +52,7 @@ def read_each(
             if answer:
                 found[process] = _read(client, operation, process, lambda name=process, answer=answer: read(name, answer))  # type: ignore[misc]
         except CorruptData as error:
-            logger.error("%s", error, extra={"action": "corrupt_data", "process_name": process})  # noqa: TRY400
+            logger.error("%s", error, extra=log_fields("corrupt_data", process_name=process))  # noqa: TRY400
     return found
 
 

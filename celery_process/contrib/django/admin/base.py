@@ -26,7 +26,7 @@ from celery_process.exceptions import ProcessError, ProcessNotFound
 from celery_process.monitor.jsonable import http_status
 from celery_process.monitor.secrets import Fact, Reader, shown
 from celery_process.process import Process
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
 
@@ -136,7 +136,7 @@ class Base(admin.ModelAdmin):
     def done(self, request: HttpRequest, process: Process, action: str, done: Done) -> None:
         """Write down who did what: in the admin's log, in English whoever did it, and in the logger of this module."""
         self.log_change(request, row(process.name), shown(str(done), Fact.NOTES, Reader.ADMIN))
-        extra = {"action": f"admin_{action}", "process_name": process.name, "by": by(request)}
+        extra = log_fields(f"admin_{action}", process_name=process.name, by=by(request))
         logger.info("%s of %s by %s", action, process.name, by(request), extra=extra)
 
 

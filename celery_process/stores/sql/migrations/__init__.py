@@ -19,7 +19,7 @@ from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005, v0006
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.text.logs import logger_of
+from celery_process.text.logs import log_fields, logger_of
 
 
 class Migration(NamedTuple):
@@ -72,7 +72,7 @@ class Schema:
             raise self._mismatch(found)
         self._newer = found if found > VERSION else None
         if self._newer and self._checked == 0:
-            logger.warning("%s", self._warning(self._newer), extra={"action": "schema_newer"})
+            logger.warning("%s", self._warning(self._newer), extra=log_fields("schema_newer"))
         self._checked = os.getpid()
 
     def check(self) -> tuple[str, ...]:
