@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -12,30 +13,27 @@ from celery import Celery
 
 from celery_process import shared
 from celery_process.beat.entries import BeatEntries
-from celery_process.config import read_config, store_of, use_store
+from celery_process.config import Config, read_config, store_of, use_store
 from celery_process.definition.options import Handler, define
-from celery_process.engine.dispatch import Dispatch
-from celery_process.engine.heartbeat import Heartbeat
 from celery_process.engine.late import LateSlots
+from celery_process.engine.port import Port
 from celery_process.engine.removed import RemovedProcess, removed
-from celery_process.engine.runner import Runner
 from celery_process.engine.sweep import hurried, sweep
 from celery_process.engine.worker import Worker, handlers_of
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound, TaskNameTaken
 from celery_process.process import Process
 from celery_process.protocol.model import Overrides
 from celery_process.protocol.tolerance import Tolerance
-from celery_process.schedule.frequency import Frequency, zone_of
+from celery_process.schedule.frequency import zone_of
 from celery_process.stores.base import Store
 from celery_process.tasks import factory as tasks
-from celery_process.tasks.events import emit
 from celery_process.tasks.own import OwnTasks, place_of
+from celery_process.tasks.publish import CeleryPort, publishing
 from celery_process.tasks.required import check_required
-from celery_process.tasks.shutdown import ShutdownNote, ends_worker, shutting_down
+from celery_process.tasks.shutdown import ShutdownNote
 from celery_process.tasks.starting import start_check
 from celery_process.tasks.sweep_timer import SWEEP_TASK, SweepTimer, make_sweep_task, sweep_budget
 
-_heartbeat = Heartbeat()
 _by_app: WeakKeyDictionary[Celery, ref[Processes]] = WeakKeyDictionary()
 """An app keeps its registry alive by its tasks; to keep it here as well would keep the app."""
 
@@ -57,7 +55,7 @@ class Processes:
         self._processes: dict[str, Process] = {}
         self._backend = backend
         self._app: Celery | None = None
-        self._runners: dict[str, Runner] = {}
+        self._ports: dict[str, CeleryPort] = {}
         self._entries = BeatEntries(self)
         self._late_slots = LateSlots(lambda name, stored: self[name].in_force(Overrides(schedule=stored)))
         if app is not None:
@@ -149,13 +147,7 @@ class Processes:
         tasks.check_base(definition.task_options.get("base"))
         if definition.name in self._processes:
             raise DuplicateProcess(f"The process {name!r} is defined already; give this one another name.", process=name)
-        process = Process(
-            definition,
-            connect=self._connect,
-            zone=lambda: zone_of(self.app),
-            owned_by=self._entries.owner,
-            rescheduled=self._entries.add,
-        )
+        process = Process(definition, _Home(self, self._entries, self._ports))
         if "cleanup" in handlers:
             process.cleanup(handlers["cleanup"])
         if "wait" in handlers:
@@ -166,19 +158,13 @@ class Processes:
         return process
 
     def _adopt(self, process: Process) -> None:
-        make = partial(
-            tasks.make_tasks,
-            self.app,
-            process.definition,
-            trigger=lambda **options: process.dispatch.trigger(**options),  # noqa: PLW0108 - connects at the first trigger
-            advance=lambda run_id, token: process.dispatch.advance(run_id, token),  # noqa: PLW0108 - as above
-            run_items=lambda run_id, names, task_id: self._runner(process).run(run_id, names, task_id=task_id),
-        )
+        port = self._ports[process.name] = CeleryPort(self.app, process, self._tasks)
+        make = partial(tasks.make_tasks, self.app, port)
         names = tasks.task_names(process.name).values()
         try:
             self._tasks.add(process.name, names, place_of(process.definition.handler), make)
         except TaskNameTaken:
-            del self._processes[process.name]
+            del self._processes[process.name], self._ports[process.name]
             raise
         self._entries.add(process)
 
@@ -187,47 +173,6 @@ class Processes:
         process = self._define(pending.name, pending.options, pending.target)
         for decorate in pending.decorations:
             decorate(process)
-
-    # -- the parts of a process that need the app
-
-    def _connect(self, process: Process, known: Dispatch | None) -> Dispatch:
-        """Return the dispatching of a process: the known one, unless the process or the settings changed since."""
-        store, inline = self.store, bool(self.app.conf.task_always_eager)
-        same = known is not None and known.store is store and known.inline is inline
-        if known is not None and same and known.definition is process.definition:
-            return known
-        return Dispatch(
-            definition=process.definition,
-            store=store,
-            config=read_config(self.app),
-            current=lambda: self._current(process, store),
-            send=lambda on, names, run_id, *, single=False: tasks.publish_items(
-                self.app,
-                process.definition,
-                self._tasks[process.name],
-                on,
-                names,
-                run_id,
-                size=1 if single else self._runner(process).batch_size,
-            ),
-            come_back=lambda run_id, token, due_in: tasks.come_back(
-                process.definition, self._tasks[process.name], run_id, token, due_in
-            ),
-            bring=lambda valid: tasks.bring(process.definition, self._tasks[process.name], valid),
-            emit=lambda event, **payload: emit(self.app, process, event, payload),
-            inline=inline,
-            ends_worker=ends_worker,
-        )
-
-    def _current(self, process: Process, store: Store) -> Frequency | None:
-        """Return the schedule in force; the store is not asked where an own beat entry is it."""
-        return process.in_force(Overrides() if self._entries.owner(process) else store.overrides(process.name))
-
-    def _runner(self, process: Process) -> Runner:
-        runner, dispatch = self._runners.get(process.name), process.dispatch
-        if runner is None or runner.dispatch is not dispatch:
-            runner = self._runners[process.name] = Runner(dispatch, _heartbeat, stopping=partial(shutting_down, self.app))
-        return runner
 
     # -- the app as a whole
 
@@ -283,7 +228,7 @@ class Processes:
         read_config(self.app)
         messages: dict[str, Mapping[str, Any]] = {SWEEP_TASK: {}}
         for process in self:
-            messages.update(dict.fromkeys(tasks.task_names(process.name).values(), tasks.publishing(process.definition)))
+            messages.update(dict.fromkeys(tasks.task_names(process.name).values(), publishing(process.definition)))
         check_required(self.app, messages)
 
     def check_names(self) -> None:
@@ -294,6 +239,36 @@ class Processes:
         """Check the settings and the store; return warnings. Raises `ConfigurationError` or `StoreUnavailable`."""
         read_config(self.app)
         return self.store.check()
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """What a process needs of its registry, see `celery_process.engine.home.Home`."""
+
+    registry: Processes
+    entries: BeatEntries
+    ports: Mapping[str, CeleryPort]
+
+    @property
+    def store(self) -> Store:
+        return self.registry.store
+
+    @property
+    def config(self) -> Config:
+        return read_config(self.registry.app)
+
+    @property
+    def zone(self) -> tzinfo:
+        return zone_of(self.registry.app)
+
+    def port(self, process: str) -> Port:
+        return self.ports[process]
+
+    def owner(self, process: str) -> tuple[str, Any] | None:
+        return self.entries.owner(process)
+
+    def rescheduled(self, process: str) -> None:
+        self.entries.add(self.registry[process])
 
 
 def registries() -> tuple[Processes, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any, overload
 
 from celery_process.definition.callables import check_callable
 from celery_process.definition.options import Definition, Handler, with_flow_control
 from celery_process.engine.dispatch import Dispatch
+from celery_process.engine.home import Home
 from celery_process.engine.late import bring_resumed
 from celery_process.engine.sweep import go_on
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
@@ -30,17 +31,9 @@ class Process:
     Reading never changes anything; each verb is one operation of the store and may raise `StoreUnavailable`.
     """
 
-    def __init__(
-        self,
-        definition: Definition,
-        *,
-        connect: Callable[[Process, Dispatch | None], Dispatch],
-        zone: Callable[[], tzinfo],
-        owned_by: Callable[[Process], tuple[str, Any] | None],
-        rescheduled: Callable[[Process], None],
-    ) -> None:
+    def __init__(self, definition: Definition, home: Home) -> None:
         self.definition = definition
-        self._connect, self._zone, self._owned_by, self._rescheduled = connect, zone, owned_by, rescheduled
+        self._home = home
         self._dispatch: Dispatch | None = None
 
     @property
@@ -51,8 +44,11 @@ class Process:
     @property
     def dispatch(self) -> Dispatch:
         """The dispatching of this process, by the app's present store; from its first use on, flow control is fixed (B3)."""
-        self._dispatch = dispatch = self._connect(self, self._dispatch)
-        return dispatch
+        store, known = self._home.store, self._dispatch
+        if known is None or known.store is not store or known.definition is not self.definition:
+            known = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
+            self._dispatch = known
+        return known
 
     def __call__(self, work: Any) -> object:
         """Call the handler for active work, as a unit test does with a plain `Work`."""
@@ -146,8 +142,8 @@ class Process:
             )
         text = None
         if schedule is not None:
-            text = frequency(schedule, minimum=self.definition.min_schedule_frequency, zone=self._zone()).text
-            owner = self._owned_by(self)
+            text = frequency(schedule, minimum=self.definition.min_schedule_frequency, zone=self._home.zone).text
+            owner = self._home.owner(self.name)
             if owner is not None:
                 raise ScheduleOwned(
                     f"The schedule of {self.name!r} is the entry {owner[0]!r} of beat_schedule; change it there.",
@@ -191,7 +187,7 @@ class Process:
             min_schedule_frequency=min_schedule_frequency,
             progress_frequency=progress_frequency,
         )
-        self._rescheduled(self)
+        self._home.rescheduled(self.name)
 
     @property
     def default_settings(self) -> dict[str, Any]:
@@ -201,25 +197,30 @@ class Process:
     @property
     def schedule_frequency(self) -> Any:
         """The schedule in force: a timedelta (clamped, B2), a crontab, or None where whoever triggers decides."""
-        current = self.dispatch.current()
+        current = self.current()
         return None if current is None else current.value
+
+    def current(self) -> Frequency | None:
+        """Return the schedule in force; the store is not asked where an own beat entry is it."""
+        owned = self._home.owner(self.name) is not None
+        return self.in_force(model.Overrides() if owned else self._home.store.overrides(self.name))
 
     def default_frequency(self) -> Frequency | None:
         """Return the schedule that the code gives: an own entry of `beat_schedule`, else the argument `schedule`.
 
         None where the triggers decide: without a schedule, and where the entry has one that only beat can ask.
         """
-        owner = self._owned_by(self)
+        owner = self._home.owner(self.name)
         value = self.definition.schedule if owner is None else owner[1]
         if value is None or (owner is not None and decides_itself(value)):
             return None
-        return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._zone())
+        return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._home.zone)
 
     def in_force(self, overrides: model.Overrides) -> Frequency | None:
         """Return the schedule in force, given what is stored: an own beat entry, else the override, else the code's."""
-        if overrides.schedule is None or self._owned_by(self) is not None:
+        if overrides.schedule is None or self._home.owner(self.name) is not None:
             return self.default_frequency()
-        return from_text(overrides.schedule, minimum=self.definition.min_schedule_frequency, zone=self._zone())
+        return from_text(overrides.schedule, minimum=self.definition.min_schedule_frequency, zone=self._home.zone)
 
     # -- runs
 
@@ -301,7 +302,7 @@ class Process:
         return model.SettingsVersion(
             version=stored.version,
             settings=None if stored.settings is None else decode(stored.settings),
-            schedule_frequency=None if text is None else from_text(text, minimum=minimum, zone=self._zone()).value,
+            schedule_frequency=None if text is None else from_text(text, minimum=minimum, zone=self._home.zone).value,
             changed_at=stored.changed_at,
             by=stored.by,
         )

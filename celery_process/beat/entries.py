@@ -18,6 +18,7 @@ from celery_process.schedule import slots
 from celery_process.schedule.frequency import once, zone_of
 from celery_process.tasks import factory as tasks
 from celery_process.tasks.own import place_of
+from celery_process.tasks.publish import publishing
 
 
 class Registry(Protocol):
@@ -61,9 +62,9 @@ class BeatEntries:
                     theirs=task,
                 )
 
-    def owner(self, process: Process) -> tuple[str, Any] | None:
+    def owner(self, process: str) -> tuple[str, Any] | None:
         """Return the entry of `beat_schedule` that the user made for a process, as (key, schedule)."""
-        task = tasks.task_names(process.name)["schedule"]
+        task = tasks.task_names(process)["schedule"]
         for key, entry in (self._registry.app.conf.beat_schedule or {}).items():
             if entry.get("task") == task and not isinstance(entry.get("schedule"), ProcessSchedule):
                 return key, entry.get("schedule")
@@ -73,12 +74,12 @@ class BeatEntries:
         """Return the processes whose schedule a row holds: all but those with an own entry of `beat_schedule`."""
         found = []
         for process in self._registry:
-            if self.owner(process) is not None:
+            if self.owner(process.name) is not None:
                 continue
             definition = process.definition
             schedule = ProcessSchedule.of(definition, process.default_frequency() or once(slots.NEVER))
             task, zone = tasks.task_names(process.name)["schedule"], zone_of(self._registry.app)
-            found.append(ScheduledProcess(process, task, tasks.publishing(definition), schedule, zone))
+            found.append(ScheduledProcess(process, task, publishing(definition), schedule, zone))
         return found
 
     def add(self, *processes: Process) -> None:
@@ -104,13 +105,13 @@ class BeatEntries:
         entries = {}
         for process in processes:
             default = process.default_frequency()
-            if default is None or self.owner(process) is not None:
+            if default is None or self.owner(process.name) is not None:
                 continue
             task = tasks.task_names(process.name)["schedule"]
             entries[task] = {
                 "task": task,
                 "schedule": ProcessSchedule.of(process.definition, default),
-                "options": tasks.publishing(process.definition),
+                "options": publishing(process.definition),
             }
         return entries
 

@@ -1,6 +1,6 @@
-"""From a trigger to items on their way: decide about the slot, claim the run, open pages and hand their names to `send`.
+"""From a trigger to items on their way: decide about the slot, claim the run, open pages and send their names.
 
-Celery is not known here: `send` publishes, `emit` tells, `defer` and `come_back` call once more later; all are given.
+Celery is not known here: messages and events leave by the `Port`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
 
 from celery_process.config import Config
 from celery_process.definition.callables import not_run
 from celery_process.definition.options import Definition
+from celery_process.engine.port import Port
 from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, StoreError
 from celery_process.protocol.model import RunClaim, RunStatus, SlotRef
 from celery_process.protocol.repairs import Repairs
@@ -39,52 +39,14 @@ def _run_uuid() -> str:
     return uuid.uuid4().hex[:16]
 
 
-class Send(Protocol):
-    """Publish items of a run; `single` puts each into a message of its own. Raises `OSError` where the broker is away."""
-
-    def __call__(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None: ...  # noqa: D102
-
-
-class ComeBack(Protocol):
-    """Call `advance` for a run after some time, from anywhere, with the token under which it was told so."""
-
-    def __call__(self, run_id: str, token: str, due_in: timedelta) -> None: ...  # noqa: D102
-
-
-class Emit(Protocol):
-    """Tell an event, as a signal and to monitors."""
-
-    def __call__(self, event: Event, **payload: Any) -> None: ...  # noqa: D102
-
-
-def never(error: BaseException) -> bool:  # noqa: ARG001
-    """Take every exception out of the user's code for an error of it."""
-    return False
-
-
-def never_brought(valid: timedelta) -> None:
-    """Bring no late slot: where nothing but `trigger` itself does."""
-
-
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The dispatching of one process.
-
-    `bring` has somebody call `trigger` for a slot that nobody brought, with how long that is of use. `inline`: `send`
-    works the items before it returns, as in eager mode. `ends_worker`: whether an exception out of the
-    user's code is no error of it but ends the worker that runs it.
-    """
+    """The dispatching of one process: its definition, over a store and a port."""
 
     definition: Definition
     store: Store
     config: Config
-    current: Callable[[], Frequency | None]
-    send: Send
-    come_back: ComeBack
-    emit: Emit
-    inline: bool = False
-    ends_worker: Callable[[BaseException], bool] = never
-    bring: Callable[[timedelta], None] = never_brought
+    port: Port
 
     @property
     def name(self) -> str:
@@ -96,7 +58,7 @@ class Dispatch:
 
         In a worker a KeyboardInterrupt is the handler's own: Celery takes SIGINT itself, and its pool children ignore it.
         """
-        return self.ends_worker(error) or (self.inline and isinstance(error, KeyboardInterrupt))
+        return self.port.ends_worker(error) or (self.port.inline and isinstance(error, KeyboardInterrupt))
 
     def slot_of(self, now: datetime, current: Frequency | None) -> SlotRef:
         """Return the slot of an instant, with its jitter and the occurrence before it."""
@@ -119,7 +81,7 @@ class Dispatch:
         after which it should come once more.
         """
         try:
-            now, current = self.store.now(), self.current()
+            now, current = self.store.now(), self.port.current()
         except StoreError:
             if defer is not None:  # else an outage of a second at the wrong time would cost an hourly slot
                 defer(TRY_AGAIN)
@@ -155,7 +117,7 @@ class Dispatch:
         now = self.store.now()
         if slot is not None and slot > now:
             raise InvalidValue(f"The slot {slot} is in the future; name a past one, or none.", argument="slot", value=slot)
-        found = self.slot_of(now, self.current()) if slot is None else SlotRef(slot, slot)
+        found = self.slot_of(now, self.port.current()) if slot is None else SlotRef(slot, slot)
         claim = self._claim(replace(found, due_at=found.slot), Again.ALWAYS, by)
         return self._started(claim)
 
@@ -222,12 +184,12 @@ class Dispatch:
     def _skip(self, slot: SlotRef, end: SlotEnd, by: str) -> None:
         if self.store.skip_slot(self.name, slot=slot, end=end, by=by):
             logger.info("Slot %s of %s: %s", slot.slot, self.name, end.value, extra=self._extra("slot_skipped"))
-            self.emit(Event.SLOT_SKIPPED, slot=slot.slot, end=end)
+            self.port.emit(Event.SLOT_SKIPPED, slot=slot.slot, end=end)
 
     def _start(self, claim: RunClaim) -> None:
         # ALREADY is the answer to a repeat of one's own call, made within the store: its first answer was lost.
         if claim.run is not None and claim.answer in (RunAnswer.CLAIMED, RunAnswer.ALREADY):
-            self.emit(Event.RUN_STARTED, run=claim.run)
+            self.port.emit(Event.RUN_STARTED, run=claim.run)
             self.advance(claim.run.id)
 
     def advance(self, run_id: str, token: str = "") -> None:
@@ -236,14 +198,14 @@ class Dispatch:
         `token`: that of the call that was told to come back. So a comeback that is early is the one that is awaited.
         """
         definition, size = self.definition, self.config.page_size
-        window, rate = definition.max_in_flight, math.inf if self.inline else definition.rate
+        window, rate = definition.max_in_flight, math.inf if self.port.inline else definition.rate
         while True:
             token = token or uuid.uuid4().hex
             page = self.store.open_page(self.name, run_id, token=token, size=size, window=window, rate=rate)
             if page.run is not None:
                 self.finished(page.run)
             if page.answer is PageAnswer.LATER:
-                self.come_back(run_id, token, page.due_in)
+                self.port.come_back(run_id, token, page.due_in)
             if page.answer is not PageAnswer.OPENED:
                 return
             if not self.publish(run_id, page.on, page.names):
@@ -255,12 +217,12 @@ class Dispatch:
 
         What could not be sent stays unpublished, for the sweep.
         """
-        if self.inline:
+        if self.port.inline:
             self.store.mark_published(self.name, run_id, names)
-            self.send(on, names, run_id, single=single)
+            self.port.send(on, names, run_id, single=single)
             return True
         try:
-            self.send(on, names, run_id, single=single)
+            self.port.send(on, names, run_id, single=single)
         except Exception as error:  # noqa: BLE001 - logged, and the sweep sends them
             text, extra = "%d items of %s could not be published; the sweep will", self._extra("publish_failed", run_id)
             log_failure(logger, text, len(names), self.name, error=error, extra=extra)
@@ -289,9 +251,9 @@ class Dispatch:
                 published,
                 extra=self._extra("swept", run_id),
             )
-            self.emit(Event.RUN_REPAIRED, run_id=run_id, expired=repairs.expired, published=published)
+            self.port.emit(Event.RUN_REPAIRED, run_id=run_id, expired=repairs.expired, published=published)
         for name in repairs.lost:
-            self.emit(Event.WORK_LOST, work=name, run_id=run_id)
+            self.port.emit(Event.WORK_LOST, work=name, run_id=run_id)
         if repairs.number:
             self.store.ack_repairs(self.name, run_id, repairs.number)
 
@@ -318,8 +280,8 @@ class Dispatch:
                 extra=self._extra("stats_capped", run.id),
             )
         if run.state is RunState.ABORTED:
-            self.emit(Event.RUN_ABORTED, run=run)
-        self.emit(Event.RUN_FINISHED, run=run)
+            self.port.emit(Event.RUN_ABORTED, run=run)
+        self.port.emit(Event.RUN_FINISHED, run=run)
         self.store.ack_finish(self.name, run.id)
 
     def _extra(self, action: str, run_id: str = "") -> LogFields:

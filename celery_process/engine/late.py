@@ -71,7 +71,7 @@ class LateSlots:
 def bring_resumed(dispatch: Dispatch) -> None:
     """Bring the present slot of a process whose pause ended, if nothing came of it."""
     found = dispatch.store.newest_slots([dispatch.name]).get(dispatch.name)
-    current = dispatch.current() if found is not None and found.scheduled else None
+    current = dispatch.port.current() if found is not None and found.scheduled else None
     if found is None or current is None:
         return
     now = dispatch.store.now()
@@ -98,7 +98,7 @@ def bring(dispatch: Dispatch, current: Frequency, now: datetime, by: timedelta) 
     """Have the scheduling task of a process run, where it is routed."""
     extra = log_fields("slot_late", process_name=dispatch.name)
     logger.warning("The present slot of %s is %s late; it is brought now.", dispatch.name, by, extra=extra)
-    dispatch.bring(min(VALID, current.occurrences.following(now) - now))
+    dispatch.port.bring(min(VALID, current.occurrences.following(now) - now))
 
 
 def _again(by: timedelta, grace: timedelta, last: datetime | None, now: datetime) -> bool:

@@ -70,12 +70,10 @@ class Host(Protocol):
 
 
 class Runner:
-    """Runs the items of one process in this operating-system process. `stopping`: whether its Celery worker shuts down."""
+    """Runs the items of one process in this operating-system process."""
 
-    def __init__(
-        self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time, stopping: Callable[[], bool] = lambda: False
-    ) -> None:
-        self.dispatch, self.heartbeat, self.host, self.stopping = dispatch, heartbeat, host, stopping
+    def __init__(self, dispatch: Dispatch, heartbeat: Leases, *, host: Host = time) -> None:
+        self.dispatch, self.heartbeat, self.host = dispatch, heartbeat, host
         self._item_takes: float | None = None
         self._every, self._every_read_at = timedelta(0), -_REFRESH
         self._slow = False
@@ -154,7 +152,7 @@ class Runner:
                 self._insist(partial(batch.end, work, outcome, error))
                 if batch.has_news and batch.has_more and not self._slow:
                     ended += self._settle(batch)
-                if batch.aborting or work.aborted_here or work.lost or self.stopping():
+                if batch.aborting or work.aborted_here or work.lost or self.dispatch.port.stopping():
                     break
             self._insist(batch.flush)
         except Exception:
@@ -175,7 +173,7 @@ class Runner:
         try:
             given = batch.give_back()
             # Eagerly they would be worked here and now; the next sweep sends them.
-            if given is not None and not batch.aborting and not self.dispatch.inline:
+            if given is not None and not batch.aborting and not self.dispatch.port.inline:
                 self.dispatch.publish(batch.run_id, *given)
         except StoreError as error:
             extra = self._extra("give_back_failed", batch.run_id)
@@ -184,7 +182,7 @@ class Runner:
     def _progress_every(self) -> timedelta:
         now = self.host.monotonic()
         if now - self._every_read_at >= _REFRESH:
-            self._every = self.dispatch.definition.progress_every(self.dispatch.current())
+            self._every = self.dispatch.definition.progress_every(self.dispatch.port.current())
             self._every_read_at = now
         return self._every
 
@@ -257,7 +255,7 @@ class Runner:
             return self._not_stored(work, done.error)
         if done.outcome is not WorkState.COMPLETED:
             self._log_failure(done)
-        self.dispatch.emit(
+        self.dispatch.port.emit(
             Event.WORK_FINISHED,
             work=work.name,
             run_id=work.run.id,
@@ -291,7 +289,7 @@ class Runner:
             work.name,
             extra=self._extra("ownership_lost", work.run.id, work.name),
         )
-        self.dispatch.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
+        self.dispatch.port.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
         return Ended(work.name, None, error)
 
     def _not_stored(self, work: Work, error: BaseException | None) -> Ended:
@@ -332,7 +330,7 @@ class Runner:
 
     def _advance(self, run_id: str) -> None:
         # In eager mode the dispatcher's own loop opens the next page: nested calls end silently after some 250 items.
-        if not self.dispatch.inline:
+        if not self.dispatch.port.inline:
             self.dispatch.advance(run_id)
 
     def _extra(self, action: str, run_id: str, work: str = "") -> LogFields:

@@ -9,13 +9,16 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from typing import Any, cast
 
 from celery_process.engine.dispatch import Dispatch
 from celery_process.engine.patience import Budget
+from celery_process.engine.port import Port
 from celery_process.exceptions import CorruptData, RunNotFound, StoreUnavailable
 from celery_process.protocol.limits import MAX_LOST
 from celery_process.protocol.model import SweepTarget, Swept
-from celery_process.protocol.states import StopReason, WorkList
+from celery_process.protocol.states import StopReason
 from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
@@ -64,11 +67,21 @@ def sweep(
 
 def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:
     """Return a dispatch whose store and broker are waited for within a budget; what a signal's receivers do is not."""
+    port = cast("Port", _HurriedPort(dispatch.port, budget))
+    return replace(dispatch, store=budget.of(dispatch.store), port=port)
 
-    def send(on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
-        budget.within(lambda: dispatch.send(on, names, run_id, single=single), operation="publish", whom="broker")
 
-    return replace(dispatch, store=budget.of(dispatch.store), send=send)
+class _HurriedPort:
+    """A port whose items are published within a budget."""
+
+    def __init__(self, port: Port, budget: Budget) -> None:
+        self._port, self._budget = port, budget
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    def send(self, *args: Any, **options: Any) -> None:
+        self._budget.within(partial(self._port.send, *args, **options), operation="publish", whom="broker")
 
 
 def _repair(dispatch: Dispatch, target: SweepTarget) -> None:

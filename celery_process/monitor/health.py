@@ -24,7 +24,8 @@ from celery_process.protocol.states import By
 from celery_process.schedule.frequency import describe
 from celery_process.stores.base import Danger, Store
 from celery_process.tasks.deployment import noted_by_another
-from celery_process.tasks.factory import publishing, task_names
+from celery_process.tasks.factory import task_names
+from celery_process.tasks.publish import publishing
 from celery_process.tasks.sweep_timer import SWEEP_TASK
 from celery_process.text.commands import pasted
 from celery_process.text.masking import masked_text

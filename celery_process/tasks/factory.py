@@ -1,15 +1,12 @@
-"""The Celery tasks of a process, and how they are published; the sweep of the app is in `sweep_task`.
+"""The Celery tasks of a process; how they are published is in `publish`, the sweep of the app in `sweep_timer`.
 
-Items are published with the keyword arguments `process=`, `work=` (or `works=`) and `run=`, which is what Flower can
-search; no result, no trail, no shadow. How a task ends is what the store says of its items; see `outcomes`.
+How a task ends is what the store says of its items; see `outcomes`.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,14 +15,12 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from celery_process.definition.options import Definition
-from celery_process.engine.patience import ONCE_MORE
-from celery_process.engine.runner import Ended
 from celery_process.exceptions import CorruptData, InvalidValue, RefusedValue, StoreError, WorkFailed
-from celery_process.protocol.model import RunClaim
-from celery_process.protocol.states import By, ClaimAnswer, WorkList
-from celery_process.tasks.background import background
+from celery_process.process import Process
+from celery_process.protocol.states import By, ClaimAnswer
 from celery_process.tasks.outcomes import kwargs_shown, outcome_of
 from celery_process.tasks.own import OWN
+from celery_process.tasks.publish import LATE_SLOT, PUBLISH_OPTIONS, SCHEMA, CeleryPort, publish_later
 from celery_process.tasks.transport import reaching_broker
 from celery_process.text.commands import command
 from celery_process.text.logs import log_fields, logger_of
@@ -33,8 +28,6 @@ from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
 
-SCHEMA = 1
-"""Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
 TRIES = "cp_tries"
 """The header that counts how often a message met a store that could not serve it."""
 MOST_TRIES, LONGEST_WAIT = 8, 30
@@ -47,14 +40,6 @@ EXPECTED = (WorkFailed, StoreError)
 """What a task may raise of which Celery logs a line, with no traceback: the library has said what there is to say."""
 SENT_AT = "cp_sent_at"
 """The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
-LATE_SLOT = "cp_late_slot"
-"""The header of a scheduling task that the sweep, or the end of a pause, brings a slot with."""
-_PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mode", "compression")
-"""Options that belong to publishing: Celery 5.7 deprecates them as attributes of a task."""
-
-
-RunItems = Callable[[str, list[str], str], list[Ended]]
-"""Work on items of a run, by its id, their names, and the id of the task that has them."""
 
 
 def task_names(process: str) -> dict[str, str]:
@@ -62,17 +47,11 @@ def task_names(process: str) -> dict[str, str]:
     return {kind: f"{process}.{kind}" for kind in ("schedule", "work", "cleanup")}
 
 
-def make_tasks(
-    app: Celery,
-    definition: Definition,
-    *,
-    trigger: Callable[..., RunClaim],
-    advance: Callable[[str, str], None],
-    run_items: RunItems,
-) -> dict[str, Task]:
-    """Register the three tasks of a process and return them by kind."""
+def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
+    """Register the three tasks of the port's process and return them by kind."""
+    definition = port.process.definition
     names = task_names(definition.name)
-    options = {key: value for key, value in definition.task_options.items() if key not in _PUBLISH_OPTIONS}
+    options = {key: value for key, value in definition.task_options.items() if key not in PUBLISH_OPTIONS}
     # Celery shares the tasks of one app with all others unless told not to; these belong to the registry of this app.
     common = {
         "bind": True,
@@ -97,18 +76,18 @@ def make_tasks(
     def schedule(self: Task, *, comeback: bool = False, run: str | None = None, token: str = "") -> str:
         headers = self.request.headers or {}
         if run is not None:
-            return _advance(self, definition, advance, str(run), str(token))
+            return _advance(self, port.process, str(run), str(token))
         defer = None if comeback else partial(_defer, self, definition)
         by = By.SWEEP if headers.get(LATE_SLOT) else By.BEAT if headers.get("celery_beat_task") else By.TASK
         try:
-            claim = trigger(by=by, sent_at=_sent_at(headers), defer=defer)
+            claim = port.process.dispatch.trigger(by=by, sent_at=_sent_at(headers), defer=defer)
         except StoreError as error:
             raise _logged(self, definition, error) from None
         return f"{claim.answer.value} {claim.run_id}".rstrip()
 
     def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
         try:
-            return _run(self, definition.name, run_items, process=process, run=run, works=works if work is None else [work])
+            return _run(self, port, process=process, run=run, works=works if work is None else [work])
         except StoreError as error:
             # A claim that failed left nothing begun; after a later outage the items come back with their leases.
             if error.facts.get("operation") not in BEFORE_WORK:
@@ -150,11 +129,11 @@ def _limit_batches(task: Task, definition: Definition) -> None:
     task.soft_time_limit = soft and soft * most
 
 
-def _advance(task: Task, definition: Definition, advance: Callable[[str, str], None], run: str, token: str) -> str:
+def _advance(task: Task, process: Process, run: str, token: str) -> str:
     try:
-        advance(run, token)
+        process.dispatch.advance(run, token)
     except StoreError as error:
-        _give_back(task, definition, error, run=run, token=token)
+        _give_back(task, process.definition, error, run=run, token=token)
         raise Ignore("given back") from None
     return f"advanced {run}"
 
@@ -164,7 +143,7 @@ def _defer(task: Task, definition: Definition, due_in: timedelta) -> None:
     headers = task.request.headers or {}
     sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
     try:
-        _publish_later(task, definition, due_in, sent, comeback=True)
+        publish_later(task, definition, due_in, sent, comeback=True)
     except Exception as error:  # noqa: BLE001 - logged
         extra = log_fields("trigger_undeferred", process_name=definition.name)
         log_failure(logger, "The trigger of %s does not come again", definition.name, error=error, extra=extra)
@@ -195,7 +174,7 @@ def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: 
     more = {"headers": {"cp_schema": SCHEMA, TRIES: tries}, "kwargsrepr": kwargs_shown(kwargs)}
     more.update(root_id=task.request.root_id, parent_id=task.request.parent_id)
     try:
-        _publish_later(task, definition, due_in, more, **kwargs)
+        publish_later(task, definition, due_in, more, **kwargs)
     except Exception as unsent:  # noqa: BLE001 - logged, and the sweep sends them
         text = "A message to %s met an error of the store (%s) and is left to the sweep"
         log_failure(logger, text, task.name, error, error=unsent, extra=extra)
@@ -230,7 +209,8 @@ def check_base(base: Any) -> None:
         )
 
 
-def _run(task: Task, name: str, run_items: RunItems, *, process: object, run: object, works: object) -> str:
+def _run(task: Task, port: CeleryPort, *, process: object, run: object, works: object) -> str:
+    name = port.process.name
     schema = (task.request.headers or {}).get("cp_schema", SCHEMA)
     names_are_text = isinstance(works, list) and all(isinstance(item, str) for item in works)
     if process != name or not isinstance(run, str) or not names_are_text or not isinstance(schema, int) or schema > SCHEMA:
@@ -238,7 +218,7 @@ def _run(task: Task, name: str, run_items: RunItems, *, process: object, run: ob
         logger.error("A message to %s is not one of this version (schema %r); dropped.", task.name, schema, extra=extra)
         return "refused"
     assert isinstance(works, list)
-    ended = run_items(run, works, str(task.request.id or ""))
+    ended = port.runner.run(run, works, task_id=str(task.request.id or ""))
     worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
     if worked or not ended:
         return outcome_of(name, worked, look=lambda item: command(task.app, "work", name, item))
@@ -255,86 +235,3 @@ def _say_revoked(task: Task, name: str) -> None:
         except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this shows STARTED
             extra = log_fields("event_unsent", process_name=name)
             log_failure(logger, "task-revoked could not be sent", error=error, extra=extra)
-
-
-def come_back(definition: Definition, tasks: Mapping[str, Task], run_id: str, token: str, due_in: timedelta) -> None:
-    """Publish the scheduling task once more, for the next page of a run; where that fails, the sweep opens it."""
-    try:
-        _publish_later(tasks["schedule"], definition, due_in, {}, run=run_id, token=token)
-    except Exception as error:  # noqa: BLE001 - logged, and the sweep opens it
-        extra = log_fields("comeback_unpublished", process_name=definition.name, run_id=run_id)
-        log_failure(logger, "The next page of %s is left to the sweep", definition.name, error=error, extra=extra)
-
-
-def bring(definition: Definition, tasks: Mapping[str, Task], valid: timedelta) -> None:
-    """Publish the scheduling task for a slot that is late, valid for a time; where that fails, a later sweep does.
-
-    A caller waits a moment at most, whatever the broker does.
-    """
-    background.do(lambda: _bring(definition, tasks["schedule"], valid))
-
-
-def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
-    options = {**publishing(definition), "headers": {LATE_SLOT: True}, "expires": valid.total_seconds()}
-    try:
-        with reaching_broker(schedule.app):
-            schedule.apply_async(add_to_parent=False, **ONCE_MORE, **options)
-    except Exception as error:  # noqa: BLE001 - logged, and a later sweep does
-        extra = log_fields("slot_unpublished", process_name=definition.name)
-        log_failure(logger, "The late slot of %s is left to the next sweep", definition.name, error=error, extra=extra)
-
-
-def _publish_later(
-    schedule: Task, definition: Definition, due_in: timedelta, more: Mapping[str, Any], **kwargs: Any
-) -> None:
-    seconds = due_in.total_seconds()
-    # The items' own expiry is not the scheduling task's, which would be over before it is due.
-    options = {"add_to_parent": False, "expires": None, **ONCE_MORE, **more, **publishing(definition)}
-    with reaching_broker(schedule.app):
-        try:
-            schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
-        except ValueError:  # Celery delays by whole seconds, at least one, where queues are quorum queues
-            schedule.apply_async(kwargs=kwargs, countdown=max(1, math.ceil(seconds)), **options)
-
-
-def publishing(definition: Definition) -> dict[str, Any]:
-    """Return the options with which messages of a process are published."""
-    return {key: definition.task_options[key] for key in _PUBLISH_OPTIONS if key in definition.task_options}
-
-
-def batched(producer: Any) -> AbstractContextManager[object]:
-    """Return a context in which messages travel many a round trip, where the transport can (kombu 5.7, Redis)."""
-    batch = getattr(producer, "batch", None)
-    return batch() if batch is not None else nullcontext()
-
-
-def publish_items(
-    app: Celery,
-    definition: Definition,
-    tasks: Mapping[str, Task],
-    on: WorkList,
-    names: tuple[str, ...],
-    run_id: str,
-    *,
-    size: int,
-) -> None:
-    """Publish items, `size` a message, through one producer; in eager mode, work them here. Raises as `reaching_broker`."""
-    task = tasks["work" if on is WorkList.ACTIVE else "cleanup"]
-    batches = [names[start : start + size] for start in range(0, len(names), size)]
-    arguments = [
-        {"process": definition.name, "run": run_id, **({"work": batch[0]} if len(batch) == 1 else {"works": list(batch)})}
-        for batch in batches
-    ]
-    if app.conf.task_always_eager:
-        for kwargs in arguments:
-            task.apply(kwargs=kwargs, throw=False)
-        return
-    options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **ONCE_MORE, **publishing(definition)}
-    present = app.current_worker_task
-    root = (present.request.root_id or present.request.id) if present else None
-    with reaching_broker(app), app.producer_or_acquire() as producer, batched(producer):
-        for kwargs in arguments:
-            # All items under one root, the task that began the run; where none did, under the first of these.
-            options.update(root_id=root, parent_id=root)
-            sent = task.apply_async(kwargs=kwargs, kwargsrepr=kwargs_shown(kwargs), producer=producer, **options)
-            root = root or sent.id

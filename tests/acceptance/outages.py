@@ -123,7 +123,7 @@ class Outages:
             at += 1
         process.update_settings(None, schedule=periods[0])
         slot = datetime.fromtimestamp(at, UTC)
-        before = process.dispatch.slot_of(slot - timedelta(seconds=1), process.dispatch.current())
+        before = process.dispatch.slot_of(slot - timedelta(seconds=1), process.current())
         store.skip_slot("ticks", slot=before, end=SlotEnd.OVERLAPPED, by=By.BEAT)
         return slot
 

@@ -16,6 +16,7 @@ import pytest
 from celery_process import RunState
 from celery_process.engine.late import GRACE
 from celery_process.protocol.states import By, SlotEnd
+from tests.ports import LoosePort
 
 from .outages import Outages
 from .waiting import wait_for, wait_for_end
@@ -63,7 +64,7 @@ def test_a_worker_of_other_queues_sweeps(outages: Outages, broker_url: str, requ
     def unsent(*_: Any, **__: Any) -> None:
         raise OSError("nobody is there")
 
-    run = replace(process.dispatch, send=unsent).run_now(slot=None, by="test")
+    run = replace(process.dispatch, port=LoosePort(send=unsent)).run_now(slot=None, by="test")
     outages.worker("-Q", queue)
     assert wait_for_end(process, run.id).state is RunState.COMPLETED
     with outages.app.connection_for_read() as connection:
@@ -97,7 +98,7 @@ def test_a_slot_that_nobody_brought(outages: Outages, redis_url: str) -> None:
     outages.write(redis_url, f"sqlite:///{outages.folder}/process.db", schedule=3_600)
     process = outages.processes["ticks"]
     process.register_work("a")
-    store, current = process.dispatch.store, process.dispatch.current()
+    store, current = process.dispatch.store, process.current()
     wait_for(lambda: store.now() - process.dispatch.slot_of(store.now(), current).slot > GRACE, what="a late slot")
     present = process.dispatch.slot_of(store.now(), current)
     before = process.dispatch.slot_of(present.slot - timedelta(seconds=1), current)

@@ -42,7 +42,7 @@ class Beat:
 
     def following(self, instant: datetime) -> datetime:
         """Return the slot after an instant, as the store's schedule has it."""
-        current = self.process.dispatch.current()
+        current = self.process.current()
         assert current is not None
         return current.occurrences.following(instant)
 

@@ -288,7 +288,7 @@ def test_w28_the_store_itself_drops_nothing_that_had_errors(bench: Any) -> None:
     """W28: a report of a cleanup that says COMPLETED and counts an error leaves the item on the cleanup list."""
     process, store = bench.define(), bench.store
     process.unregister_works(["clean", "dirty"])
-    slot = process.dispatch.slot_of(store.now(), process.dispatch.current())
+    slot = process.dispatch.slot_of(store.now(), process.current())
     run = store.claim_run("key-gc", uuid="u", slot=slot, spec=RunSpec(), again=Again.NEVER, by="test").run
     store.open_page("key-gc", run.id, token="page", size=10, window=10)
     store.claim("key-gc", run.id, ["clean", "dirty"], token="t", lease=MINUTE, max_attempts=3)

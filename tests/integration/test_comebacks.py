@@ -49,7 +49,7 @@ def test_a_quorum_queue_gets_the_comeback(rabbitmq_url, seconds):
         bind_queue_to_native_delayed_delivery_exchange(connection, queue)
         try:
             sent_at = datetime.now(UTC)
-            process.dispatch.come_back("7-abc", "3f2a", timedelta(seconds=seconds))
+            process.dispatch.port.come_back("7-abc", "3f2a", timedelta(seconds=seconds))
             message = received(app, queue, seconds + 3)
         finally:
             bound.delete()

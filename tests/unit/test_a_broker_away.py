@@ -21,7 +21,7 @@ def a_page(app: Celery, process: Process) -> None:
 
 
 def its_comeback(app: Celery, process: Process) -> None:
-    process.dispatch.come_back("7-abc", "3f2a", timedelta(seconds=1))
+    process.dispatch.port.come_back("7-abc", "3f2a", timedelta(seconds=1))
 
 
 def a_trigger_that_is_put_off(app: Celery, process: Process) -> None:

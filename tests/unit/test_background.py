@@ -15,6 +15,7 @@ from celery import Celery
 from celery_process import Processes, signals
 from celery_process.stores.memory import MemoryStore
 from celery_process.tasks.background import MOMENT, MOST, Background, background
+from tests.ports import LoosePort
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ class TestEvents:
             asked.append(names)
             raise OSError("nobody is there")
 
-        run = replace(process.dispatch, send=send).run_now(slot=None, by="test")
+        run = replace(process.dispatch, port=LoosePort(send=send)).run_now(slot=None, by="test")
         assert len(asked) == 1
         assert run.state.is_open
 

@@ -84,7 +84,7 @@ def test_items_given_up_are_published_one_by_one(processes, monkeypatch):
     """What a dead batch left is published singly, so that one poison item cannot take its batch along again."""
     process = define(processes, lambda work: None)
     sent = messages_of(processes, monkeypatch)
-    process.dispatch.send(WorkList.ACTIVE, tuple(NAMES[:3]), "1-none", single=True)
+    process.dispatch.port.send(WorkList.ACTIVE, tuple(NAMES[:3]), "1-none", single=True)
     assert [message["work"] for message in sent] == NAMES[:3]
 
 
@@ -110,7 +110,7 @@ def test_a_cleanup_batch_is_as_exact(processes):
 def test_an_automatic_batch_fits_its_duration(processes, takes, expected):
     """One item until it is known how long they take, then as many as fit, fewer at once where they get slower."""
     process = processes.process("fitted", schedule=60, batch_size="auto", batch_duration=1)(lambda work: None)
-    runner = processes._runner(process)
+    runner = process.dispatch.port.runner
     for seconds in takes:
         runner._measure(seconds)
     assert runner.batch_size == expected

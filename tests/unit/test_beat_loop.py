@@ -101,7 +101,7 @@ class Stage:
     def ran(self, by: str = By.BEAT, slot: datetime | None = None) -> None:
         """Let the ledger have the present slot, or another one."""
         process = self.processes["p"]
-        found = process.dispatch.slot_of(slot or self.clock(), process.dispatch.current())
+        found = process.dispatch.slot_of(slot or self.clock(), process.current())
         assert self.store.skip_slot("p", slot=found, end=SlotEnd.OVERLAPPED, by=by)
 
 

@@ -108,7 +108,7 @@ class Office:
         self.process = make(eager=False, batch_size=4)
         self.store: Any = self.process.dispatch.store
         self.published: list[dict[str, Any]] = []
-        monkeypatch.setattr("celery_process.tasks.factory.publish_items", lambda *_, **__: None)
+        monkeypatch.setattr("celery_process.tasks.publish.CeleryPort.send", lambda *_, **__: None)
         self.run_id = self.process.run_now().id
         for kind in ("work", "schedule"):
             task = registry_of_process(self.process)[f"p.{kind}"]

@@ -216,18 +216,18 @@ def test_what_is_published_after_a_batch_keeps_no_lease(monkeypatch: pytest.Monk
     sent: list[tuple[str, ...]] = []
     held: list[int] = []
     beats = Heartbeat()
-    monkeypatch.setattr("celery_process.app._heartbeat", beats)
+    monkeypatch.setattr("celery_process.tasks.publish._heartbeat", beats)
 
-    def publish(*arguments: Any, **_: Any) -> None:
+    def publish(port: object, on: object, names: tuple[str, ...], run_id: str, **_: Any) -> None:
         held.append(len(beats._held))
-        sent.append(arguments[4])
+        sent.append(names)
 
-    monkeypatch.setattr("celery_process.tasks.factory.publish_items", publish)
+    monkeypatch.setattr("celery_process.tasks.publish.CeleryPort.send", publish)
     run = process.run_now()
     while sent:
         names = sent.pop(0)
         for start in range(0, len(names), 2):
-            processes._runner(process).run(run.id, list(names[start : start + 2]))
+            process.dispatch.port.runner.run(run.id, list(names[start : start + 2]))
     assert len(held) > 2
     assert set(held) == {0}
     assert process.state().run.counts.completed == 8

@@ -130,9 +130,7 @@ class TestTheSweep:
     @pytest.mark.parametrize("end", [SlotEnd.DECLINED, SlotEnd.OVERLAPPED, SlotEnd.LATE])
     def test_not_what_has_ended(self, yard: Yard, end: SlotEnd) -> None:
         """A slot that somebody ended is not brought again."""
-        yard.store.skip_slot(
-            "p", slot=yard.process.dispatch.slot_of(NOON, yard.process.dispatch.current()), end=end, by="beat"
-        )
+        yard.store.skip_slot("p", slot=yard.process.dispatch.slot_of(NOON, yard.process.current()), end=end, by="beat")
         assert yard.sweeps(MINUTE, 50) == 0
 
     def test_not_without_a_schedule(self) -> None:

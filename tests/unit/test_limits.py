@@ -18,6 +18,7 @@ from celery_process.protocol.limits import FASTEST, NO_RATE, Limits, Pace, check
 from celery_process.protocol.states import StopReason
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
+from tests.ports import LoosePort
 
 NAMES = [f"item-{number:03}" for number in range(100)]
 SECOND = timedelta(seconds=1)
@@ -110,11 +111,11 @@ class Paced:
             definition=define("p", lambda work: None, {"schedule": None, **options}),
             store=self.store,
             config=Config(page_size=40),
-            current=lambda: None,
-            send=lambda on, names, run_id, *, single=False: self.sent.extend(names),
-            come_back=lambda run_id, token, due_in: self.coming.append((self.clock() + due_in, run_id, token)),
-            emit=lambda event, **payload: None,
-            inline=inline,
+            port=LoosePort(
+                send=lambda on, names, run_id, *, single: self.sent.extend(names),
+                come_back=lambda run_id, token, due_in: self.coming.append((self.clock() + due_in, run_id, token)),
+                inline=inline,
+            ),
         )
 
 

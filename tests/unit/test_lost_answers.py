@@ -14,6 +14,7 @@ from celery_process.protocol.model import RunClaim
 from celery_process.protocol.states import Event, RunAnswer, StopReason
 from celery_process.schedule.frequency import frequency
 from celery_process.stores.memory import MemoryStore
+from tests.ports import LoosePort
 
 
 class Deaf(MemoryStore):
@@ -38,10 +39,11 @@ def test_goes_on(how: str) -> None:
         definition=define("p", lambda work: None, {"schedule": 60}),
         store=store,
         config=Config(),
-        current=lambda: schedule,
-        send=lambda on, names, run_id, *, single=False: sent.append(names),
-        come_back=lambda run_id, token, due_in: None,
-        emit=lambda event, **payload: told.append(event),
+        port=LoosePort(
+            schedule=schedule,
+            send=lambda on, names, run_id, *, single: sent.append(names),
+            emit=lambda event, **payload: told.append(event),
+        ),
     )
     if how == "trigger":
         assert dispatch.trigger(by="beat").answer is RunAnswer.ALREADY

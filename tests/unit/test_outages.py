@@ -55,7 +55,7 @@ def test_an_error_that_is_not_the_transport_s_has_its_traceback(
 ) -> None:
     """A bug on the way to the broker is news."""
     _, process = make("memory://")
-    monkeypatch.setattr("celery_process.tasks.factory.kwargs_shown", lambda kwargs: kwargs["nothing"])
+    monkeypatch.setattr("celery_process.tasks.publish.kwargs_shown", lambda kwargs: kwargs["nothing"])
     process.run_now()
     (line,) = [record for record in lines(caplog) if getattr(record, "action", "") == "publish_failed"]
     assert line.levelname == "ERROR"
@@ -128,13 +128,13 @@ def test_both_away_is_a_line(
 def test_what_else_is_sent_is_a_line(call: str, caplog: pytest.LogCaptureFixture) -> None:
     """The next page, a late slot, an event: one WARNING each, with what the client says."""
     _, process = make()
-    dispatch = process.dispatch
+    port = process.dispatch.port
     if call == "come_back":
-        dispatch.come_back("r", "t", timedelta(seconds=1))
+        port.come_back("r", "t", timedelta(seconds=1))
     elif call == "bring":
-        dispatch.bring(timedelta(seconds=5))
+        port.bring(timedelta(seconds=5))
     else:
-        dispatch.emit(Event.WORK_LOST, work="a", run_id="r")
+        port.emit(Event.WORK_LOST, work="a", run_id="r")
     deadline = time.monotonic() + 30
     while not lines(caplog) and time.monotonic() < deadline:  # some are sent in a thread
         time.sleep(0.01)

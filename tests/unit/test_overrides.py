@@ -113,10 +113,10 @@ def test_a_url_that_makes_no_sense_is_refused_each_time(processes: Processes) ->
 
 def test_eager_mode_is_followed(processes: Processes) -> None:
     """An override of task_always_eager decides where items are worked from then on."""
-    assert processes["p"].dispatch.inline
+    assert processes["p"].dispatch.port.inline
     with override(processes.app, task_always_eager=False):
-        assert not processes["p"].dispatch.inline
-    assert processes["p"].dispatch.inline
+        assert not processes["p"].dispatch.port.inline
+    assert processes["p"].dispatch.port.inline
 
 
 def test_items_in_hand_end_in_the_store_that_they_came_from(processes: Processes, tmp_path: Path) -> None:

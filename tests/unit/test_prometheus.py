@@ -156,7 +156,7 @@ def test_events_count_what_only_workers_know() -> None:
     first = Scrape(registry)
     assert set(first.named("celery_process_refused_writes_total").values()) == {0}
     counters.start()
-    emit = processes["key-gc"].dispatch.emit
+    emit = processes["key-gc"].dispatch.port.emit
     deadline = time.monotonic() + 30
     while not Scrape(registry)["celery_process_lost_items_total", "process=key-gc"]:  # until the receiver listens
         emit(Event.WORK_LOST, work="a", run_id="1-a")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -10,16 +11,36 @@ import pytest
 from celery_process.config import Config
 from celery_process.definition.options import define
 from celery_process.engine import sweep as sweeps
-from celery_process.engine.dispatch import Dispatch
 from celery_process.engine.sweep import sweep
 from celery_process.process import Process
 from celery_process.protocol.states import ClaimAnswer
+from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
+from tests.ports import LoosePort
 
 WINDOW = 20_000
 BATCH = 100
 NAMES = [f"n{number:05}" for number in range(WINDOW)]
+
+
+@dataclass(frozen=True)
+class Home:
+    """What a process needs of an app, without one."""
+
+    store: Store
+    loose: LoosePort
+    config: Config = Config()
+    zone: tzinfo = UTC
+
+    def port(self, _: str) -> LoosePort:
+        return self.loose
+
+    def owner(self, _: str) -> None:
+        return None
+
+    def rescheduled(self, _: str) -> None:
+        pass
 
 
 class Fleet:
@@ -30,22 +51,8 @@ class Fleet:
         self.store = MemoryStore(clock=self.clock)
         self.store.register("p", dict.fromkeys(names, "{}"))
         definition = define("p", lambda work: None, {"schedule": None, "max_in_flight": WINDOW, "batch_size": BATCH})
-        self.dispatch = Dispatch(
-            definition=definition,
-            store=self.store,
-            config=Config(),
-            current=lambda: None,
-            send=self.send,
-            come_back=lambda run_id, token, due_in: None,
-            emit=lambda event, **payload: None,
-        )
-        self.process = Process(
-            definition,
-            connect=lambda *_: self.dispatch,
-            zone=lambda: "UTC",
-            owned_by=lambda _: None,
-            rescheduled=lambda _: None,
-        )
+        self.process = Process(definition, Home(self.store, LoosePort(send=self.send)))
+        self.dispatch = self.process.dispatch
         self.run = self.dispatch.run_now(slot=None, by="").id
         self.clock.advance(timedelta(seconds=30))
 
@@ -128,7 +135,7 @@ def test_a_broker_that_is_away_is_asked_once_a_sweep() -> None:
         tries += 1
         Fleet.send(fleet, *args, **named)
 
-    object.__setattr__(fleet.dispatch, "send", send)
+    fleet.dispatch = replace(fleet.dispatch, port=LoosePort(send=send))
     for _ in range(8):
         before = tries
         fleet.sweep()

@@ -15,6 +15,7 @@ from celery_process.engine.runner import Runner
 from celery_process.protocol.states import ClaimAnswer
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
+from tests.ports import LoosePort
 
 LEASE, WINDOW, BATCH = 6.0, 40, 20
 NAMES = [f"item-{number:03}" for number in range(200)]
@@ -37,10 +38,7 @@ class Desk:
             definition=define("p", self.handle, options),
             store=self.store,
             config=Config(page_size=10),
-            current=lambda: None,
-            send=self.send,
-            come_back=lambda run_id, token, due_in: None,
-            emit=lambda event, **payload: None,
+            port=LoosePort(send=self.send),
         )
         self.runner = Runner(self.dispatch, self, host=self)
         self.run = self.dispatch.run_now(slot=None, by="").id

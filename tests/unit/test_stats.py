@@ -16,6 +16,7 @@ from celery_process.engine.runner import Runner
 from celery_process.exceptions import InvalidType, InvalidValue
 from celery_process.stores.memory import MemoryStore
 from celery_process.values import MAX_STATS, MAX_SUMMED_STATS, OTHER_STATS, add_stats, check_stat, error_text
+from tests.ports import LoosePort
 
 LARGEST = 1.7976931348623157e308
 
@@ -189,11 +190,7 @@ def test_a_run_with_too_many_names_is_told_once(caplog: pytest.LogCaptureFixture
         definition=define("p", count, {"schedule": None}),
         store=store,
         config=Config(),
-        current=lambda: None,
-        send=send,
-        come_back=lambda run_id, token, due_in: None,
-        emit=lambda event, **payload: None,
-        inline=True,
+        port=LoosePort(send=send, inline=True),
     )
     run = dispatch.run_now(slot=None, by="")
     told = [record for record in caplog.records if getattr(record, "action", "") == "stats_capped"]

@@ -235,11 +235,11 @@ class TestTheTimeOfASweep:
         """Items that the broker does not take hold up a sweep no longer than a store does."""
         answers, asked = threading.Event(), list[str]()
 
-        def publish_items(*_: Any, **__: Any) -> None:
+        def send(*_: Any, **__: Any) -> None:
             asked.append("items")
             answers.wait()
 
-        monkeypatch.setattr("celery_process.app.tasks.publish_items", publish_items)
+        monkeypatch.setattr("celery_process.tasks.publish.CeleryPort.send", send)
         monkeypatch.setattr("celery_process.app.sweep_budget", lambda interval: Budget(0.5, answer=0.5))
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):

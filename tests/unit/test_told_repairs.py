@@ -18,6 +18,7 @@ from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.states import Event, RunState, StopReason
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
+from tests.ports import LoosePort
 
 LEASE = timedelta(seconds=30)
 
@@ -45,10 +46,7 @@ class Shop:
             definition=define("p", lambda work: None, {"schedule": None}),
             store=store,
             config=Config(max_attempts=1),
-            current=lambda: None,
-            send=lambda on, names, run_id, *, single=False: None,
-            come_back=lambda run_id, token, due_in: None,
-            emit=lambda event, **payload: self.told.append((event, payload.get("work"))),
+            port=LoosePort(emit=lambda event, **payload: self.told.append((event, payload.get("work")))),
         )
         self.run = self.dispatch.run_now(slot=None, by="").id
 

@@ -15,6 +15,7 @@ from celery_process.engine.heartbeat import Heartbeat
 from celery_process.engine.runner import Runner
 from celery_process.protocol.states import RunState
 from celery_process.stores.memory import MemoryStore
+from tests.ports import LoosePort
 
 NAMES = [f"item-{number:03}" for number in range(300)]
 
@@ -32,10 +33,7 @@ class Line:
             definition=self.definition,
             store=self.store,
             config=Config(page_size=20),
-            current=lambda: None,
-            send=self.send,
-            come_back=lambda run_id, token, due_in: None,
-            emit=lambda event, **payload: None,
+            port=LoosePort(send=self.send),
         )
 
     def send(self, on: Any, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:

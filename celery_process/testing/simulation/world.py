@@ -16,7 +16,7 @@ from celery_process.engine.runner import Runner
 from celery_process.engine.sweep import sweep
 from celery_process.exceptions import ProcessError
 from celery_process.protocol.model import RunStatus
-from celery_process.protocol.states import StopReason, WorkList
+from celery_process.protocol.states import StopReason
 from celery_process.schedule.frequency import frequency
 from celery_process.stores.base import Store
 from celery_process.testing.invariants import ensure
@@ -25,8 +25,9 @@ from celery_process.testing.simulation.checks import check_end
 from celery_process.testing.simulation.faults import Faults, Network
 from celery_process.testing.simulation.leases import VirtualHeartbeat
 from celery_process.testing.simulation.plan import Plan
+from celery_process.testing.simulation.port import SimulatedPort
 from celery_process.testing.simulation.recorder import Recorder
-from celery_process.testing.simulation.virtual_time import Host, Killed, VirtualTime
+from celery_process.testing.simulation.virtual_time import Host, VirtualTime
 
 PROCESS = "simulated"
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -69,28 +70,12 @@ class World:
             definition=definition,
             store=self.network.store,
             config=Config(**plan.config),
-            current=lambda: schedule if self.network.store.overrides(PROCESS) else None,
-            send=self.send,
-            come_back=self.come_back,
-            emit=self.recorder.emitted,
-            ends_worker=lambda error: isinstance(error, Killed | KeyboardInterrupt),
+            port=SimulatedPort(self, PROCESS, schedule),
         )
 
     def clock(self) -> datetime:
         """Return the store's time."""
         return START + timedelta(microseconds=round(self.time.now * 1e6)) + self.skew
-
-    def send(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
-        """Publish items through the broker."""
-        size = 1 if single else next(iter(self.runners.values())).batch_size
-        self.broker.send_items(names, on=on, run_id=run_id, size=size, run=self.work)
-
-    def come_back(self, run_id: str, token: str, due_in: timedelta) -> None:
-        """Send the message that opens the next page of a run, a little early or late by the worker's clock."""
-        self.counted["page later"] += 1
-        wrong = self.random.choice([-0.7, -0.01, 0.0, 0.0, 0.3])
-        again = partial(self.broker.send, "next page", lambda _: self.attempt(lambda: self.dispatch.advance(run_id, token)))
-        self.time.call(max(due_in.total_seconds() + wrong, 0.0), again)
 
     def work(self, run_id: str, names: tuple[str, ...], host: Host) -> None:
         """Run a message of items on a worker, as its task does."""
@@ -128,7 +113,7 @@ class World:
     def hire(self) -> None:
         """Let a new worker begin."""
         host = Host(f"w{len(self.runners)}")
-        self.runners[host] = Runner(self.dispatch, VirtualHeartbeat(), host=self.time, stopping=lambda: host.leaving)
+        self.runners[host] = Runner(self.dispatch, VirtualHeartbeat(), host=self.time)
         self.broker.hosts.append(host)
 
     def recover(self) -> None:
