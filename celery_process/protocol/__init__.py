@@ -1,4 +1,4 @@
-"""The run protocol: the states of runs, items and slots, what follows on what, and what people read of it.
+"""The run protocol: the states of runs, items and slots, the decisions about them, and the dataclasses that people read.
 
-Pure decisions over values: no store, no Celery, no clock of its own.
+Pure functions of values: no store, no Celery, no clock of its own.
 """

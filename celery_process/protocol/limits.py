@@ -1,8 +1,8 @@
-"""How fast a run may go: items out at once, and items sent a second; both may change while it runs.
+"""How fast a run may go: items out at once, and items sent a second. Both may change while it runs.
 
-A rate is kept page by page: a page has at most what a second brings, and the next one is due when its own time has
-passed. One that was late lets the next one come sooner, so that the rate is reached; so however many workers there are,
-at most two pages more than rate × time go out in any time.
+A rate is kept page by page. A page has at most the items of one second, and the next page is due when the time of those
+items has passed. If a page is late, the next one is due sooner, so that the rate is reached. In any span of time at most
+rate × time items and two pages are sent, however many workers there are.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FASTEST = 1_000_000
 SLOWEST = 1 / 86_400
 """Items a second of the fastest rate and of the slowest."""
 COMEBACK = timedelta(seconds=30)
-"""Whoever finds a page due within this time comes back for it; what is due later the sweep looks at again."""
+"""A caller comes back for a page that is due within this time; a page that is due later is left to the sweep."""
 
 MAX_LOST = 200
-"""Names of lost items that a run keeps until they are told, and so what one sweep gives up at most."""
+"""Names of lost items that a run keeps until they are emitted, and so what one sweep gives up at most."""
 
 NO_RATE = "0/s"
 """A stored rate that lifts the code's; Celery writes none as 0 as well."""
@@ -37,7 +37,7 @@ _RATE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,24})?)(?:/([smh]))?")
 class Limits:
     """`max_in_flight`: items of a run out at once. `rate_limit`: items sent, as "50/s", "10/m" or "5/h"; None: no limit.
 
-    As `update_limits` stored them, None is what the code says, and `at` and `by` tell when and by whom.
+    Stored limits have None for a limit that stays as in the code; `at` and `by` are when and by whom they were stored.
     """
 
     max_in_flight: int | None = None
@@ -46,7 +46,7 @@ class Limits:
     by: str = ""
 
     def over(self, window: int, rate: float | None) -> tuple[int, float | None]:
-        """Return the window and the rate in force, given those of the code; `math.inf` is no rate, whatever is stored."""
+        """Return the window and the rate in force: what is stored, else those of the code. `math.inf`: no rate at all."""
         if self.rate_limit is not None and rate != math.inf:
             rate = per_second(self.rate_limit)
         return self.max_in_flight or window, rate if rate and rate != math.inf else None
@@ -63,9 +63,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The last page that went out under a rate: when it was due, how many items it had, and who comes back for the next.
+    """The last page that was opened under a rate: when it was due, how many items it had, and who comes back for the next.
 
-    `awaited` is the epoch of a run and the token of a caller, "7:3f2a"; what was promised to another run is void.
+    `awaited` is the epoch of a run and the token of the caller that comes back, "7:3f2a"; that of another run is void.
     """
 
     at: datetime
@@ -73,24 +73,24 @@ class Pace:
     awaited: str = ""
 
     def due_in(self, now: datetime, rate: float) -> timedelta:
-        """Return how long the next page has to wait: no longer than a page of this rate takes, whatever the clock did."""
+        """Return how long the next page waits: at most the time of one page at this rate, whatever the clock did."""
         return max(self.at + page_time(self.items, rate) - now, timedelta(0)) if now >= self.at else timedelta(0)
 
     def promised(self, epoch: int, token: str, due_in: timedelta) -> Pace | None:
-        """Return the pace once this caller is told to come back, or None where it is not: one is, and the same again."""
+        """Return the pace with this caller as the one that comes back; None if another one does, or it is due too late."""
         mine = f"{epoch}:{token}"
         taken = self.awaited.startswith(f"{epoch}:") and self.awaited != mine
         return None if taken or due_in > COMEBACK else replace(self, awaited=mine)
 
     def following(self, now: datetime, items: int, rate: float) -> Pace:
-        """Return the pace once the next page went out; what it was late, up to its own time, the one after it is early."""
+        """Return the pace after the next page; if it was late, the one after it is due earlier, by at most a page's time."""
         if now < self.at:
             return Pace(now, items)
         return Pace(max(self.at + page_time(self.items, rate), now - page_time(items, rate)), items)
 
 
 def page_time(items: int, rate: float) -> timedelta:
-    """Return how long a page lasts; one of before the rate fell, no longer than the largest page of now."""
+    """Return the time of a page at this rate; a page opened under a higher rate counts as the largest page of this one."""
     return timedelta(microseconds=math.ceil(page_size(items, rate) * 1_000_000 / rate))
 
 

@@ -1,4 +1,4 @@
-"""What the store keeps and what operations take and give: frozen dataclasses, none of which grows with the number of items.
+"""What stores keep, and what operations take and return: frozen dataclasses that do not grow with the number of items.
 
 Instants are aware UTC datetimes. Params and settings travel as the JSON text of `values.encode`, except in what people
 read (`WorkInfo`, `ProcessState`, `SettingsVersion`), where they are dicts.
@@ -56,7 +56,7 @@ class ItemCounts:
 
     @property
     def ended(self) -> int:
-        """The items of the run that are over."""
+        """The items of the run that ended."""
         return self.enlisted - self.pending - self.claimed
 
 
@@ -103,7 +103,7 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """That a process is paused: why, by whom, since when."""
+    """The pause of a process: why, by whom, since when."""
 
     note: str
     by: str
@@ -123,7 +123,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class StoredProcess:
-    """What a store knows about a process, whoever asks."""
+    """What a store keeps of a process, without the code's defaults."""
 
     name: str
     last_slot: datetime | None = None
@@ -136,12 +136,12 @@ class StoredProcess:
     limits: Limits | None = None
     """What `update_limits` stored."""
     swept_at: datetime | None = None
-    """When a sweep last looked at it; none looks where nothing is open."""
+    """When a sweep last took it; a sweep leaves out a process with nothing open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What `Process.state()` gives: the stored state with the code's defaults filled in."""
+    """What `Process.state()` returns: the stored state with the code's defaults filled in."""
 
     name: str
     schedule_frequency: Any
@@ -151,14 +151,14 @@ class ProcessState:
     run: RunStatus | None
     aggregate_stats: Stats
     limits: Limits
-    """Those in force; with `at` and `by` where they, or one of them, were stored."""
+    """The limits in force; with `at` and `by` if at least one of them was stored."""
     defined: bool = True
-    """Whether this app's code defines it: of one that the store alone knows, settings and limits are what is stored."""
+    """Whether this app's code defines it; else the store alone knows it, and settings and limits are what is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsVersion:
-    """What `update_settings` stored once. None: it stored no settings, or no schedule, and the code's were in force."""
+    """One version of the stored settings. None: no settings, or no schedule, were stored, and the code's were in force."""
 
     version: int
     settings: Mapping[str, Any] | None
@@ -169,11 +169,11 @@ class SettingsVersion:
 
 @dataclass(frozen=True, slots=True)
 class WorkStatus:
-    """How the last run of an item went; NEW where its registration changed since.
+    """How the last run of an item went; NEW if its registration changed since.
 
     `finished_at` is when it finished its work: an INCOMPLETE item has none (B22). `waits_in` is the id of the open run
-    in which the item waits to be claimed; until then the rest is of the run before (B14). `task_id` is that of the Celery
-    task of the last attempt, by which its lines in the worker's log are found.
+    in which the item waits to be claimed; until it is, the other fields are of the run before (B14). `task_id` is the id
+    of the Celery task of the last attempt: search the worker's log for it.
     """
 
     state: WorkState = WorkState.NEW
@@ -204,7 +204,7 @@ class WorkInfo:
 class SlotEntry:
     """How a slot ended. With `after`, the entry stands for every slot later than `after`, up to `slot`.
 
-    `by`: who brought it, or ran it by hand; where both did, or it is redriven, who brought it by the schedule (`states.By`).
+    `by`: who triggered it, by the schedule or by hand; a trigger by the schedule (`states.By`) stays when it is run again.
     """
 
     slot: datetime
@@ -219,7 +219,7 @@ class SlotEntry:
 class NewestSlot:
     """The newest entry of a process's ledger, without the process's name.
 
-    `scheduled`: whether the ledger has any slot that came by the schedule (`states.By`); else people alone run it.
+    `scheduled`: whether the ledger has any slot that the schedule triggered (`states.By`); else people alone run it.
     """
 
     slot: datetime
@@ -231,7 +231,7 @@ class NewestSlot:
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What the code says of a run: default settings (JSON) and what it tolerates, kept with the run."""
+    """The default settings (JSON) and the tolerance of the code, kept with the run."""
 
     defaults: str = "{}"
     work_limit: int | None = 10
@@ -243,9 +243,9 @@ class RunSpec:
 class SlotRef:
     """A slot to claim or to end. `due_at` is the slot plus its jitter.
 
-    With `after`, the slots later than that, up to `slot`, are ended together. `previous` is the occurrence before the
-    first of them under the rule that `schedule` writes down; slots between the last one in the ledger and `previous` were
-    missed. A rule that changed since says nothing about the past, so nothing is missed then.
+    With `after`, the slots later than that, up to `slot`, end together. `previous` is the occurrence before the first of
+    them by `schedule`, the schedule in force as text; slots between the last one in the ledger and `previous` were missed.
+    Nothing was missed if the schedule changed since that last one, for nobody knows which slots were due then.
     """
 
     slot: datetime
@@ -266,7 +266,7 @@ class RunClaim:
 
     @property
     def run_id(self) -> str:
-        """The id of the run that it tells of, or nothing."""
+        """The id of the run claimed or in the way, or an empty text."""
         return self.run.id if self.run is not None else self.open_run or ""
 
 
@@ -274,7 +274,7 @@ class RunClaim:
 class Page:
     """The answer to `open_page`: the names to publish, all from one list; `run` where the call closed the run.
 
-    With LATER the rate allows no page yet: the caller asks again after `due_in`, and nobody else is told to.
+    With LATER the rate allows no page yet: this caller asks again after `due_in`, and no other caller is answered LATER.
     """
 
     answer: PageAnswer
@@ -286,7 +286,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ItemClaim:
-    """The answer to `claim` for one item. What follows `answer` is there with CLAIMED only."""
+    """The answer to `claim` for one item. The fields after `answer` are set with CLAIMED only."""
 
     name: str
     answer: ClaimAnswer
@@ -301,7 +301,7 @@ class ItemClaim:
     generation: int = 0
     run_started_at: datetime | None = None
     limits: Limits | None = None
-    """Those stored of the process; None: as the code says."""
+    """The stored limits of the process; None: those of the code."""
 
     @property
     def fencing_token(self) -> int:
@@ -314,7 +314,7 @@ class ItemClaim:
 
 @dataclass(frozen=True, slots=True)
 class SweepTarget:
-    """A process that a sweep should look at; `last_sweep` is when the one before did."""
+    """A process that a sweep took; `last_sweep` is when the sweep before took it."""
 
     process: str
     open_run: str | None = None
@@ -325,11 +325,11 @@ class SweepTarget:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The repair of one open run: items to publish by list, what is to be told of it, the run if it closed."""
+    """The repair of one open run: items to publish by list, repairs to emit, the run if it closed."""
 
     publish: tuple[tuple[WorkList, tuple[str, ...]], ...] = ()
     single: frozenset[str] = frozenset()
-    """Those of the names to publish that were worked on before: each goes alone, for it may be what killed its worker."""
+    """Names to publish that had an attempt before: each goes into a message of its own, as it may have killed its worker."""
     repairs: Repairs = Repairs()
     stopping: bool = False
     run: RunStatus | None = None
@@ -337,7 +337,7 @@ class Swept:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long what is over is kept; see `purge`."""
+    """How much is kept of dropped items, closed runs and ended slots; see `purge`."""
 
     dropped_for: timedelta = timedelta(days=30)
     dropped: int = 10_000
@@ -347,4 +347,4 @@ class Retention:
 
 
 REASON_LOST = "lost"
-"""`RunStatus.reason` of a run that is INCOMPLETE since an item was given up; else a `StopReason` or empty."""
+"""`RunStatus.reason` of a run that is INCOMPLETE because an item was lost; else a `StopReason` or empty."""

@@ -1,4 +1,4 @@
-"""What sweeps did to a run, kept with it until it was told."""
+"""What sweeps did to a run, kept with it until it was emitted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Repairs:
     """What sweeps did to a run and nobody acknowledged: leases that ran out, and names given up as lost.
 
-    `number` is that of the last sweep in it. A run keeps the number when the rest is acknowledged, so that none comes twice.
+    `number` counts the sweeps that did something. A run keeps it when the rest is acknowledged, so it never repeats.
     """
 
     number: int = 0
@@ -18,9 +18,9 @@ class Repairs:
     lost: tuple[str, ...] = ()
 
     def following(self, expired: int, lost: Sequence[str]) -> Repairs:
-        """Return these and what one more sweep did."""
+        """Return these with what one more sweep did."""
         return Repairs(self.number + 1, self.expired + expired, (*self.lost, *lost))
 
     def acknowledged(self, number: int) -> Repairs:
-        """Return what is left once those of a number were told: all of it, if there was one more sweep since."""
+        """Return what is kept after those of a number were emitted: all of it if another sweep did something since."""
         return Repairs(number) if number == self.number else self

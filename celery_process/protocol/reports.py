@@ -24,8 +24,8 @@ class Totals:
 class ItemReport:
     """What the holder of a claim reports. `sequence` rises with each report of an attempt; an older one writes nothing.
 
-    The two versions are those that the handler works with; a newer one in the store is answered Merged, until reported.
-    `attempt` is that of the claim: by it a repeated outcome is known whose item went when its page was folded.
+    The two versions are those that the handler works with; a report with an older one is answered Merged. `attempt` is
+    that of the claim: by it a repeated outcome is recognised after the item was deleted with its page.
     """
 
     name: str
@@ -39,7 +39,7 @@ class ItemReport:
 
 @dataclass(frozen=True, slots=True)
 class ItemAnswer:
-    """The answer to one `ItemReport`; with MERGED the fresh params and settings (JSON) and their versions."""
+    """The answer to one `ItemReport`; with MERGED it has the new params and settings (JSON) and their versions."""
 
     name: str
     progress: Progress
@@ -53,9 +53,9 @@ class ItemAnswer:
 class Reported:
     """The answer to `report` and `release`.
 
-    `stopping`: this call made the run ABORTING, so its pending items are to be cancelled. `aborting`: the run is, by
-    whomever, so nothing more of it is to be started. `page_closed`: the call closed a page, so another may be opened.
-    `run`: it closed the run, whose end is to be told.
+    `stopping`: this call made the run ABORTING, so the caller cancels its pending items. `aborting`: the run is ABORTING,
+    so nothing more of it is started. `page_closed`: the call closed a page, so another may be opened. `run`: the call
+    closed the run, and the caller emits its end.
     """
 
     items: tuple[ItemAnswer, ...] = ()

@@ -37,20 +37,20 @@ LEDGER_STEP = 100
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_BACKOFF = timedelta(hours=1)
 EVEN_WAITS = 6
-"""Times that an unclaimed item is published again after the same wait, while others of its run are claimed in between."""
+"""How often an unclaimed item is published again after the same wait while other items of its run are claimed."""
 
 
 def passed(at: datetime, now: datetime, span: timedelta) -> bool:
-    """Whether a span of time has passed since an instant that was noted.
+    """Whether a span of time has passed since a stored instant.
 
-    One that is further ahead was noted by a clock that was wrong, and counts as past: what waits for it would stand
-    still until the clock comes by. One that is ahead by less may have been noted after `now` was read.
+    An instant more than a span in the future was stored under a wrong clock. It counts as past, else everything that waits
+    for it would stand still until the clock gets there. One that is ahead by less may have been stored after `now` was read.
     """
     return now - at >= span or at - now > span
 
 
 def seen_moving(now: datetime, instants: Iterable[datetime]) -> datetime:
-    """Return when a run was last seen to move, of all instants that say so; those ahead of `now` say nothing."""
+    """Return the latest of the instants at which a run moved; instants in the future are left out."""
     return max((at for at in instants if at <= now), default=NEVER)
 
 
@@ -64,23 +64,23 @@ def next_epoch(last: int, now: datetime) -> int:
 
 
 def run_id(epoch: int, uuid: str) -> str:
-    """Return the id of a run; the uuid tells it from a run of the same epoch in a store that lost its last writes."""
+    """Return the id of a run; the uuid distinguishes runs of one epoch in a store that lost its last writes."""
     return f"{epoch}-{uuid}"
 
 
 def epoch_of(run: str) -> int:
-    """Return the epoch inside a run id; 0, which no run has, for what is not one."""
+    """Return the epoch inside a run id; 0, which no run has, for any other text."""
     head = run.partition("-")[0]
     return int(head) if head.isascii() and head.isdigit() and len(head) < 18 else 0
 
 
 def effective(defaults: str, override: str | None) -> str:
-    """Return the settings of a run: the code's defaults overlaid by what `update_settings` stored (B5)."""
+    """Return the settings of a run: the code's defaults overlaid by those that `update_settings` stored (B5)."""
     return encode({**decode(defaults), **decode(override)}, argument="settings") if override else defaults
 
 
 def restored(old: Overrides, given: Overrides) -> Overrides:
-    """Return the overrides that a store keeps which has some and is to restore others: their version never decreases."""
+    """Return the overrides that a store keeps after it restores others; the version never decreases (I11)."""
     if (old.settings, old.schedule) == (given.settings, given.schedule):
         return given if given.version >= old.version else old
     version = given.version if given.version > old.version else old.version + 1
@@ -88,7 +88,7 @@ def restored(old: Overrides, given: Overrides) -> Overrides:
 
 
 def run_open(process: str, run: RunStatus) -> RunOpen:
-    """Return the error of an operation that needs that no run is open."""
+    """Return the error of an operation that is refused while a run is open."""
     return RunOpen(
         f"Run {run.id} of {process!r} is open; let it end, or cancel it, and try again.", process=process, run=run
     )
@@ -130,9 +130,9 @@ def ended_after(slot: SlotRef, last: datetime | None) -> datetime | None:
 
 
 def room(*, size: int, window: int, open_items: int) -> int:
-    """Return how many names a new page may have: all or nothing, so that pages stay few (0: the window is full).
+    """Return how many names a new page may have; 0 if the window has no room for a whole page, so that pages stay few.
 
-    Two pages fit into a window, so that one can be worked while the next is published.
+    Two pages fit into a window, so that workers have one while the next is published.
     """
     page = max(1, min(size, window // 2))
     return page if open_items + page <= window else 0
@@ -150,8 +150,8 @@ def claim_answer(
 ) -> ClaimAnswer:
     """Return whether a delivery may work on an item. `listed`: its name is still on the list it was enlisted from.
 
-    The cap on attempts binds where a lease ran out, as the sweep then gives the item up. A pending item may always be
-    claimed: were the cap lowered in mid-run, nobody else would ever end it (I14).
+    The cap on attempts holds for items whose lease ran out: the sweep gives them up. A pending item may always be claimed,
+    else one that is at a cap lowered in mid-run would never end (I14).
     """
     if item is ItemState.CLAIMED and mine:
         return ClaimAnswer.CLAIMED
@@ -159,7 +159,7 @@ def claim_answer(
         return ClaimAnswer.ABORTED
     if item is ItemState.REMOVED:
         return ClaimAnswer.REMOVED
-    if not item.is_open:  # and in a run that is over none is
+    if not item.is_open:  # in a closed run no item is
         return ClaimAnswer.DONE
     if run is RunState.ABORTING:
         return ClaimAnswer.ABORTED
@@ -184,12 +184,15 @@ def ledger_purge_due(entries: int) -> bool:
 
 
 def listed_for(before: datetime, listed_at: datetime, now: datetime) -> bool:
-    """Whether a run that began at `before` has an item that was listed then; one ahead of `now` is of a wrong clock."""
+    """Whether an item listed at `listed_at` belongs to a run that began at `before`.
+
+    An instant in the future was stored under a wrong clock, and counts as past.
+    """
     return listed_at <= before or listed_at > now
 
 
 def walked(cursor: Cursor | None, on: WorkList, name: str) -> bool:
-    """Whether a run whose cursor stands there has passed a name of a list. The active list comes first."""
+    """Whether a run with this cursor has passed a name of a list. The active list comes first."""
     if cursor is None:
         return True
     at, last = cursor
@@ -197,15 +200,15 @@ def walked(cursor: Cursor | None, on: WorkList, name: str) -> bool:
 
 
 def kept_after_fold(item: ItemState, outcome: WorkState | None) -> bool:
-    """Whether an item outlives its page; one that completed leaves its status alone behind, and the run stays flat."""
+    """Whether an item is kept after its page was folded; of one that completed only the status is, so a run stays small."""
     return (item, outcome) != (ItemState.DONE, WorkState.COMPLETED)
 
 
 def was_reported(outcome: WorkState | None, attempt: int, ended: int | None) -> bool:
-    """Whether a report repeats the outcome of an item that went with its page.
+    """Whether a report repeats the outcome of an item that was deleted with its page.
 
-    `ended`: the attempt by its status, None where that is not of this run or not COMPLETED: items that were lost, say, are
-    purged later, and their holders are not to be told that anything was kept. Only the holder of an attempt reports it.
+    `ended`: the attempt in the item's status; None if that is of another run or not COMPLETED, as of a lost item that was
+    purged, whose holder must not be answered Completed. Only the holder of an attempt reports it.
     """
     return outcome is not None and attempt > 0 and attempt == ended
 
@@ -216,13 +219,13 @@ def new_errors(before: Totals, after: Totals) -> tuple[int, int]:
 
 
 def new_texts(before: Totals, after: Totals, now: datetime) -> tuple[tuple[ErrorEntry, ...], tuple[ErrorEntry, ...]]:
-    """Return the texts of the item and of the run that a report brings for the first time, under the store's time (W5)."""
+    """Return the error texts of the item and of the run that are new in a report, with the store's time (W5)."""
     of_work, of_run = after.errors[len(before.errors) :], after.run_errors[len(before.run_errors) :]
     return tuple(replace(entry, at=now) for entry in of_work), tuple(replace(entry, at=now) for entry in of_run)
 
 
 def finish_time(outcome: WorkState, now: datetime) -> datetime | None:
-    """Return when an item that ends finished its work; one that ends INCOMPLETE did not (B22)."""
+    """Return when an item finished its work; one that ends INCOMPLETE did not (B22)."""
     return None if outcome is WorkState.INCOMPLETE else now
 
 
@@ -232,7 +235,7 @@ def is_clean(on: WorkList, outcome: WorkState, totals: Totals) -> bool:
 
 
 def work_state(item: ItemState, outcome: WorkState | None) -> WorkState | None:
-    """Return the state that people see for an item that is over; None for one that does not count (removed)."""
+    """Return the state that people see of an item that ended; None for a removed one, which does not count."""
     if item is ItemState.DONE:
         return outcome
     return {ItemState.CANCELLED: WorkState.ABORTED, ItemState.LOST: WorkState.INCOMPLETE}.get(item)
@@ -241,7 +244,7 @@ def work_state(item: ItemState, outcome: WorkState | None) -> WorkState | None:
 def status_seen(live: WorkStatus | None, last: WorkStatus | None, *, waits_in: str) -> WorkStatus:
     """Return what people see of an item: its last status until the open run's first claim of it, then that run's (B14).
 
-    `live`: what the open run has of it, None where it has none; `waits_in`: that run, where the item waits to be claimed.
+    `live`: its status in the open run, None if it has none there; `waits_in`: that run's id while the item is unclaimed.
     """
     if live is None:
         return last or WorkStatus()
@@ -258,9 +261,9 @@ def count_name(item: ItemState, outcome: WorkState | None) -> str:
 
 
 def item_stats(item: ItemState, outcome: WorkState | None, on: WorkList, totals: Totals) -> dict[str, Number]:
-    """Return what an item that is over adds to the stats of its run (B21, B26, B30, and decisions 4 and 7).
+    """Return what an item that ended adds to the stats of its run (B21, B26, B30, and decisions 4 and 7).
 
-    Only the winning attempt counts: a lost item brings no stats of its own.
+    Only the winning attempt counts: a lost item adds no stats of its own.
     """
     stats: dict[str, Number] = {}
     if item is ItemState.CANCELLED:
@@ -280,14 +283,14 @@ def item_stats(item: ItemState, outcome: WorkState | None, on: WorkList, totals:
 
 
 def closing(state: RunState, reason: str, lost: int) -> tuple[RunState, str]:
-    """Return how a run ends that enlists nothing more and has no open page."""
+    """Return the state and reason with which a run closes that enlists nothing more and has no open page."""
     if state is RunState.ABORTING:
         return (RunState.ABORTED if reason == StopReason.ABORTED else RunState.INCOMPLETE), reason
     return (RunState.INCOMPLETE, REASON_LOST) if lost else (RunState.COMPLETED, "")
 
 
 def finish_stats(stats: Stats, *, state: RunState, total_errors: int, duration: timedelta) -> dict[str, Number]:
-    """Return the stats of a run that closes; all of them are added to the aggregate (B36)."""
+    """Return the stats with which a run closes; all of them are added to the aggregate (B36)."""
     return {
         "workItems": 0,
         **stats,
@@ -314,23 +317,23 @@ def spec_limit(spec: RunSpec, listed: int) -> int | None:
 def redispatch_wait(dispatches: int, after: timedelta, *, moved: bool) -> timedelta:
     """Return how long an item waits for a claim before it is published again in a run that stands still.
 
-    `dispatches`: how often it was published since it was last claimed, given back or taken from a holder. The waits double
-    from the first on, up to an hour. Where the run `moved`, as others of it were claimed since, somebody works: then they
-    double from the seventh on. Not from a later one, for where a queue moves more slowly than `after`, what waits in it is
-    not lost, and each repeat is one more message.
+    `dispatches`: how often it was published since it was last claimed, released or taken from a holder. The wait doubles
+    with each, up to an hour. If the run `moved`, other items of it were claimed since, so workers are there: then the wait
+    doubles from the seventh on. In a queue that moves more slowly than `after` messages are not lost, only late, and each
+    repeat would be one more message.
     """
     doublings = dispatches - (EVEN_WAITS if moved else 1)
     return min(after * 2.0 ** min(max(doublings, 0), 20), max(MAX_BACKOFF, after))
 
 
 def redispatch_waits(after: timedelta, *, moved: bool) -> tuple[timedelta, ...]:
-    """Return `redispatch_wait` for 0, 1, 2, … dispatches, as far as it grows; the last one holds for all that follow."""
+    """Return `redispatch_wait` for 0, 1, 2, … dispatches while it grows; the last one holds for all that follow."""
     waits = [redispatch_wait(count, after, moved=moved) for count in range(EVEN_WAITS + 21)]
     return tuple(waits[: waits.index(waits[-1]) + 1])
 
 
 def published_again(now: datetime, dispatched_at: datetime, dispatches: int, after: timedelta, seen: datetime) -> bool:
-    """Whether an item that nobody claimed is published again, given when its run was `seen` to move."""
+    """Whether an item that nobody claimed is published again; `seen`: when its run last moved."""
     return passed(dispatched_at, now, redispatch_wait(dispatches, after, moved=seen > dispatched_at))
 
 
@@ -345,5 +348,5 @@ def limit_broken(work: str, errors: int, work_limit: int | None, *, total: int, 
 
 
 def lost_text(attempts: int) -> str:
-    """Return the error of an item whose last attempt left without a word."""
+    """Return the error of an item whose last attempt ended without a report."""
     return f"Lost: {attempts} attempts ended without an outcome (killed, hung, or out of reach of the store)."

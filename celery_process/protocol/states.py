@@ -1,4 +1,4 @@
-"""Every state and answer of the run protocol, and which state may follow which.
+"""Every state and answer of the run protocol, and which state may follow which. `docs/protocol.md` draws them.
 
 The words are the original's where it has one. Nothing here reads a clock or a store.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Progress(StrEnum):
-    """What `work.progress()` answers; the values are the original's words (B32)."""
+    """The answer of `work.progress()`; the values are the original's words (B32)."""
 
     NONE = "None"
     UPDATED = "Updated"
@@ -20,7 +20,7 @@ class Progress(StrEnum):
 
 
 class ErrorAction(StrEnum):
-    """What `add_error` answers: go on, or stop because the tolerance is used up (B28)."""
+    """The answer of `add_error`: go on, or stop because the tolerance is used up (B28)."""
 
     CONTINUE = "Continue"
     ABORT = "Abort"
@@ -37,12 +37,12 @@ class RunState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether items of the run may still change."""
+        """Whether the run may still change (I7)."""
         return self in (RunState.ACTIVE, RunState.ABORTING)
 
 
 class WorkState(StrEnum):
-    """The state of a work item as people see it, and the outcome that a handler's run gives it."""
+    """The state of a work item as people see it, and the outcome of an attempt."""
 
     NEW = "NEW"
     ACTIVE = "ACTIVE"
@@ -63,7 +63,7 @@ class ItemState(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether the item still holds its page open."""
+        """Whether the item keeps its page open."""
         return self in (ItemState.PENDING, ItemState.CLAIMED)
 
 
@@ -76,7 +76,7 @@ class WorkList(StrEnum):
 
 
 class SlotEnd(StrEnum):
-    """How a slot ended; every slot has one in the ledger. LATE: its trigger came, when a later slot had begun already."""
+    """How a slot ended; every slot has one in the ledger. LATE: its trigger came after a later slot had begun."""
 
     RAN = "ran"
     OVERLAPPED = "overlapped"
@@ -88,14 +88,14 @@ class SlotEnd(StrEnum):
 
     @property
     def may_still_run(self) -> bool:
-        """A later trigger may still take the slot: nobody has taken it and nothing forbids it."""
+        """Whether a later trigger may still run the slot."""
         return self in (SlotEnd.PAUSED, SlotEnd.DECLINED)
 
 
 class By(StrEnum):
-    """Who brings slots by the schedule, as the ledger writes it down; who runs one by hand gives a name of their own.
+    """Who triggers slots by the schedule, as the ledger keeps it; a person who runs one is kept by name.
 
-    TASK is a message of the scheduling task that does not say that beat sent it: Celery before 5.7, or another timer.
+    TASK is a message of the scheduling task without beat's header: from beat of Celery before 5.7, or from another timer.
     """
 
     BEAT = "beat"
@@ -104,9 +104,9 @@ class By(StrEnum):
 
     @classmethod
     def noted(cls, by: str, *, before: str | None) -> str:
-        """Return who is written down with a slot that is run, where `before` was: whom the schedule has stays.
+        """Return who is kept as the trigger of a slot that is run: `before`, if that was the schedule, else `by`.
 
-        Else the ledger of a process that people run again would not say any more that it has a schedule.
+        Else nothing in the ledger would show any more that a process has a schedule once people run its slots again.
         """
         words = set(cls)
         return before if before is not None and before in words and by not in words else by
@@ -121,7 +121,7 @@ class StopReason(StrEnum):
 
 
 class Again(StrEnum):
-    """Whether `claim_run` may run a slot that has run: as a new generation of it."""
+    """Whether `claim_run` may run a slot again, as a new generation of it."""
 
     NEVER = "never"
     IF_CHANGED = "if changed"
@@ -129,7 +129,7 @@ class Again(StrEnum):
 
 
 class RunAnswer(StrEnum):
-    """What `claim_run` and `redrive` answer."""
+    """The answers of `claim_run` and `redrive`."""
 
     CLAIMED = "claimed"
     ALREADY = "already"
@@ -140,7 +140,7 @@ class RunAnswer(StrEnum):
 
 
 class PageAnswer(StrEnum):
-    """What `open_page` answers."""
+    """The answers of `open_page`."""
 
     OPENED = "opened"
     FULL = "full"
@@ -151,7 +151,7 @@ class PageAnswer(StrEnum):
 
 
 class ClaimAnswer(StrEnum):
-    """What `claim` answers for each item."""
+    """The answers of `claim`, one an item."""
 
     CLAIMED = "claimed"
     BUSY = "busy"
@@ -163,7 +163,7 @@ class ClaimAnswer(StrEnum):
 
 
 class Event(StrEnum):
-    """What happens that others may want to hear of; the values name the signals and, with dashes, Celery's events."""
+    """What is emitted to others; the values name the signals and, with dashes, Celery's events."""
 
     RUN_STARTED = "run_started"
     RUN_FINISHED = "run_finished"
@@ -210,4 +210,4 @@ ITEM_TRANSITIONS: dict[ItemState, dict[ItemState, str]] = {
     ItemState.LOST: {},
     ItemState.REMOVED: {},
 }
-"""Which item state may follow which, and why. An item that is over is never opened again (I3)."""
+"""Which item state may follow which, and why. An item that ended is never opened again (I3)."""

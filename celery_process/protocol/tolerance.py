@@ -1,4 +1,4 @@
-"""How many errors an item and a run may have before the run aborts. Pure decisions; no store, no clock."""
+"""How many errors an item and a run may have before the run aborts. Pure functions of values: no store, no clock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MOST_ERRORS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How many errors are tolerated; the one after the last tolerated one aborts the run (B28).
+    """How many errors are tolerated; the first error beyond them aborts the run (B28).
 
-    `per_work` errors of one item and `per_run` errors of a run are still Continue. `percent` tolerates that share of the
-    items that are listed when the run starts, as errors of the run; of `per_run` and `percent` the stricter one counts,
-    and None switches one off. Exceptions of the classes in `ignore` cost nothing; those in `fail` end their item at once.
+    `per_work` errors of one item and `per_run` errors of a run are answered Continue. `percent` is the tolerance of a run
+    as a share of the items on the active list when it starts. Of `per_run` and `percent` the stricter one counts; None
+    switches one off. Exceptions of the classes in `ignore` are not counted; those in `fail` end their item at once.
     """
 
     per_work: int | None = 10

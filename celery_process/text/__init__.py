@@ -1,4 +1,4 @@
-"""What people read: secrets are masked in it, one line stays one line, commands can be pasted, failures are told apart.
+"""Texts for people: secrets masked, one line kept one line, commands to paste, log records and their fields.
 
 Knows nothing of processes.
 """

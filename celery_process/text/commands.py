@@ -1,4 +1,4 @@
-"""The commands that messages tell people to run, with the name of their own app."""
+"""The commands in messages, with the name of the user's own app, so that they can be pasted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from celery import Celery
 from celery_process.text.printable import printable
 
 PLACEHOLDER = "celery -A proj"
-"""What stands in a message where no app is known."""
+"""The app's name in a command while no app is known."""
 
 
 def pasted(text: str, app: Celery) -> str:
-    """Return a text whose commands can be pasted: the app is named as `-A` finds it, where that can be told.
+    """Return a text whose commands can be pasted: with the app's name as `-A` takes it, if that can be found.
 
-    A command line that was begun in another way, see `begun_as`, goes on in that.
+    Under `begun_as` commands begin with what that names.
     """
     text = text.replace(f"{PLACEHOLDER} process", _begun.get() or f"{PLACEHOLDER} process")
     name = name_of(app) if PLACEHOLDER in text else None
@@ -29,10 +29,10 @@ def pasted(text: str, app: Celery) -> str:
 
 
 def command(app: Celery, verb: str, *words: str) -> str:
-    """Return the command line of a verb of `process`, its words quoted for a shell; the app's name is looked for once."""
+    """Return the command line of a verb of `process`, its words quoted for a shell; the app's name is searched once."""
     if app not in _found:
         _found[app] = name_of(app)
-    end = ["--"] if any(word.startswith("-") for word in words) else []  # else such a name is read as an option
+    end = ["--"] if any(word.startswith("-") for word in words) else []  # else click reads such a name as an option
     quoted = (printable(shlex.quote(word)) for word in words)
     begin = _begun.get() or (f"celery -A {_found[app]} process" if _found[app] else f"{PLACEHOLDER} process")
     return " ".join([begin, verb, *end, *quoted])
@@ -46,7 +46,7 @@ _begun: ContextVar[str] = ContextVar("begun", default="")
 
 @contextmanager
 def begun_as(command: str) -> Iterator[None]:
-    """Let the commands in messages begin with this in place of `celery -A … process`, while it runs."""
+    """Begin the commands in messages with `command` instead of `celery -A … process`, inside the block."""
     token = _begun.set(command)
     try:
         yield
@@ -55,7 +55,7 @@ def begun_as(command: str) -> Iterator[None]:
 
 
 def name_of(app: Celery) -> str | None:
-    """Return what `-A` takes for an app: the module that has it, as `shop` for `shop.celery`, or `module:attribute`."""
+    """Return what `-A` takes for an app: its module, `shop` for `shop.celery`, or `module:attribute`."""
     found = []
     for module, loaded in tuple(sys.modules.items()):
         if not isinstance(loaded, ModuleType) or module.partition(".")[0] in ("__main__", "celery", "celery_process"):
@@ -71,4 +71,4 @@ def name_of(app: Celery) -> str | None:
 
 
 _FOUND = ("app", "celery")
-"""Where `-A module` looks for an app by itself."""
+"""Attributes of a module in which `-A module` finds an app by itself."""

@@ -1,6 +1,6 @@
-"""What is a secret in settings, params and texts, and how it is hidden: by its name, and by what it looks like.
+"""Masks secrets in settings, params and texts: found by a name beside them, and by their form.
 
-`readers` says who sees what masked. All patterns take time linear in the text, which may be anybody's.
+`monitor.secrets` decides who reads what masked. All patterns take time linear in the text, which users and servers write.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _SECRET = re.compile(
     r"|password|private|pwd|sas|secret|session|sessionid|sig|signature|token|xsrf)s?"
     r"|.*(apikey|credential|passphrase|passwd|password|secret|token)s?"
 )
-"""A word of a name that makes it a secret's; some at the end of a longer one too: `dbpassword`, and not `tokenizer`."""
+"""A word that makes a name that of a secret; some also at the end of a longer word: `dbpassword`, but not `tokenizer`."""
 _KEY_OF = re.compile(
     r"access|account|api|client|encryption|license|master|service|shared|signing|ssh|ssl|storage|subscription|tls|webhook"
 )
-"""What a key is of that is a secret; others are keys of tables, caches and partitions."""
+"""The word before `key` in the name of a secret key; other keys are those of tables, caches and partitions."""
 _MEASURE = re.compile(
     r"age|count|days|expires|expiry|hours|interval|length|lifetime|limit|max|min|minutes|number|per|rate|retries|seconds"
     r"|size|timeout|ttl|version"
 )
-"""A number whose name has one of these is no secret: `token_ttl`, `max_tokens`."""
+"""A number with one of these words in its name is no secret: `token_ttl`, `max_tokens`."""
 
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
@@ -52,7 +52,7 @@ _HARMLESS = frozenset(("yes", "no", "true", "false", "none", "null"))
 
 
 def is_secret(name: str) -> bool:
-    """Return whether what has this name is a secret, in snake_case, camelCase or with hyphens."""
+    """Whether a name is that of a secret, in snake_case, camelCase or with hyphens."""
     words = _words(name)
     return any(_SECRET.fullmatch(word) for word in words) or any(
         word in ("key", "keys") and _KEY_OF.fullmatch(before) for before, word in pairwise(words)
@@ -60,7 +60,7 @@ def is_secret(name: str) -> bool:
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """Return a setting, a param, or a mapping of them, as it may be shown: secrets by name and in texts, at any depth."""
+    """Return a setting, a param, or a mapping of them with its secrets masked, by name and in texts, at any depth."""
     if value is None or isinstance(value, bool):
         return value
     if is_secret(name) and not (isinstance(value, int | float) and _is_measure(name)):
@@ -85,7 +85,7 @@ def masked_text(text: str) -> str:
 
 
 def scheme_only(url: str) -> str:
-    """Return a URL that cannot be read, or whose parts nobody needs, by its scheme: any other part may be a password's."""
+    """Return the scheme of a URL that cannot be parsed, or whose parts nobody needs: any other part may be a password."""
     scheme = _SCHEME.match(url)
     return f"{scheme[0]}…" if scheme is not None else "…"
 
@@ -99,9 +99,9 @@ def _is_measure(name: str) -> bool:
 
 
 def _without_login(chunk: str) -> str:
-    """Return a text without spaces with the logins of its URLs hidden.
+    """Return a text without spaces with the logins of its URLs masked.
 
-    A password may hold an unquoted '/', '?', '#' or '@', so what has a ':' before its first '/' goes up to the last '@'.
+    A password may have an unquoted '/', '?', '#' or '@', so a login with a ':' before its first '/' ends at the last '@'.
     """
     begin, last, kept = chunk.find("://"), chunk.rfind("@"), ""
     while -1 < begin < last:
@@ -122,7 +122,7 @@ def _without_login(chunk: str) -> str:
 
 
 def _basic(found: re.Match[str]) -> str:
-    """Hide what is a login in Base64, and leave "Basic authentication"."""
+    """Mask a login in Base64, and keep "Basic authentication"."""
     try:
         is_login = b":" in b64decode(found[2] + "=" * (-len(found[2]) % 4), altchars=b"-_")
     except ValueError:
@@ -131,7 +131,7 @@ def _basic(found: re.Match[str]) -> str:
 
 
 def _assigned(text: str) -> Iterator[str]:
-    """Give a text in pieces, the values of what is named like a secret hidden: `name=value`, `"name": "value"`."""
+    """Yield a text in pieces, with the values beside names of secrets masked: `name=value`, `"name": "value"`."""
     kept = 0
     for found in _NAMED.finditer(text):
         name, quote, sign = found.groups()
@@ -150,10 +150,10 @@ def _assigned(text: str) -> Iterator[str]:
 
 
 def unmasked(value: Any, known: Any, *, argument: str) -> Any:
-    """Return what was edited as `masked` showed it, with the secrets of `known` back in their places.
+    """Return `value`, which a user edited in the form that `masked` returned, with the secrets of `known` in their places.
 
-    A value comes back by the names that lead to it. An element of a list has no name: it comes back only as it was shown,
-    in whatever order. Raises `InvalidValue` for a mask in any other place.
+    A secret is found by the names that lead to it. An element of a list has no name: it gets its secrets back only if it was
+    not edited, in any order. Raises `InvalidValue` for a mask in any other place.
     """
     return _restored(value, {"": known}, "", argument, argument)
 
@@ -174,7 +174,7 @@ def _restored(value: Any, among: Mapping[str, Any], name: str, where: str, argum
 
 
 def _elements(edited: list[Any], known: list[Any], where: str, argument: str) -> list[Any]:
-    """Return edited elements, each that has a mask as the known one that was shown so; several alike come in their order."""
+    """Return edited elements, each with a mask replaced by the known one that is masked alike; several alike in order."""
     shown: dict[str, list[Any]] = {}
     for item in known:
         shown.setdefault(_text(masked(item)), []).append(item)

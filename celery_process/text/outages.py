@@ -1,4 +1,4 @@
-"""How a failure is logged: one that is over by itself in a line, one that is news with its traceback."""
+"""Logs failures: an outage, which ends by itself, as one line; any other with its traceback."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from celery_process.text.masking import masked_text
 
 
 def log_failure(logger: logging.Logger, text: str, *arguments: object, error: BaseException, extra: LogFields) -> None:
-    """Log a line that ends with the error: of an outage a WARNING, of anything else an ERROR.
+    """Log a line that ends with the error: a WARNING for an outage, an ERROR for anything else.
 
-    An outage is an `OSError`, as are `StoreUnavailable` and what the transport raises (see `transport`). A traceback has
-    only what neither that nor an error of the library is, which says what to do.
+    An outage is an `OSError`, as are `StoreUnavailable` and the transport's errors (`tasks.transport`). Errors of the
+    library end with what to do; only others have a traceback.
     """
     outage = isinstance(error, OSError)
     logger.log(

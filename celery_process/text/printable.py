@@ -1,4 +1,4 @@
-"""Texts of other people's on one line of a terminal or a log: nothing in them moves a cursor or forges a line."""
+"""Escapes texts that users wrote, so that in a terminal or a log they stay on one line and move no cursor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, what turns the direction of text, and lone surrogates, which no terminal takes."""
+"""Control characters, line separators, marks that turn the direction of text, and lone surrogates, which no terminal takes."""
 
 
 def printable(text: str) -> str:
-    r"""Return a text with each character that would act on its reader's screen as its escape, such as `\x1b`."""
+    r"""Return a text with each character that would act on a screen escaped, such as `\x1b`."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -29,6 +29,6 @@ def printable_value(value: Any) -> Any:
 
 
 def printable_json(value: Any, *, indent: int | None = None) -> str:
-    """Return a value as JSON, whose characters stay but for those that act on a screen."""
+    """Return a value as JSON, with only those characters escaped that act on a screen."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
