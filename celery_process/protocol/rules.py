@@ -184,10 +184,7 @@ def ledger_purge_due(entries: int) -> bool:
 
 
 def listed_for(before: datetime, listed_at: datetime, now: datetime) -> bool:
-    """Whether an item listed at `listed_at` belongs to a run that began at `before`.
-
-    An instant in the future was stored under a wrong clock, and counts as past.
-    """
+    """Whether an item listed then belongs to a run that began at `before`; an instant in the future counts as past."""
     return listed_at <= before or listed_at > now
 
 

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, marks that turn the direction of text, and lone surrogates, which no terminal takes."""
+"""Control characters, line separators, marks that turn the direction of text, and lone surrogates."""
 
 
 def printable(text: str) -> str:
