@@ -20,6 +20,7 @@ from celery_process.protocol.rules import effective
 from celery_process.protocol.states import StopReason, WorkList
 from celery_process.protocol.tolerance import exception_classes
 from celery_process.schedule.frequency import Frequency, decides_itself, frequency, from_text
+from celery_process.stores.base import Store
 from celery_process.values import check_count, check_instant, check_text, check_work_name, decode, encode
 
 PAGE = 200
@@ -42,12 +43,16 @@ class Process:
         return self.definition.name
 
     @property
+    def store(self) -> Store:
+        """The app's present store, to read from: that is no use of the process."""
+        return self._home.store
+
+    @property
     def dispatch(self) -> Dispatch:
         """The dispatching of this process, by the app's present store; from its first use on, flow control is fixed (B3)."""
-        store, known = self._home.store, self._dispatch
+        store, known = self.store, self._dispatch
         if known is None or known.store is not store or known.definition is not self.definition:
-            known = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
-            self._dispatch = known
+            self._dispatch = known = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
         return known
 
     def __call__(self, work: Any) -> object:
@@ -203,7 +208,7 @@ class Process:
     def current(self) -> Frequency | None:
         """Return the schedule in force; the store is not asked where an own beat entry is it."""
         owned = self._home.owner(self.name) is not None
-        return self.in_force(model.Overrides() if owned else self._home.store.overrides(self.name))
+        return self.in_force(model.Overrides() if owned else self.store.overrides(self.name))
 
     def default_frequency(self) -> Frequency | None:
         """Return the schedule that the code gives: an own entry of `beat_schedule`, else the argument `schedule`.
@@ -253,7 +258,7 @@ class Process:
         if run_id is None:
             return None
         self.dispatch.stop(run_id, StopReason.CANCELLED)
-        return self.dispatch.store.run(self.name, run_id)
+        return self.store.run(self.name, run_id)
 
     def pause(self, note: str = "", *, by: str = "") -> None:
         """Let no slot, page or claim begin until `resume()`; items in flight finish."""
@@ -271,7 +276,7 @@ class Process:
 
     def state(self) -> model.ProcessState:
         """Return the process as it is now: schedule, settings, pause, the open or last run, aggregate stats."""
-        return self.state_of(self.dispatch.store.process(self.name))
+        return self.state_of(self.store.process(self.name))
 
     def state_of(self, stored: model.StoredProcess) -> model.ProcessState:
         """Return what `state` does, of what was read already."""
@@ -295,7 +300,7 @@ class Process:
     def settings_history(self, limit: int = 20) -> tuple[model.SettingsVersion, ...]:
         """Return what `update_settings` stored, newest version first; about a hundred are kept."""
         check_count(limit, "limit", 1_000_000)
-        return tuple(map(self._version, self.dispatch.store.settings_history(self.name, limit=limit)))
+        return tuple(map(self._version, self.store.settings_history(self.name, limit=limit)))
 
     def _version(self, stored: model.Overrides) -> model.SettingsVersion:
         minimum, text = self.definition.min_schedule_frequency, stored.schedule
@@ -309,7 +314,7 @@ class Process:
 
     def work_counts(self) -> Mapping[WorkList, int]:
         """Return how many items each list has; not constant time on every store."""
-        return self.dispatch.store.work_counts(self.name)
+        return self.store.work_counts(self.name)
 
     def works(self, on: WorkList | str = WorkList.ACTIVE) -> Iterator[model.WorkInfo]:
         """Iterate over the items of a list in name order, page by page."""
@@ -322,24 +327,24 @@ class Process:
 
     def _works(self, on: WorkList) -> Iterator[model.WorkInfo]:
         after = ""
-        while found := self.dispatch.store.works(self.name, on=on, after=after, limit=PAGE):
+        while found := self.store.works(self.name, on=on, after=after, limit=PAGE):
             yield from found
             after = found[-1].name
 
     def work(self, name: str) -> model.WorkInfo:
         """Return one item, or raise `WorkNotFound`."""
-        return self.dispatch.store.work(self.name, check_work_name(name))
+        return self.store.work(self.name, check_work_name(name))
 
     def runs(self) -> Iterator[model.RunStatus]:
         """Iterate over the runs that are kept, newest first."""
         before = None
-        while found := self.dispatch.store.runs(self.name, before=before, limit=PAGE):
+        while found := self.store.runs(self.name, before=before, limit=PAGE):
             yield from found
             before = found[-1].epoch
 
     def slots(self) -> Iterator[model.SlotEntry]:
         """Iterate over the ledger of slots, newest first."""
         before = None
-        while found := self.dispatch.store.slots(self.name, before=before, limit=PAGE):
+        while found := self.store.slots(self.name, before=before, limit=PAGE):
             yield from found
             before = found[-1].slot

@@ -126,7 +126,7 @@ class RowSync:
 
     def _settle(self, scheduled: ScheduledProcess, found: Any) -> None:
         process, row = scheduled.process, None if found is None else self._rows.read(scheduled, found)
-        stored = process.dispatch.store.process(process.name, live=False)
+        stored = process.store.process(process.name, live=False)
         current = process.in_force(stored.overrides)
         if row is None:
             if process.default_frequency() is not None and current is not None:
@@ -144,7 +144,7 @@ class RowSync:
         schedule = schedule_follows(of_row, of_store, row.agreed)
         pause = Follows.NEITHER if row.ends else pause_follows(of_row, of_store, row.agreed)
         if schedule is Follows.STORE:
-            process.dispatch.store.update_settings(
+            process.store.update_settings(
                 process.name,
                 settings=None,
                 schedule=row.schedule.text,

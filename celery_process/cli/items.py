@@ -63,7 +63,7 @@ def errors(processes: Processes, name: str, *, run_id: str | None, reveal: bool,
     Of the open or last run, if none is named. The texts of the first 25 errors are kept.
     """
     process = processes[name]
-    run = process.state().run if run_id is None else process.dispatch.store.run(process.name, run_id)
+    run = process.state().run if run_id is None else process.store.run(process.name, run_id)
     run = visible(run, reveal=reveal, json_=json_)
     if json_:
         about = {"run": run and run.id, "state": run and run.state.value, "total_errors": run.total_errors if run else 0}

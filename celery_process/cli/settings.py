@@ -58,7 +58,7 @@ def settings(
     """
     process = processes[name]
     if new is not None or schedule is not None:
-        known = decode(process.dispatch.store.overrides(name).settings)
+        known = decode(process.store.overrides(name).settings)
         document = None if new is None else unmasked(_object(new), known, argument="settings")
         process.update_settings(
             document,

@@ -65,7 +65,7 @@ class ProcessCollector(Collector):
         up = GaugeMetricFamily("celery_process_up", "Whether the store answered this scrape.")
         try:
             now = self.processes.store.now()
-            read = [(process, process.dispatch.store.process(process.name)) for process in self.processes]
+            read = [(process, process.store.process(process.name)) for process in self.processes]
             found = [(process, stored, _lag(process, stored, now)) for process, stored in read]
         except ProcessError as error:
             logger.warning("The store could not be scraped: %s", error, extra=log_fields("scrape_failed"))

@@ -34,7 +34,7 @@ def owed(
     if brought is not None:
         since = brought.slot
     else:
-        listed = process.dispatch.store.works(process.name, on=WorkList.ACTIVE, after="", limit=LOOKED_AT)
+        listed = process.store.works(process.name, on=WorkList.ACTIVE, after="", limit=LOOKED_AT)
         begun = [work.listed_at for work in listed] + [entry.at for entry in entries]
         if not begun:
             return None, None
@@ -52,7 +52,7 @@ def owed(
 
 def newest_slot(process: Process) -> SlotEntry | None:
     """Return the newest entry of the ledger, if there is one."""
-    return next(iter(process.dispatch.store.slots(process.name, before=None, limit=1)), None)
+    return next(iter(process.store.slots(process.name, before=None, limit=1)), None)
 
 
 def due_slot(current: Frequency | None, newest: SlotEntry | None, changed_at: datetime | None) -> datetime | None:

@@ -64,7 +64,7 @@ def read_panel(
     process: Process, reader: Reader, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS
 ) -> Panel:
     """Read the panel of a process as a reader may see it; `earlier` as in `read_overview`."""
-    store = process.dispatch.store
+    store = process.store
     stored = store.process(process.name)
     state = process.state_of(stored)
     panel = Panel(
@@ -100,7 +100,7 @@ def _failing(process: Process, name: str | None, errors: tuple[ErrorEntry, ...])
     status = None
     if name is not None:
         with suppress(WorkNotFound):
-            status = process.dispatch.store.work(process.name, name).status
+            status = process.store.work(process.name, name).status
     if status is None:
         return Failing(name, errors, None, None, len(errors))
     return Failing(name, errors, status.state, status.attempt, max(status.total_errors, len(errors)))

@@ -172,7 +172,7 @@ def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
 def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
     """Judge beat by the slots that it brought: one that is wedged does not answer either, so only an answer says more."""
     check, name = f"beat:{process.name}", process.name
-    store = process.dispatch.store
+    store = process.store
     overrides = store.overrides(name)
     current = process.in_force(overrides)
     if current is None:

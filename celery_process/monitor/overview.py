@@ -124,7 +124,7 @@ def read_overview(process: Process, *, stored: StoredProcess | None = None, earl
     Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
     process that was read just now, `stored`, is not read again.
     """
-    store = process.dispatch.store
+    store = process.store
     stored = store.process(process.name) if stored is None else stored
     now, current = store.now(), process.in_force(stored.overrides)
     run, listed, last_closed = stored.run, None, None

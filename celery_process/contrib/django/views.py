@@ -84,7 +84,7 @@ def process(request: HttpRequest, name: str, *, limit: int, may: May) -> JsonRes
 
 def _read(process: Process, may: May, *, limit: int, most: int, after: str = "") -> dict[str, Any]:
     sees = {fact for fact in TABLE[Reader.JSON] if may_see(Reader.JSON, fact, may)}
-    store = process.dispatch.store
+    store = process.store
     return document(store, process, limit=limit, after=after, most=most, reader=Reader.JSON, sees=sees)
 
 

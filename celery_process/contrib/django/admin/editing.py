@@ -65,7 +65,7 @@ class SettingsPages(Base):
         may = self.may(request, "settings", act=True)
         if request.method == "POST" and not may:
             raise PermissionDenied
-        state, overrides = process.state(), process.dispatch.store.overrides(process.name)
+        state, overrides = process.state(), process.store.overrides(process.name)
         known = decode(overrides.settings)
         initial = {
             "settings": json.dumps(_visible(known), indent=2, ensure_ascii=False),

@@ -61,7 +61,7 @@ def listing(
 
 
 def _walk(process: Process, on: WorkList, beginning: str, after: str, chunk: int) -> Iterator[WorkInfo]:
-    store = process.dispatch.store
+    store = process.store
     if beginning > after:
         with suppress(WorkNotFound):
             exact = store.work(process.name, beginning)

@@ -36,7 +36,7 @@ class RunPages(Base):
     @guarded("run")
     def runs_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show a page of runs, newest first; `?before=` goes on."""
-        found = process.dispatch.store.runs(process.name, before=_before(request), limit=PAGE + 1)
+        found = process.store.runs(process.name, before=_before(request), limit=PAGE + 1)
         before = found[PAGE - 1].epoch if len(found) > PAGE else None
         return self.page(
             request,
@@ -51,7 +51,7 @@ class RunPages(Base):
     @guarded("run")
     def run_view(self, request: HttpRequest, process: Process, run: str) -> HttpResponse:
         """Show a run: its numbers and its errors, with the items that had them."""
-        found = as_shown(process.dispatch.store.run(process.name, run), Reader.ADMIN)
+        found = as_shown(process.store.run(process.name, run), Reader.ADMIN)
         return self.page(
             request,
             "run",
@@ -66,9 +66,7 @@ class RunPages(Base):
     def slots_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show a page of the ledger, newest first; `?before=` goes on."""
         before = _before(request)
-        found = process.dispatch.store.slots(
-            process.name, before=None if before is None else from_us(before), limit=PAGE + 1
-        )
+        found = process.store.slots(process.name, before=None if before is None else from_us(before), limit=PAGE + 1)
         following = to_us(found[PAGE - 1].slot) if len(found) > PAGE else None
         return self.page(
             request,
