@@ -1,4 +1,5 @@
-"""Schedulers that keep beat's schedule in a database: one adapter a file, imported once its scheduler runs.
+"""The schedules that beat has for processes: entries of the default scheduler, and rows of schedulers with a database.
 
-`merge` decides, `rows` says what an adapter does, `sync` does it every second beside beat.
+`entry` is the schedule of an entry, `stored` reads the store for it. For schedulers with rows there is one adapter a file,
+imported when its scheduler runs: `rows` is its contract, `merge` decides, `sync` applies it every second beside beat.
 """

@@ -17,11 +17,11 @@ from celery_process.schedule.slots import Interval, Solar
 from celery_process.schedule.zones import iana_name, zone_named
 
 _MOST = 2**31 - 1
-"""The highest number that a row's interval holds."""
+"""The highest number in a row's interval."""
 
 
 def interval_of(period: timedelta) -> tuple[int, str]:
-    """Return a period as a number and its unit: whole seconds, else microseconds, where that many fit."""
+    """Return a period as a number and its unit: whole seconds, else microseconds if the number fits."""
     microseconds = period // timedelta(microseconds=1)
     if microseconds % 1_000_000 and microseconds <= _MOST:
         return microseconds, "microseconds"
@@ -29,7 +29,7 @@ def interval_of(period: timedelta) -> tuple[int, str]:
 
 
 def held(schedule: Frequency) -> Frequency:
-    """Return what the columns make of a schedule: an interval as above, a place on earth to six digits."""
+    """Return a schedule as the columns can keep it: an interval as in `interval_of`, a place on earth to six digits."""
     at = schedule.occurrences
     if isinstance(at, Interval):
         every, unit = interval_of(at.period)
@@ -83,7 +83,7 @@ def remembering(text: str | None, agreed: Agreed) -> str:
 
 
 def chosen(rows: Iterable[Any]) -> dict[str, Any]:
-    """Return the row of each task, of rows in the order of their making: the one named after its task, else the oldest."""
+    """Return the row of each task: the one named after its task, else the first of `rows`, which are the oldest first."""
     found: dict[str, Any] = {}
     for row in rows:
         if row.task not in found or row.name == row.task:
@@ -92,27 +92,27 @@ def chosen(rows: Iterable[Any]) -> dict[str, Any]:
 
 
 class ColumnRows(Rows):
-    """The rows of a `DatabaseScheduler`, which makes an entry of each and gathers the entries anew when a row changed."""
+    """The rows of a `DatabaseScheduler`, which makes an entry of each row, and all entries anew when a row changed."""
 
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
 
     @abstractmethod
     def save_sent(self, entry: Any, fields: Collection[str] = ()) -> None:
-        """Write down that the task of an entry was sent, and nothing else of its row, which somebody may be editing.
+        """Save that the task of an entry was sent, and no other column of its row, which a user may be editing.
 
-        The scheduler's own way moves `date_changed` too, by which the later of two changes is known. Signals are sent as
-        there. `fields`: columns beside those that the entry always saves.
+        The scheduler's own save moves `date_changed` too, which decides between two changes. Signals are sent as it sends
+        them. `fields`: columns beside those that the entry always saves.
         """
 
     def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules; entries of other tasks are as ever."""
+        """Set a class of entries that use these schedules; entries of other tasks do not change."""
         scheduler, save_sent = self._scheduler, self.save_sent
 
         class AlignedEntry(scheduler.Entry):  # type: ignore[name-defined]
             def __init__(self, model: Any, *args: Any, **kwargs: Any) -> None:
                 scheduled = model.task in schedules
-                # A follow-up entry is made without an app, and would take the current one.
+                # The scheduler makes the next entry from this one without an app; it would take the current app.
                 super().__init__(model, *args, **({"app": scheduler.app, **kwargs} if scheduled else kwargs))
                 if scheduled:
                     self.options["headers"].pop(REMEMBERED, None)
@@ -130,18 +130,18 @@ class ColumnRows(Rows):
         entries.update(scheduler.all_as_schedule())
 
     def held(self, schedule: Frequency) -> Frequency:
-        """Return what the columns make of a schedule."""
+        """Return a schedule as the columns can keep it."""
         return held(schedule)
 
     def as_read(self, row: Any, schedule: Frequency, changed_at: datetime | None) -> Row:
-        """Return what a row says. One that has ended says that no slot comes any more, and pauses nothing."""
+        """Return a row as read. One that has ended means that no slot comes any more, and is no pause."""
         ends = row.one_off or row.expires is not None
         if ends and not row.enabled:
             schedule = once(slots.NEVER)
         return Row(row, schedule, row.enabled, agreed_in(row.headers), changed_at, ends=ends)
 
     def new(self, scheduled: ScheduledProcess, schedule: Frequency, *, enabled: bool) -> dict[str, Any]:
-        """Return the columns of a row to be made, but for those that say its schedule."""
+        """Return the columns of a new row, without those of its schedule."""
         return {
             "name": scheduled.task,
             "task": scheduled.task,

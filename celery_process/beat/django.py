@@ -31,17 +31,17 @@ _KINDS = {"interval": IntervalSchedule, "crontab": CrontabSchedule, "solar": Sol
 
 
 class DjangoRows(columns.ColumnRows):
-    """The rows that a `DatabaseScheduler` works from."""
+    """The rows that django-celery-beat's `DatabaseScheduler` reads."""
 
     by = "django-celery-beat"
 
     def save_sent(self, entry: Any, fields: Collection[str] = ()) -> None:
-        """Write the columns of what was sent."""
+        """Save the columns of an entry that was sent."""
         model, names = entry.model, {*entry.save_fields, *fields}
         row = type(model).objects.get(pk=model.pk)
         for name in names:
             setattr(row, name, getattr(model, name))
-        # An attribute that is no column tells Django's signals something.
+        # An attribute that is no column is a message to receivers of Django's signals.
         row.save(update_fields=names & {field.name for field in row._meta.concrete_fields})  # noqa: SLF001 - documented
 
     @contextmanager
@@ -76,7 +76,7 @@ class DjangoRows(columns.ColumnRows):
     def write(
         self, scheduled: ScheduledProcess, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
     ) -> None:
-        """Change a row that is as it was read, in one statement, and tell the scheduler."""
+        """Change a row in one statement, unless it changed since it was read, and notify the scheduler."""
         found = row.found
         as_read = {f"{kind}_id": getattr(found, f"{kind}_id") for kind in _KINDS}
         changed: dict[str, Any] = {"headers": columns.remembering(found.headers, agreed)}
@@ -108,7 +108,7 @@ def _frequency(found: Any, scheduled: ScheduledProcess) -> Frequency:
 
 
 def _columns(schedule: Frequency, zone: tzinfo) -> dict[str, Any]:
-    """Return the columns that say a schedule: one of the four kinds, the others empty."""
+    """Return the columns of a schedule: one of the four kinds, the others empty."""
     kind, model = columns.columns_of(schedule, zone, _one)
     found: dict[str, Any] = {**dict.fromkeys(_KINDS), kind: model}
     return {**found, "one_off": True} if kind == "clocked" else found
@@ -128,5 +128,5 @@ def aware(instant: datetime) -> datetime:
 
 
 def stored_time(instant: datetime) -> datetime:
-    """Return an instant as the project's rows hold it."""
+    """Return an instant as the project's rows keep it."""
     return instant if settings.USE_TZ else timezone.make_naive(instant, timezone.get_default_timezone())

@@ -1,4 +1,4 @@
-"""What beat has of the processes of an app: an entry for each, or a row of its scheduler's that is scheduled."""
+"""The schedules of an app's processes in beat: an entry for each, or a row of its scheduler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from celery_process.tasks.publish import publishing
 
 
 class Registry(Protocol):
-    """What this module needs of a `Processes`."""
+    """The part of `Processes` that this module uses."""
 
     def __iter__(self) -> Iterator[Process]: ...
     @property
@@ -38,9 +38,9 @@ class BeatEntries:
         self._connected = False
 
     def connect(self, app: Celery) -> None:
-        """Add the entries once the app is finalized, and once its beat begins; keeps neither of them alive."""
+        """Add the entries when the app is finalized, and when its beat begins; keeps no reference to either."""
         self._connected = True
-        # By an id of its own: before 5.7 Celery tells methods apart by their function alone, and keeps the first.
+        # With an id of its own: before 5.7 Celery compares receivers by their function alone, and keeps the first.
         uid = f"celery_process.{id(self)}"
         app.on_after_finalize.connect(self._on_finalized, dispatch_uid=uid)
         beat_init.connect(self._on_beat, dispatch_uid=uid)
@@ -83,14 +83,14 @@ class BeatEntries:
         return found
 
     def add(self, *processes: Process) -> None:
-        """Add the entries of processes, or make them anew; before the app is finalized, leave that to then."""
+        """Add or replace the entries of processes; before the app is finalized this does nothing."""
         if not self._connected or not self._registry.app.finalized:
             return
         conf = self._registry.app.conf
         # A new dict: the default of `beat_schedule` is one object for all apps.
         known = conf.beat_schedule or {}
         if keeps_rows(self._registry.app):
-            # Such a scheduler writes these entries over its rows at each start, edited ones too; they are scheduled instead.
+            # Such a scheduler writes entries over its rows at each start, edited ones too; `RowSync` makes rows instead.
             kept = {key: entry for key, entry in known.items() if not isinstance(entry.get("schedule"), ProcessSchedule)}
             conf.beat_schedule = kept
             return
@@ -137,10 +137,10 @@ class BeatEntries:
         scheduled = self.scheduled() if rows is not None else []
         entries = self._entries(self._registry) if rows is None else {}
         if not scheduled and not entries:
-            return  # beat is as it would be without this package
-        # As a worker does: what beat unpickles from its file knows no app and takes the current one.
+            return  # beat stays as it is without this package
+        # As a worker does: entries that beat unpickles from its file have no app and take the current one.
         self._registry.app.set_current()
-        # Up to 300 s by default, in which no change of a schedule would be seen.
+        # 300 s by default, so long a change of a schedule would have no effect.
         sender.scheduler.max_interval = min(sender.scheduler.max_interval, REFRESH)
         if rows is not None:
             RowSync(rows, scheduled).start()

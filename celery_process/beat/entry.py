@@ -1,8 +1,8 @@
-"""The schedule that beat holds for a process: it follows the store, and is aligned with the slots.
+"""The schedule of a process in beat: it follows the store, and fires at the slots.
 
-It fires just after each slot begins, whatever the time beat needs for the rest, so that no slot is lost to drift, and
-again while the ledger does not have the slot: the store refuses doubles. The store is read beside beat's loop, see
-`stored_schedules`. Beat's own file survives the removal of this package.
+It fires just after each slot begins, however long beat needs for other entries, so that no slot is lost to drift. It
+fires again while the ledger does not have the slot; the store refuses doubles. A thread beside beat's loop reads the
+store (`stored`). Beat's own file can still be read after this package was removed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from celery_process.schedule.frequency import Frequency, from_text, zone_of
 from celery_process.schedule.slots import Calendar
 
 AGAIN = timedelta(seconds=10)
-"""After this long a slot that is not in the ledger is due again; later, after a quarter of the time since it began."""
+"""After this long a slot that is not in the ledger is due again, or after a quarter of the time since it began."""
 STEP = 2.0
-"""Seconds: a clock that moved by more than this was set."""
+"""Seconds: a clock that jumped by more than this was set."""
 
 
 _ASKED = ("process", "default", "minimum", "initial_wait", "jitter")
 
 
 def _again(since: timedelta) -> timedelta:
-    """Return how long after a firing the next one is due for a slot that is not in the ledger."""
+    """Return how long after one firing the next is due, for a slot that is not in the ledger."""
     return max(AGAIN, since / 4)
 
 
@@ -41,9 +41,9 @@ def _offset(now: datetime) -> float:
 
 
 class _SoftReference:
-    """Pickles as a reference that falls back to Celery's own `schedule` where this package is not installed any more.
+    """Pickles as a reference that becomes Celery's own `schedule` if this package is not installed any more.
 
-    Beat unpickles its file when it starts, and a class that it cannot import stops it.
+    Beat unpickles its file when it starts, and does not start if it cannot import a class.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -55,10 +55,10 @@ class ProcessSchedule(schedule):
 
     `default` is the code's schedule as `Frequency.text`; `minimum`, `initial_wait` and `jitter` are seconds.
 
-    Beat keeps its entries in the order of their last answers, and asks all of them anew once one is not equal to what it
-    was. So a schedule that would answer otherwise than it did equals nothing: the stored schedule changed, a slot was found
-    missing, or the clock was set. The answers themselves are never earlier than need be: before 5.7 beat looks at no other
-    entry while the first in that order is not due.
+    Beat sorts its entries by their last answers of `is_due`, and asks all of them again when one does not equal itself as
+    it was. So a schedule equals nothing while its answer would differ from the last one: the stored schedule changed, a
+    slot is missing in the ledger, or the clock was set. An answer is never earlier than needed: before 5.7 beat looks at no
+    other entry while the first in that order is not due.
     """
 
     process = ""
@@ -70,13 +70,13 @@ class ProcessSchedule(schedule):
     def __init__(self, run_every: Any = None, relative: bool = False, nowfun: Any = None, app: Any = None, **_: Any) -> None:  # noqa: FBT001, FBT002
         self._text = ""
         self._current: Frequency | None = None
-        self._told: tuple[str, datetime, bool, float] | None = None
+        self._answered: tuple[str, datetime, bool, float] | None = None
         self._fallback_every = timedelta(seconds=60) if run_every is None else timedelta(seconds=run_every.total_seconds())
         super().__init__(self._fallback_every, relative, nowfun, app)
 
     @classmethod
     def of(cls, definition: Definition, default: Frequency) -> ProcessSchedule:
-        """Return the schedule of a process, which is `default` where nothing is stored."""
+        """Return the schedule of a process, which is `default` while none is stored."""
         made = cls(slots.period(default.occurrences, datetime.now(UTC)))
         made.process, made.default = definition.name, default.text
         made.minimum, made.jitter = definition.min_schedule_frequency.total_seconds(), definition.jitter.total_seconds()
@@ -96,20 +96,20 @@ class ProcessSchedule(schedule):
 
     @property
     def run_every(self) -> timedelta:
-        """The present period, for those who print schedules."""
+        """The present period, for code that prints schedules."""
         known = self._current
         return self._fallback_every if known is None else slots.period(known.occurrences, datetime.now(UTC))
 
     @run_every.setter
     def run_every(self, value: Any) -> None:
-        """Ignore what the base class assigns: the store decides."""
+        """Ignore the value that the base class assigns: the store decides."""
 
     def _stored_text(self, stored: StoredSchedules) -> str:
         text = stored.text(self.process)
         return self.default if text is None else text
 
     def is_due(self, last_run_at: datetime) -> Any:
-        """Return whether a slot is to be brought, after `last_run_at`, and the seconds after which to ask again.
+        """Return whether to send a trigger, given the last firing, and the seconds after which to ask again.
 
         A last firing in the future counts as none: the clock was ahead then.
         """
@@ -117,7 +117,7 @@ class ProcessSchedule(schedule):
         now, last = self._utc(self.now()), self._utc(last_run_at)
         slot = occurrences.latest(now)
         missing = stored.is_missing(self.process, slot)
-        self._told = (self._text, slot, missing, _offset(now))
+        self._answered = (self._text, slot, missing, _offset(now))
         wait = stored.begun + self.initial_wait - time.monotonic()
         if wait > 0:
             return schedstate(False, wait)
@@ -130,7 +130,7 @@ class ProcessSchedule(schedule):
             due = due or now - last >= _again(last - slot)
             rest = _again(now - slot) if due else _again(last - slot) - (now - last)
             after = min(after, rest.total_seconds())
-        stored.expect(self.process, slot, brought=due)
+        stored.expect(self.process, slot, sent=due)
         return schedstate(due, after)
 
     def _utc(self, instant: datetime) -> datetime:
@@ -140,9 +140,9 @@ class ProcessSchedule(schedule):
     @property
     def _changed(self) -> bool:
         """Whether the last answer does not hold any more."""
-        if self._told is None:
+        if self._answered is None:
             return False
-        text, slot, missing, offset = self._told
+        text, slot, missing, offset = self._answered
         stored = stored_schedules(self.app)
         return (
             self._stored_text(stored) != text
@@ -155,7 +155,7 @@ class ProcessSchedule(schedule):
         return self.current().occurrences.following(self._utc(last_run_at)) - self._utc(self.now())
 
     def __eq__(self, other: object) -> bool:
-        # By what was asked for, not by the present period: beat compares its entries at every step.
+        # By the options, not by the present period: beat compares its entries at every step.
         if isinstance(other, ProcessSchedule):
             same = all(getattr(self, name) == getattr(other, name) for name in _ASKED)
             return same and not (self._changed or other._changed)
@@ -172,14 +172,14 @@ class ProcessSchedule(schedule):
 
 
 class ProcessCrontab(ProcessSchedule, crontab):
-    """What a `ProcessSchedule` is while the schedule in force is a crontab; never made as such, nor pickled.
+    """The class of a `ProcessSchedule` while the schedule in force is a crontab; never instantiated or pickled.
 
-    Monitors tell by `isinstance` what a schedule is, and read the fields of a crontab: Sentry does, for its crons.
+    Monitors such as Sentry's crons look at the class of a schedule, and read the fields of a crontab.
     """
 
     @property
     def tz(self) -> tzinfo:
-        """The zone that the crontab in force is meant in."""
+        """The time zone of the crontab in force."""
         occurrences = self.current().occurrences
         return occurrences.zone if isinstance(occurrences, Calendar) else super().tz
 

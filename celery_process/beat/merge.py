@@ -1,6 +1,6 @@
-"""What a scheduler's row and the store make of each other's changes: a three-way merge. Pure decisions.
+"""Decides between a scheduler's row and the store, which both may change: a three-way merge of pure functions.
 
-The row remembers what both last agreed on. What differs from that has changed; where both changed, the later wins.
+The row keeps what both last agreed on. A side that differs from that has changed; if both changed, the later wins.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """What row and store last agreed on. The texts may differ where the row cannot hold what the store does."""
+    """What row and store last agreed on. The two texts differ if the row cannot keep the schedule exactly."""
 
     row: str
     store: str
@@ -21,12 +21,12 @@ class Agreed:
 
     @property
     def text(self) -> str:
-        """The JSON that a row remembers."""
+        """The JSON that a row keeps."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_text(cls, text: object) -> Agreed | None:
-        """Return what `text` wrote down, or None for what is not that: then nothing was agreed yet."""
+        """Return the agreement in a text, or None for any other text: then nothing was agreed yet."""
         try:
             found = cls(**json.loads(text))  # type: ignore[arg-type]
         except (TypeError, ValueError):
@@ -39,19 +39,19 @@ class Agreed:
 class Side:
     """One of the two: its schedule as `Frequency.text`, whether it is paused, and when it changed, if that is known.
 
-    `schedule_given` and `pause_given` say of the store that it has them from the row: who differs then is the row, which
-    somebody changed again before it remembered that.
+    `schedule_from_row` and `pause_from_row`: the store took them from the row. If the row differs then, a user changed it
+    again before the agreement was kept in it.
     """
 
     schedule: str
     paused: bool
     changed_at: datetime | None = None
-    schedule_given: bool = False
-    pause_given: bool = False
+    schedule_from_row: bool = False
+    pause_from_row: bool = False
 
 
 class Follows(StrEnum):
-    """Which side takes over what the other says."""
+    """Which side takes over the value of the other."""
 
     NEITHER = "neither"
     ROW = "row"
@@ -59,10 +59,10 @@ class Follows(StrEnum):
 
 
 def schedule_follows(row: Side, store: Side, agreed: Agreed | None) -> Follows:
-    """Return which side takes the other's schedule; a row that nothing was agreed with is the user's, and is scheduled."""
+    """Return which side takes over the other's schedule; a row without an agreement is the user's, and wins."""
     if row.schedule == store.schedule:
         return Follows.NEITHER
-    if store.schedule_given:
+    if store.schedule_from_row:
         return Follows.STORE
     row_changed = agreed is None or row.schedule != agreed.row
     store_changed = agreed is not None and store.schedule != agreed.store
@@ -76,10 +76,10 @@ def schedule_follows(row: Side, store: Side, agreed: Agreed | None) -> Follows:
 
 
 def pause_follows(row: Side, store: Side, agreed: Agreed | None) -> Follows:
-    """Return which side takes the other's pause; where nothing was agreed, who is not paused becomes so."""
+    """Return which side takes over the other's pause; without an agreement the side that is not paused becomes paused."""
     if row.paused == store.paused:
         return Follows.NEITHER
-    if store.pause_given:
+    if store.pause_from_row:
         return Follows.STORE
     paused = agreed is not None and agreed.paused
     return Follows.STORE if row.paused != paused else Follows.ROW

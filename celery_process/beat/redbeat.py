@@ -1,4 +1,4 @@
-"""The entries of redbeat: a hash a task in Redis, in the order of when they are due."""
+"""The entries of redbeat: a hash a task in Redis, sorted by when they are due."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from celery_process.schedule.slots import Calendar, Interval
 
 
 class RedBeatRows(Rows):
-    """The entries that a `RedBeatScheduler` works from; they have no time of change."""
+    """The entries that a `RedBeatScheduler` reads; they have no time of change."""
 
     by = "redbeat"
 
@@ -34,7 +34,7 @@ class RedBeatRows(Rows):
         return key
 
     def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Give the scheduler a class of entries that ask these schedules."""
+        """Set a class of entries that use these schedules."""
 
         class AlignedEntry(self._scheduler.Entry):  # type: ignore[name-defined]
             def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,7 +45,7 @@ class RedBeatRows(Rows):
         self._scheduler.Entry = AlignedEntry
 
     def held(self, schedule: Frequency) -> Frequency:
-        """Return a crontab in the app's zone: an entry names none. Refuses what an entry cannot say at all."""
+        """Return a crontab in the app's zone, since an entry keeps no zone. Raises for a kind that no entry can keep."""
         if isinstance(schedule.occurrences, Interval):
             return schedule
         if not isinstance(schedule.occurrences, Calendar):
@@ -91,7 +91,7 @@ class RedBeatRows(Rows):
     def write(
         self, scheduled: ScheduledProcess, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
     ) -> None:
-        """Change an entry that is as it was read."""
+        """Change an entry, unless it changed since it was read."""
         definition = json.loads(row.found, cls=RedBeatJSONDecoder)
         if enabled is not None:
             definition["enabled"] = enabled
@@ -118,7 +118,7 @@ class RedBeatRows(Rows):
                 pipe.hset(key, REMEMBERED, agreed.text)
                 pipe.hsetnx(key, "meta", json.dumps({"last_run_at": None}))
                 if schedule is not None or found is None:
-                    # Due to be looked at; its schedule says whether it is due to run.
+                    # redbeat looks at the entry then; its schedule decides whether it is due.
                     pipe.zadd(known, {key: int(time.time())})
                 if schedule is not None or definition != json.loads(found or "{}", cls=RedBeatJSONDecoder):
                     pipe.hset(key, "definition", text)

@@ -1,4 +1,4 @@
-"""What an adapter does for a scheduler: it reads, makes and changes the rows of processes."""
+"""The contract of an adapter, which reads, makes and changes the rows of processes in one kind of scheduler."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from celery_process.process import Process
 from celery_process.schedule.frequency import Frequency
 
 REMEMBERED = "celery_process"
-"""The key under which a row remembers what was agreed."""
+"""The key in a row under which it keeps the last agreement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as it was read; `found` is the adapter's own. `ends` where the scheduler disables it by itself."""
+    """A row as it was read; `found` is the adapter's own form. `ends`: the scheduler disables it by itself."""
 
     found: Any
     schedule: Frequency
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledProcess:
-    """A process with what its row needs; `schedule` is what the live scheduler asks."""
+    """A process with what its row needs; `schedule` is the schedule of its entry in the live scheduler."""
 
     process: Process
     task: str
@@ -54,14 +54,14 @@ def name_taken(scheduled: ScheduledProcess, task: str) -> TaskNameTaken:
 
 
 class Rows(ABC):
-    """The rows of one kind of scheduler. A write is dropped where the row changed since it was read."""
+    """The rows of one kind of scheduler. A write is dropped if the row changed since it was read."""
 
     by = ""
-    """Who the store says changed a schedule."""
+    """The name under which the store keeps changes that come from rows."""
 
     @abstractmethod
     def align(self, schedules: Mapping[str, ProcessSchedule]) -> None:
-        """Let the live scheduler ask these schedules, by task, instead of what it makes of its rows."""
+        """Use these schedules, by task, in the live scheduler, instead of those that it makes of its rows."""
 
     @abstractmethod
     def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
@@ -69,7 +69,7 @@ class Rows(ABC):
 
     @abstractmethod
     def read(self, scheduled: ScheduledProcess, found: Any) -> Row:
-        """Return the row of a process, of what `find` gave.
+        """Return the row of a process, from what `find` returned for it.
 
         Raises `ProcessError` for a schedule that no process can have.
         """
@@ -82,10 +82,10 @@ class Rows(ABC):
     def write(
         self, scheduled: ScheduledProcess, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
     ) -> None:
-        """Change a row: None keeps what it has. `agreed` is remembered with the change."""
+        """Change a row: None keeps what it has. `agreed` is kept in it with the change."""
 
     def held(self, schedule: Frequency) -> Frequency:
-        """Return what a row makes of a schedule that it cannot hold exactly."""
+        """Return a schedule as a row can keep it, which may be less exact."""
         return schedule
 
     def round(self) -> AbstractContextManager[Any]:

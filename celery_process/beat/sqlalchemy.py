@@ -32,19 +32,19 @@ _ENUMS = {"period": Period, "event": SolarEvent}
 
 
 class SqlAlchemyRows(columns.ColumnRows):
-    """The rows that this package's `DatabaseScheduler` works from."""
+    """The rows that sqlalchemy-celery-beat's `DatabaseScheduler` reads."""
 
     by = "sqlalchemy-celery-beat"
 
     def save_sent(self, entry: Any, fields: Collection[str] = ()) -> None:
-        """Write the columns of what was sent."""
+        """Save the columns of an entry that was sent."""
         with self._session() as session:
             row = session.get(PeriodicTask, entry.model.id, with_for_update=True)
             if row is None:
                 return
             for name in {*entry.save_fields, *fields}:
                 setattr(row, name, getattr(entry.model, name))
-            flag_modified(row, "date_changed")  # written as it is, else it would be moved
+            flag_modified(row, "date_changed")  # written with its own value, else its onupdate would move it
             session.commit()
 
     def _session(self) -> Session:
@@ -81,7 +81,7 @@ class SqlAlchemyRows(columns.ColumnRows):
     def write(
         self, scheduled: ScheduledProcess, row: Row, *, schedule: Frequency | None, enabled: bool | None, agreed: Agreed
     ) -> None:
-        """Change a row that is as it was read, in one statement, and tell the scheduler."""
+        """Change a row in one statement, unless it changed since it was read, and notify the scheduler."""
         found = row.found
         with self._session() as session:
             changed: dict[str, Any] = {"headers": columns.remembering(found.headers, agreed)}

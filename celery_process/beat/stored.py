@@ -1,6 +1,6 @@
-"""What beat knows of the store: its schedules, and which slots the ledger has. Read in a thread beside beat's loop.
+"""The stored schedules, and which slots the ledger has, for beat. A thread beside beat's loop reads them.
 
-A store that hangs holds up that thread alone; beat goes on with what was read last, or with the code's schedules.
+If the store hangs, only that thread waits: beat goes on with what was read last, or with the code's schedules.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ logger = logger_of(__name__)
 REFRESH = 1.0
 """Seconds between two reads, each for all processes of an app."""
 FIRST_READ = 2.0
-"""Seconds for which beat waits for the first read."""
+"""Seconds that beat waits for the first read."""
 LOOK = 10.0
-"""Seconds after which a slot that beat brought should be in the ledger."""
+"""Seconds after which a slot whose trigger beat sent should be in the ledger."""
 
 
 @dataclass(slots=True)
 class Awaited:
-    """A slot that should come into the ledger. `brought`: by this beat, so that it counts even as a process's first."""
+    """A slot that should get into the ledger. `sent`: this beat sent its trigger, so it counts even as a process's first."""
 
     slot: datetime
     since: float
-    brought: bool
+    sent: bool
     missing: bool = False
 
 
 class StoredSchedules:
-    """What was read of an app's store. Nothing is read before `begin`."""
+    """The schedules and slots read from an app's store. Nothing is read before `begin`."""
 
     def __init__(self, app: Celery) -> None:
         self.begun = time.monotonic()
@@ -54,7 +54,7 @@ class StoredSchedules:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Read from now on, if that is not done yet; wait a moment for the first answer."""
+        """Start to read, if that was not done yet; wait a moment for the first answer."""
         if self._thread is None or not self._thread.is_alive():  # a forked child has none of its parent's threads
             self._thread = threading.Thread(target=self._run, name="celery_process.schedules", daemon=True)
             self._thread.start()
@@ -64,23 +64,23 @@ class StoredSchedules:
         """Return the stored schedule of a process as it was read last."""
         return self._texts.get(process)
 
-    def expect(self, process: str, slot: datetime, *, brought: bool) -> None:
-        """Look from `LOOK` on whether the ledger has a slot, until it has."""
+    def expect(self, process: str, slot: datetime, *, sent: bool) -> None:
+        """Check from `LOOK` seconds on whether the ledger has a slot, until it has."""
         if self._settled.get(process) == slot:
             return
         awaited = self._awaited.get(process)
         if awaited is None or awaited.slot != slot:
-            self._awaited[process] = Awaited(slot, time.monotonic(), brought)
-        elif brought:
-            awaited.brought = True
+            self._awaited[process] = Awaited(slot, time.monotonic(), sent)
+        elif sent:
+            awaited.sent = True
 
     def is_missing(self, process: str, slot: datetime) -> bool:
-        """Whether the last read found that the ledger does not have a slot; False where the store was out of reach."""
+        """Whether the last read did not find a slot in the ledger; False if the store was out of reach."""
         awaited = self._awaited.get(process)
         return awaited is not None and awaited.slot == slot and awaited.missing
 
     def read(self, store: Store) -> None:
-        """Read once. What fails is tried again in the next round; what another store said is forgotten."""
+        """Read once. A failure is tried again in the next round; if the store is another one, what was read is forgotten."""
         if store is not self._store:
             self._store, self._texts = store, {}
             self._awaited.clear()
@@ -88,7 +88,7 @@ class StoredSchedules:
         try:
             self._texts = store.schedules()
             self._look(store)
-        except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises; with what it knew
+        except Exception as error:  # noqa: BLE001 - beat goes on with what it has, whatever the driver raises
             for awaited in list(self._awaited.values()):
                 awaited.missing = False
             if str(error) != self._failing:
@@ -104,8 +104,8 @@ class StoredSchedules:
         for name, awaited in looked.items():
             found = newest.get(name)
             taken = found is not None and found.slot >= awaited.slot
-            # What no schedule ever brought begins with beat's first firing, and not when beat is started.
-            awaited.missing = not taken and (awaited.brought or (found is not None and found.scheduled))
+            # A process that the schedule never ran begins with beat's first firing, not with the start of beat.
+            awaited.missing = not taken and (awaited.sent or (found is not None and found.scheduled))
             if not awaited.missing:
                 self._settled[name] = awaited.slot
                 if self._awaited.get(name) is awaited:
@@ -116,7 +116,7 @@ class StoredSchedules:
         while (app := self._app()) is not None:
             try:
                 self.read(store_of(app))
-            except Exception as error:  # noqa: BLE001 - settings that make no sense; the worker and doctor tell
+            except Exception as error:  # noqa: BLE001 - settings that make no sense, which worker and doctor report
                 logger.warning("The schedules are not read: %s", error, extra=log_fields("schedules_unread"))
                 return
             finally:
@@ -129,7 +129,7 @@ _by_app: WeakKeyDictionary[Celery, StoredSchedules] = WeakKeyDictionary()
 
 
 def stored_schedules(app: Celery) -> StoredSchedules:
-    """Return what is known of an app's store in this interpreter."""
+    """Return the one `StoredSchedules` of an app in this interpreter."""
     known = _by_app.get(app)
     if known is None:
         known = _by_app[app] = StoredSchedules(app)

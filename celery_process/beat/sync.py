@@ -1,7 +1,7 @@
 """Keeps the rows of a scheduler and the store in agreement: a round every `REFRESH` seconds, in a thread beside beat.
 
-A round is one query for all rows and one read of the store for each process; where it takes long, the rest until the next
-is longer too.
+A round is one query for all rows and one read of the store for each process. After a round that took long the pause until
+the next is longer too.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _ALIASES = {
 
 
 def keeps_rows(app: Any) -> bool:
-    """Whether the scheduler that this program names keeps its schedule in rows; nothing is imported to know.
+    """Whether the scheduler named to this program keeps its schedule in rows; decided by its name, without an import.
 
-    A name on the command line (`-S`) goes before `beat_scheduler`.
+    A name on the command line (`-S`) wins over `beat_scheduler`.
     """
     context = click.get_current_context(silent=True)
     named = (context.params.get("scheduler") if context is not None else None) or app.conf.beat_scheduler
@@ -49,44 +49,44 @@ def keeps_rows(app: Any) -> bool:
 
 
 def adapter_module(scheduler_class: type) -> str:
-    """Return the module that makes a class of schedulers one that an adapter knows, or ""."""
+    """Return the module of a scheduler's class, or of a base of it, that has an adapter, or ""."""
     return next((base.__module__ for base in scheduler_class.__mro__ if base.__module__ in _ADAPTERS), "")
 
 
 def rows_of(scheduler: Any) -> Rows | None:
-    """Return the adapter of a live scheduler, or None where it keeps no rows."""
+    """Return the adapter of a live scheduler, or None if it keeps no rows."""
     module = adapter_module(type(scheduler))
     return symbol_by_name(_ADAPTERS[module])(scheduler) if module else None  # type: ignore[no-untyped-call]
 
 
 FIRST_ROUND = 30.0
-"""Seconds that beat waits for the first round: django-celery-beat may see rows made after it only five minutes later."""
+"""Seconds that beat waits for the first round: django-celery-beat may read rows made later only after five minutes."""
 _REST = 4
-"""Times as long as a round took that nothing is asked after it: a fifth of one connection, however many processes."""
+"""The pause after a round, in times of its length: so a round uses at most a fifth of one connection."""
 
 
 class RowSync:
-    """Follows the rows of some processes, until it is stopped or the interpreter ends."""
+    """Keeps the rows of some processes and the store in agreement, until it is stopped or the interpreter ends."""
 
     def __init__(self, rows: Rows, scheduled: Sequence[ScheduledProcess]) -> None:
-        self._rows, self._followed = rows, scheduled
+        self._rows, self._scheduled = rows, scheduled
         self._failing: dict[str, str] = {}
         self._begun, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="celery_process.beat", daemon=True)
 
     def start(self) -> None:
-        """Do the rounds in a thread; wait a moment for the first, so that beat begins with what was agreed."""
+        """Start a thread for the rounds; wait for the first one, so that beat begins with rows that agree with the store."""
         self._thread.start()
         self._begun.wait(FIRST_ROUND)
-        self._rows.align({one.task: one.schedule for one in self._followed})
+        self._rows.align({one.task: one.schedule for one in self._scheduled})
 
     def stop(self) -> None:
-        """Do no further round; return once the thread has ended."""
+        """Begin no further round; return when the thread has ended."""
         self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
-        self.sync()  # takes long where it imports a driver, so its time says nothing of the others
+        self.sync()  # imports a driver, so its time is not that of the rounds that follow
         self._begun.set()
         rest = REFRESH
         while not self._stopped.wait(rest):
@@ -95,11 +95,11 @@ class RowSync:
             rest = max(REFRESH, _REST * (time.monotonic() - began))
 
     def sync(self) -> None:
-        """Bring each row and the store together; what fails is tried in the next round."""
+        """Do one round over all rows; a failure is tried again in the next round."""
         try:
             with self._rows.round():
-                found = self._rows.find([scheduled.task for scheduled in self._followed])
-                for scheduled in self._followed:
+                found = self._rows.find([scheduled.task for scheduled in self._scheduled])
+                for scheduled in self._scheduled:
                     self._attempt(scheduled, found.get(scheduled.task))
         except Exception as error:  # noqa: BLE001 - beat must go on, whatever the driver raises
             self._failed("The rows of beat", error)
@@ -109,7 +109,7 @@ class RowSync:
     def _attempt(self, scheduled: ScheduledProcess, found: Any) -> None:
         what = f"The periodic task of {scheduled.process.name}"
         try:
-            self._settle(scheduled, found)
+            self._agree(scheduled, found)
         except SettingsChanged:
             pass  # the store changed meanwhile; the next round sees both
         except Exception as error:  # noqa: BLE001 - one row must not keep the others from being scheduled
@@ -118,13 +118,13 @@ class RowSync:
             self._failing.pop(what, None)
 
     def _failed(self, what: str, error: Exception) -> None:
-        """Warn once of what fails in two rounds; one alone may be two beats of one database in each other's way."""
-        first, said = what not in self._failing, self._failing.get(what)
+        """Log a failure once it repeats; a single one may come from two beats that write to one database."""
+        first, logged = what not in self._failing, self._failing.get(what)
         self._failing[what] = "" if first else str(error)
-        if not first and said != str(error):
+        if not first and logged != str(error):
             logger.warning("%s could not be scheduled: %s", what, error, extra=log_fields("row_unfollowed"))
 
-    def _settle(self, scheduled: ScheduledProcess, found: Any) -> None:
+    def _agree(self, scheduled: ScheduledProcess, found: Any) -> None:
         process, row = scheduled.process, None if found is None else self._rows.read(scheduled, found)
         stored = process.store.process(process.name, live=False)
         current = process.in_force(stored.overrides)
@@ -138,8 +138,8 @@ class RowSync:
             text,
             stored.paused is not None,
             stored.overrides.changed_at,
-            schedule_given=stored.overrides.by == self._rows.by,
-            pause_given=stored.paused is not None and stored.paused.by == self._rows.by,
+            schedule_from_row=stored.overrides.by == self._rows.by,
+            pause_from_row=stored.paused is not None and stored.paused.by == self._rows.by,
         )
         schedule = schedule_follows(of_row, of_store, row.agreed)
         pause = Follows.NEITHER if row.ends else pause_follows(of_row, of_store, row.agreed)

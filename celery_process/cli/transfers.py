@@ -93,7 +93,7 @@ def import_(processes: Processes, document: Path, *, force: bool) -> None:
     if message is not None:
         reading = original_reading.read(message, name=_name_in(document))
         processes[reading.stored.name]  # one that this app does not define is refused before anything is written
-        counts = transfer.bring(processes.store, reading.pairs, force=force)
+        counts = transfer.write(processes.store, reading.pairs, force=force)
         for key in reading.left:
             click.echo(f"not carried: {printable(key)}", err=True)
     else:

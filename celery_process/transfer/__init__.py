@@ -1,1 +1,1 @@
-"""Export and import of what a store keeps, of this library and of the original."""
+"""Export and import of processes: as lines of this library's own, and from the original's document."""

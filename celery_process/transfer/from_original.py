@@ -1,7 +1,7 @@
-"""The other direction of `original`: its document as what a store restores, with each key named that has no place here.
+"""Reads the original's document, which `monitor.original` writes, into what a store restores.
 
-The field names and types are those of the original's message `Process` in proto JSON: 64-bit integers may be strings, a
-duration is "3600s", an instant is RFC 3339. Params come in two maps, of integers and of strings, and become one.
+Its field names and types are those of the original's message `Process` in proto JSON: 64-bit integers may be strings, a
+duration is "3600s", an instant is RFC 3339. Its params are two maps, of integers and of strings, and become one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEYS = frozenset(
 )
 """The keys of the message; each may be missing."""
 BY = "original"
-"""By whom the settings of such a document were stored."""
+"""Who stored the settings of such a document, as the history keeps it."""
 
 _LEFT = {"instance": "which instance wrote it", "processStatus": "how the last run went"}
 _LISTS = {"activeWork": WorkList.ACTIVE, "cleanupWork": WorkList.CLEANUP, "droppedWork": WorkList.DROPPED}
@@ -45,24 +45,24 @@ _DURATION = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?s")
 _INTEGER = re.compile(r"-?\d{1,19}")
 _INT64 = range(-(2**63), 2**63)
 _EARLIEST = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
-"""When something changed of which the document does not say when."""
+"""The time of a change for which the document has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a document holds, and in `left` each key that is not carried over, with what it is."""
+    """A document as read: what is stored of the process, its items, and in `left` each key that was left out and why."""
 
     stored: StoredProcess
     works: tuple[WorkInfo, ...]
     left: tuple[str, ...]
 
     def pairs(self) -> Iterator[tuple[StoredProcess, Iterator[WorkInfo]]]:
-        """Give it in the form that `transfer.bring` takes."""
+        """Yield the process in the form that `lines.write` takes."""
         yield self.stored, iter(self.works)
 
 
 def parsed(text: str) -> dict[str, Any] | None:
-    """Return the message in a text, or None where the text is something else."""
+    """Return the message in a text, or None if the text is something else."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -71,9 +71,9 @@ def parsed(text: str) -> dict[str, Any] | None:
 
 
 def read(message: Mapping[str, Any], *, name: str = "") -> Reading:
-    """Return what a message holds; `name` is the process's where the message has none.
+    """Read a message; `name` is that of the process if the message has none.
 
-    Raises `InvalidValue` with the place of the first thing that cannot be read.
+    Raises `InvalidValue` with the place of the first value that cannot be read.
     """
     if "next" in message:
         raise InvalidValue(
@@ -145,7 +145,7 @@ def _mapping(found: Any) -> dict[str, Any]:
 
 
 def _params(found: Any, place: str, left: list[str]) -> str | None:
-    """Return both maps as one, encoded; None where there is none."""
+    """Return both maps as one, encoded; None if there are none."""
     if found is None:
         return None
     message = _mapping(found)
@@ -200,7 +200,7 @@ def _instant(found: Any) -> datetime | None:
     return max(instant.astimezone(UTC), _EARLIEST)
 
 
-def _invalid(place: str, said: str) -> InvalidValue:
+def _invalid(place: str, fault: str) -> InvalidValue:
     return InvalidValue(
-        f"{place} of the document {said}; nothing was written: correct it.", argument="document", value=place
+        f"{place} of the document {fault}; nothing was written: correct it.", argument="document", value=place
     )

@@ -1,8 +1,8 @@
-"""What a process has, as a document: lines of JSON that one store is read into and another is written from.
+"""Exports processes of one store as lines of JSON, and imports such a document into another.
 
-A document holds processes one after the other: a line with what is stored of the process, a line for each of its items,
-and a line that ends it, so that a part of a document is not taken for the whole. Runs, ledger and the items' last
-statuses stay where they are. Nothing here holds more than a page.
+A document has, for each process, a line with what is stored of it, a line for each of its items, and a line that ends it:
+so a document that was cut off is recognised. Runs, ledger and the items' last statuses are not exported. No function here
+keeps more than a page in memory.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from celery_process.stores.base import Store
 from celery_process.values import check_process_name, check_text, check_work_name, decode, encode, from_us, to_us
 
 VERSION = 1
-"""The version of the document; an older one can be read, a newer one is refused."""
+"""The version of documents; older ones can be imported, a newer one is refused."""
 PAGE = 500
 
 Line = tuple[int, dict[str, Any]]
 Document = Callable[[], Iterable[str]]
-"""Gives the lines of a document from its beginning, each time that it is called."""
-Brought = tuple[StoredProcess, Iterator[WorkInfo]]
+"""Returns the lines of a document from its beginning, at every call."""
+ProcessItems = tuple[StoredProcess, Iterator[WorkInfo]]
 """A process and its items."""
 
 
 def export(store: Store, process: str) -> Iterator[str]:
-    """Return the lines for a process. Raises `RunOpen`: what an open run is to add would be missing."""
+    """Return the lines for a process. Raises `RunOpen`, since the stats of an open run would be missing."""
     stored = store.process(process, live=False)
     if stored.run is not None and stored.run.state.is_open:
         raise rules.run_open(process, stored.run)
@@ -76,16 +76,16 @@ def export(store: Store, process: str) -> Iterator[str]:
 
 
 def load(store: Store, document: Document, *, force: bool = False) -> dict[str, int]:
-    """Write a document into a store; return how many items each process brought.
+    """Write a document into a store; return how many items of each process were written.
 
-    All of it is checked before the first write. Raises `InvalidValue` where it is not whole, `RunOpen`, and `WrongState`
-    where the store has something newer, unless `force` replaces that. What only the store has stays.
+    All of it is checked before the first write. Raises `InvalidValue` for one that is not whole, `RunOpen`, and
+    `WrongState` if the store has something newer, unless `force` replaces that. What only the store has stays.
     """
-    return bring(store, lambda: read(document()), force=force)
+    return write(store, lambda: read(document()), force=force)
 
 
-def bring(store: Store, processes: Callable[[], Iterable[Brought]], *, force: bool = False) -> dict[str, int]:
-    """Write processes with their items into a store, as `load` does; they are gone through twice."""
+def write(store: Store, processes: Callable[[], Iterable[ProcessItems]], *, force: bool = False) -> dict[str, int]:
+    """Write processes with their items into a store, as `load` does; `processes` is called twice."""
     for stored, works in processes():
         _refuse(store, stored, works, force=force)
     counts = {}
@@ -98,8 +98,8 @@ def bring(store: Store, processes: Callable[[], Iterable[Brought]], *, force: bo
     return counts
 
 
-def read(lines: Iterable[str]) -> Iterator[Brought]:
-    """Return each process of a document with its items, which have to be gone through before the next process."""
+def read(lines: Iterable[str]) -> Iterator[ProcessItems]:
+    """Yield each process of a document with its items; iterate over the items before the next process."""
     numbered = _numbered(lines)
     for number, line in numbered:
         version = line.get("celery_process")
@@ -128,7 +128,7 @@ def _refuse(store: Store, stored: StoredProcess, works: Iterator[WorkInfo], *, f
         with suppress(WorkNotFound):
             if known and store.work(process, work.name).changed_at > work.changed_at:
                 newer.append(f"the item {work.name!r:.80}")
-                known = False  # one is told, the others are read on
+                known = False  # the message names one; the others are checked for errors alone
     if newer and not force:
         raise WrongState(
             f"{process!r} has newer things in {store.url}: {', '.join(newer)}; nothing was written. With --force the "
@@ -176,8 +176,8 @@ def _checked(number: int, line: dict[str, Any], build: Callable[[dict[str, Any]]
     try:
         return build(line)
     except Exception as error:  # a wrong crontab raises one of no other class
-        said = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
-        raise _invalid(number, f"cannot be read ({said:.300})") from error
+        reason = str(error) if isinstance(error, ProcessError) else f"{type(error).__name__}: {error}"
+        raise _invalid(number, f"cannot be read ({reason:.300})") from error
 
 
 def _stored(line: dict[str, Any]) -> StoredProcess:
@@ -208,15 +208,15 @@ def _stored(line: dict[str, Any]) -> StoredProcess:
     )
 
 
-def _limits(given: dict[str, Any] | None) -> Limits | None:
-    if given is None:  # so it is in documents of before there were limits
+def _limits(found: dict[str, Any] | None) -> Limits | None:
+    if found is None:
         return None
-    window, rate = given["max_in_flight"], given["rate_limit"]
+    window, rate = found["max_in_flight"], found["rate_limit"]
     return Limits(
         max_in_flight=None if window is None else check_window(window),
         rate_limit=None if rate is None else check_rate(rate),
-        at=_instant(given["at"]),
-        by=check_text(given["by"], argument="by"),
+        at=_instant(found["at"]),
+        by=check_text(found["by"], argument="by"),
     )
 
 
@@ -258,6 +258,6 @@ def _line(**parts: Any) -> str:
     return json.dumps(parts, separators=(",", ":"), allow_nan=False)
 
 
-def _invalid(number: int, said: str) -> InvalidValue:
+def _invalid(number: int, fault: str) -> InvalidValue:
     where = f"Line {number} of the document" if number else "The document"
-    return InvalidValue(f"{where} {said}; nothing was written: export it again, whole.", argument="document", value=number)
+    return InvalidValue(f"{where} {fault}; nothing was written: export it again, whole.", argument="document", value=number)

@@ -63,7 +63,7 @@ def test_a_pause_is_followed(row, store, agreed, follows):
 
 def test_a_row_that_is_changed_back_at_once_is_followed():
     """Disabled and enabled again, or set and set back, before the row remembered the first: what it says now counts."""
-    paused, slower = Side("1", paused=True, pause_given=True), Side("2", paused=False, schedule_given=True)
+    paused, slower = Side("1", paused=True, pause_from_row=True), Side("2", paused=False, schedule_from_row=True)
     assert pause_follows(Side("1", paused=False), paused, AGREED) is Follows.STORE
     assert schedule_follows(Side("1", paused=False), slower, AGREED) is Follows.STORE
     assert pause_follows(Side("1", paused=True), paused, AGREED) is Follows.NEITHER
