@@ -1,1 +1,1 @@
-"""The Celery side of the engine: its tasks, how they are published, the events, and what a worker looks at first."""
+"""The Celery side of the engine: tasks, publishing, events, the sweep's timer, and the checks of a worker that starts."""

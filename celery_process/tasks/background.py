@@ -1,4 +1,4 @@
-"""What a caller need not wait for, such as telling monitors: done in order in a thread, and waited for a moment at most."""
+"""Calls that nobody needs to wait for, such as events for monitors: a thread makes them in order."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import time
 from collections.abc import Callable
 
 MOMENT = 0.25
-"""Seconds for which a caller waits, so that in good times what it told is told before it goes on, or ends."""
+"""Seconds that a caller waits at most, so that its call is usually done before it goes on or ends."""
 MOST = 100
-"""Calls that wait at most; where one hangs, further ones are dropped."""
+"""Calls in the queue at most; while one hangs, further ones are dropped."""
 
 _Call = tuple[Callable[[], object], contextvars.Context, threading.Event]
 
 
 class Background:
-    """A thread of its own for calls that raise nothing."""
+    """A queue of calls that raise nothing, and the thread that makes them."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all: in a forked child, which has none of its parent's threads and maybe its locks."""
+        """Start again empty, in a forked child: it has none of its parent's threads, and maybe its locks."""
         self._lock = threading.Lock()
         self._calls: queue.Queue[_Call] = queue.Queue(MOST)
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
 
     def do(self, call: Callable[[], object], *, wait: float = MOMENT) -> bool:
-        """Have a call done; return whether it will be. `wait` passes at most, and none while another call hangs."""
+        """Enqueue a call; return whether it will be made. Waits up to `wait` seconds, unless another call hangs."""
         done = threading.Event()
         try:
             self._calls.put_nowait((call, contextvars.copy_context(), done))

@@ -1,6 +1,6 @@
-"""How events leave the library: as a signal here, and, of runs, as a Celery event for monitors.
+"""Emits events: as a signal in this process, and as a Celery event for monitors.
 
-The events of items are Celery's own task events; what is sent here is what those cannot say.
+The end of an item is no Celery event of ours, as Celery's own task events have it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ logger = logger_of(__name__)
 
 
 def emit(app: Celery, process: Process, event: Event, payload: dict[str, Any]) -> None:
-    """Send the signal of an event, and the event itself as `process-run-finished` and the like.
+    """Send the signal of an event, and the Celery event, such as `process-run-finished`.
 
-    Never raises, and takes no longer than a moment beside the signal's receivers, whatever the broker does.
+    Never raises, and does not wait for the broker longer than a moment.
     """
     BY_EVENT[event].send(sender=process, **payload)
     if event is Event.WORK_FINISHED or app.conf.task_always_eager:
         return
-    # In a worker's task, under the worker's name; Flower keeps a counter for each name that it hears.
+    # In a worker's task, under the worker's name; Flower keeps a counter for each name in an event.
     task = app.current_worker_task
     hostname = task.request.hostname if task else None
     if not background.do(lambda: _publish(app, process.name, event, hostname, _fields(payload))):
@@ -42,7 +42,7 @@ def _publish(app: Celery, process: str, event: Event, hostname: str | None, fiel
     try:
         with reaching_broker(app), app.events.default_dispatcher(hostname=hostname) as dispatcher:
             dispatcher.send(f"process-{event.value.replace('_', '-')}", process=process, **fields)
-    except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this sees the next
+    except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this event gets the next
         _unsent(process, event, error)
 
 

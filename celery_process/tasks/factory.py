@@ -1,6 +1,6 @@
-"""The Celery tasks of a process; how they are published is in `publish`, the sweep of the app in `sweep_timer`.
+"""The Celery tasks of a process. `publish` publishes them, `sweep_timer` has the sweep of the app.
 
-How a task ends is what the store says of its items; see `outcomes`.
+A task ends as the store answered for its items; see `outcomes`.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from celery_process.text.outages import log_failure
 logger = logger_of(__name__)
 
 TRIES = "cp_tries"
-"""The header that counts how often a message met a store that could not serve it."""
+"""The header that counts how often the store could not serve a message."""
 MOST_TRIES, LONGEST_WAIT = 8, 30
-"""Such a message comes again after 2, 4, 8, … seconds, at most the second number, and so often at most."""
+"""How often such a message is retried at most, and the longest wait: 2, 4, 8, … up to these seconds."""
 BEFORE_WORK = ("check", "claim")
-"""Operations before which nothing of a message is begun; the first is what each pool child begins with."""
+"""Operations that come before any work on a message; `check` is the first one of each pool child."""
 STAYS = (CorruptData, RefusedValue)
-"""Errors that are no other at the next try. Tables that a deployment is about to bring, or rights, may be there then."""
+"""Errors that a retry would meet again. Missing tables or rights are not among them: a deployment may add them meanwhile."""
 EXPECTED = (WorkFailed, StoreError)
-"""What a task may raise of which Celery logs a line, with no traceback: the library has said what there is to say."""
+"""What a task may raise and Celery logs as one line without a traceback: the library has logged it already."""
 SENT_AT = "cp_sent_at"
-"""The header of a trigger that says when beat sent it, in seconds since 1970 by beat's clock."""
+"""The header of a trigger with the time at which beat sent it, in seconds since 1970 by beat's clock."""
 
 
 def task_names(process: str) -> dict[str, str]:
@@ -52,7 +52,7 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
     definition = port.process.definition
     names = task_names(definition.name)
     options = {key: value for key, value in definition.task_options.items() if key not in PUBLISH_OPTIONS}
-    # Celery shares the tasks of one app with all others unless told not to; these belong to the registry of this app.
+    # Celery shares the tasks of one app with all others by default; these belong to the registry of this app.
     common = {
         "bind": True,
         "ignore_result": True,
@@ -61,15 +61,15 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
         "shared": False,
         **options,
         OWN: True,
-        # Whatever class the project has for its tasks: an item that raises is not retried by Celery, and whether a message
-        # goes out is decided by the store, not by a lock, which a worker that is killed leaves behind.
+        # Whatever class the project has for its tasks: Celery retries no item, and the store decides whether a message
+        # is published, not a lock, which stays behind when a worker is killed.
         "autoretry_for": (),
         "apply_async": Task.apply_async,
     }
     common["throws"] = (*EXPECTED, *_classes(options.get("throws")))
-    # A spawned pool child imports the modules of the tasks, to have them: that is where the process is defined, not here.
+    # A spawned pool child imports the modules of its tasks: that must be the module that defines the process, not this one.
     common["__module__"] = getattr(definition.handler, "__module__", None) or __name__
-    # Without the events of its items a process is still seen by its scheduling task, and their rate is not its own.
+    # These two options are for the tasks of items: monitors still see the scheduling task, and it has no rate.
     of_schedule = {key: value for key, value in common.items() if key not in ("send_events", "rate_limit")}
 
     @app.task(name=names["schedule"], **of_schedule)
@@ -89,7 +89,7 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
         try:
             return _run(self, port, process=process, run=run, works=works if work is None else [work])
         except StoreError as error:
-            # A claim that failed left nothing begun; after a later outage the items come back with their leases.
+            # Before a claim nothing has begun, so the message is retried; later the items come back when their leases end.
             if error.facts.get("operation") not in BEFORE_WORK:
                 raise _logged(self, definition, error, run) from None
             names = {"works": works} if work is None else {"work": work}
@@ -97,19 +97,19 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
         _say_revoked(self, definition.name)
         raise Ignore("given back")
 
-    # Two names for one body: the claim tells the list, the names tell people and routes which it is.
+    # Two names for one body: the claim has the list; the names are for people and routes.
     of_items = {kind: app.task(name=names[kind], **common)(run_message) for kind in ("work", "cleanup")}
 
     def set_up(**_: Any) -> None:
         for kind in names:
-            # What `task_annotations` says of all tasks was set as these were bound.
+            # `task_annotations` for all tasks were applied when these were bound.
             app.tasks[names[kind]].serializer = common["serializer"]
         for kind in of_items:
             _limit_batches(app.tasks[names[kind]], definition)
 
     if app.finalized:
         set_up()
-    else:  # the project's own limits are known then
+    else:  # only then are the project's own limits known
         app.on_after_finalize.connect(set_up, weak=False)
     return {"schedule": schedule, **of_items}
 
@@ -119,7 +119,7 @@ def _classes(given: Any) -> tuple[Any, ...]:
 
 
 def _limit_batches(task: Task, definition: Definition) -> None:
-    """Let a message of several items take as many times the limits of one, soft and hard, whoever set them."""
+    """Multiply the limits of one item, soft and hard, by the items of a message, whoever set them."""
     conf, most = task.app.conf, definition.most_items
     own = definition.time_limit.total_seconds() if definition.time_limit is not None else None
     # On prefork the hard limit ends a handler that hangs; on other pools the heartbeat lets its lease run out.
@@ -139,36 +139,36 @@ def _advance(task: Task, process: Process, run: str, token: str) -> str:
 
 
 def _defer(task: Task, definition: Definition, due_in: timedelta) -> None:
-    """Have a trigger come once more; where that fails, beat and the sweep look whether its slot has run."""
+    """Publish a trigger once more, later; if that fails, beat and the sweep still look for its slot."""
     headers = task.request.headers or {}
     sent = {"headers": {SENT_AT: headers[SENT_AT]}} if SENT_AT in headers else {}
     try:
         publish_later(task, definition, due_in, sent, comeback=True)
     except Exception as error:  # noqa: BLE001 - logged
         extra = log_fields("trigger_undeferred", process_name=definition.name)
-        log_failure(logger, "The trigger of %s does not come again", definition.name, error=error, extra=extra)
+        log_failure(logger, "The trigger of %s could not be published again", definition.name, error=error, extra=extra)
 
 
 def _logged(task: Task, definition: Definition, error: StoreError, run: str = "") -> StoreError:
-    """Return an error that ends a task, once it is logged: of what a task is known to raise Celery logs a line at INFO."""
+    """Log an error that ends a task, and return it: Celery itself logs an expected error at INFO only."""
     extra = log_fields("task_failed", process_name=definition.name, run_id=run)
     log_failure(logger, "A task %s ends early", task.name, error=error, extra=extra)
     return error
 
 
 def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: Any) -> None:
-    """Publish a message that the store could not serve once more, a little later; after `MOST_TRIES` it is the sweep's.
+    """Retry a message that the store could not serve, by publishing it again; after `MOST_TRIES` the sweep takes over.
 
-    An error that stays, and what an eager caller meets, is raised.
+    An error that a retry would meet again is raised, and so is any error of an eager call.
     """
     if task.request.is_eager or isinstance(error, STAYS):
         raise _logged(task, definition, error, str(kwargs["run"])) from None
     headers = task.request.headers or {}
-    met = headers.get(TRIES, 0)
-    tries = max(met, 0) + 1 if isinstance(met, int) else MOST_TRIES  # a foreign message may hold anything
+    before = headers.get(TRIES, 0)
+    tries = max(before, 0) + 1 if isinstance(before, int) else MOST_TRIES  # a message from elsewhere may have anything
     extra = log_fields("message_given_back", process_name=definition.name, run_id=str(kwargs.get("run", "")))
     if tries > MOST_TRIES:
-        log_failure(logger, "A message to %s is left to the sweep, in the end", task.name, error=error, extra=extra)
+        log_failure(logger, "A message to %s is left to the sweep after its last retry", task.name, error=error, extra=extra)
         return
     due_in = timedelta(seconds=min(LONGEST_WAIT, 2**tries))
     more = {"headers": {"cp_schema": SCHEMA, TRIES: tries}, "kwargsrepr": kwargs_shown(kwargs)}
@@ -179,11 +179,11 @@ def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: 
         text = "A message to %s met an error of the store (%s) and is left to the sweep"
         log_failure(logger, text, task.name, error, error=unsent, extra=extra)
     else:
-        log_failure(logger, "A message to %s comes again in %s", task.name, due_in, error=error, extra=extra)
+        log_failure(logger, "A message to %s is retried in %s", task.name, due_in, error=error, extra=extra)
 
 
 def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Write into a trigger when it is sent; a receiver of `before_task_publish`, in beat."""
+    """Add the time to a trigger that beat sends; a receiver of `before_task_publish`."""
     if headers is not None:
         headers.setdefault(SENT_AT, time.time())
 
@@ -194,12 +194,12 @@ def _sent_at(headers: Mapping[str, Any]) -> datetime | None:
         return None
     try:
         return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):  # a message may hold any number
+    except (ValueError, OverflowError, OSError):  # a message from elsewhere may have any number
         return None
 
 
 def check_base(base: Any) -> None:
-    """Refuse a class for the tasks of one process that decides by itself which messages are published."""
+    """Refuse a class for the tasks of a process whose `apply_async` decides which messages are published."""
     if base is not None and getattr(base, "apply_async", None) is not Task.apply_async:
         raise InvalidValue(
             f"task_options: base is {base!r:.80}, whose apply_async would decide whether an item is published; give a class "
@@ -227,11 +227,11 @@ def _run(task: Task, port: CeleryPort, *, process: object, run: object, works: o
 
 
 def _say_revoked(task: Task, name: str) -> None:
-    # Nothing was done here: neither a success nor a failure. Celery's word for it has no exception, only an event.
+    # Nothing was done here: neither a success nor a failure. Celery has an event for that, but no exception.
     if task.send_events and not task.app.conf.task_always_eager:
         try:
             with reaching_broker(task.app):
                 task.send_event("task-revoked", terminated=False, signum=None, expired=False)
-        except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this shows STARTED
+        except Exception as error:  # noqa: BLE001 - logged: a monitor that misses this event shows STARTED
             extra = log_fields("event_unsent", process_name=name)
             log_failure(logger, "task-revoked could not be sent", error=error, extra=extra)

@@ -1,6 +1,6 @@
-"""What a monitor shows of a task of items: its arguments, and how it ended. Must not know Celery.
+"""The arguments and the end of a task of items, as monitors display them. Must not know Celery.
 
-A task succeeds where all its items completed, and its result is how; else it fails with the error of its item.
+A task succeeds if all its items completed, with a result that counts them; else it fails with the error of an item.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from celery_process.protocol.states import WorkState
 from celery_process.text.masking import masked_text
 
 SHOWN = 600
-"""Characters of names that are shown of a batch: Celery cuts arguments at 1,024, and a cut dict cannot be searched."""
+"""Characters of the names of a batch in its arguments: Celery cuts those at 1,024, and a cut dict cannot be searched."""
 FAILURES_SHOWN = 3
 
 
 def kwargs_shown(kwargs: Mapping[str, Any]) -> str:
-    """Return the arguments of a message as monitors show and search them: a literal dict, with the first of many names."""
+    """Return the arguments of a message for monitors to display and search: a literal dict, with the first of many names."""
     if "works" not in kwargs:
         return repr(dict(kwargs))
     shown: list[str] = []
@@ -37,7 +37,7 @@ def kwargs_shown(kwargs: Mapping[str, Any]) -> str:
 def outcome_of(process: str, items: Sequence[Ended], *, look: Callable[[str], str]) -> str:
     """Return how the items of one message ended, in the store's words, and how many were given back.
 
-    Where one did not complete, raises `WorkFailed`, caused by what the first such item's handler raised; `look` gives the
+    If one did not complete, raises `WorkFailed`, caused by the error of the first such item's handler; `look` returns the
     command that shows an item.
     """
     worked = [item for item in items if not item.given_back]
@@ -60,7 +60,7 @@ def outcome_of(process: str, items: Sequence[Ended], *, look: Callable[[str], st
 
 
 def _sentence(item: Ended) -> str:
-    text = masked_text(item.text)  # the result backend, events and Flower's list of tasks show it to all who see tasks
+    text = masked_text(item.text)  # everybody who may see tasks reads it in the result backend, in events and in Flower
     if item.outcome is None:
         return f"{item.name!r} {text or 'was lost to another worker'}"
     errors = f" after {item.errors} errors, the last one: {text}" if item.errors > 1 else f": {text}"

@@ -1,6 +1,7 @@
-"""Which task of an app has which name: those of the processes are added last, so that no name has two owners unseen.
+"""Adds the tasks of processes to an app after all others, and refuses a name that another task has.
 
-Celery keeps the first of two decorated tasks of one name and the last of two registered ones, and says nothing before 5.7.
+Of two tasks with one name Celery keeps the first if they are decorated and the last if they are registered, and warns of
+neither before 5.7.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from celery_process.exceptions import TaskNameTaken
 Make = Callable[[], Mapping[str, Task]]
 
 SPAWNED = "FORKED_BY_MULTIPROCESSING"
-"""What billiard sets in the environment of a spawned pool child, as Celery asks for it too."""
+"""The variable that billiard sets in the environment of a spawned pool child; Celery looks at it too."""
 OWN = "celery_process"
-"""An attribute that the tasks of the library have, each in the one app that they are made for."""
+"""An attribute of the tasks that the library made for this app."""
 
 
 class OwnTasks:
-    """The tasks that the library adds to an app, by process. `entries` raises for a name taken in `beat_schedule`."""
+    """The tasks that the library adds to an app, by process. `entries` raises for a name that `beat_schedule` has."""
 
     def __init__(self, app: Celery, *, entries: Callable[[], None]) -> None:
         self._app, self._entries = app, entries
@@ -31,26 +32,25 @@ class OwnTasks:
         self._places: dict[str, str] = {}
 
     def connect(self) -> None:
-        """Register the tasks once the app is finalized; keeps nothing alive."""
+        """Register the tasks when the app is finalized; Celery keeps no reference to this object."""
         self._app.on_after_finalize.connect(self._on_finalized, dispatch_uid=f"celery_process.{id(self)}")
 
     def _on_finalized(self, **_: Any) -> None:
         self.make()
 
     def reserve(self, names: Iterable[str], place: str) -> None:
-        """Refuse other tasks of these names from here on; `place` is where ours are defined."""
+        """Refuse other tasks with these names from now on; `place` is where ours are defined."""
         self._places.update(dict.fromkeys(names, place))
 
     def add(self, process: str, names: Iterable[str], place: str, make: Make) -> None:
-        """Have `make` register the tasks of a process: now in a finalized app, else once all others are known.
+        """Register the tasks of a process with `make`: now in a finalized app, else when all other tasks are known.
 
-        Raises `TaskNameTaken` where the app has another task of one of these names, and leaves out the process.
+        Raises `TaskNameTaken` if the app has another task with one of these names; then no task is added.
         """
         names = tuple(names)
         self.reserve(names, place)
-        if (
-            SPAWNED in os.environ
-        ):  # the worker looked at the names, and the child's copy of the app binds what is there by then
+        if SPAWNED in os.environ:
+            # The worker checked the names, and the child's copy of the app binds the tasks that are there by then.
             self._made[process] = make()
             return
         self._waiting[process] = make
@@ -80,7 +80,7 @@ class OwnTasks:
         return iter([task for made in self._made.values() for task in made.values()])
 
     def check(self) -> None:
-        """Raise `TaskNameTaken` where a task or an entry of beat of the app has a name of ours; finalizes the app."""
+        """Raise `TaskNameTaken` if another task or an entry of beat has a name of ours; finalizes the app."""
         for name, place in self._places.items():
             known = self._app.tasks.get(name)
             if known is not None and not getattr(known, OWN, False):

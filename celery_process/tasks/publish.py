@@ -1,7 +1,7 @@
 """How messages of a process are published, and `CeleryPort`, by which the engine publishes them.
 
-Items are published with the keyword arguments `process=`, `work=` (or `works=`) and `run=`, which is what Flower can
-search; no result, no trail, no shadow.
+Items are published with the keyword arguments `process=`, `work=` (or `works=`) and `run=`, which Flower can search; no
+result, no trail, no shadow.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logger_of(__name__)
 SCHEMA = 1
 """Version of the message's keyword arguments, in the header `cp_schema`; a worker refuses a newer one."""
 LATE_SLOT = "cp_late_slot"
-"""The header of a scheduling task that the sweep, or the end of a pause, brings a slot with."""
+"""The header of a trigger that the sweep, or the end of a pause, publishes for a slot without one."""
 PUBLISH_OPTIONS = ("queue", "exchange", "routing_key", "priority", "delivery_mode", "compression")
 """Options that belong to publishing: Celery 5.7 deprecates them as attributes of a task."""
 
@@ -69,7 +69,7 @@ class CeleryPort(Port):
         return self.process.current()
 
     def send(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
-        """Publish items through one producer, as many a message as the runner finds; in eager mode, work them here.
+        """Publish items through one producer, in messages of the runner's batch size; in eager mode, run them here.
 
         Raises as `reaching_broker`.
         """
@@ -93,13 +93,13 @@ class CeleryPort(Port):
         root = (present.request.root_id or present.request.id) if present else None
         with reaching_broker(self._app), self._app.producer_or_acquire() as producer, batched(producer):
             for kwargs in arguments:
-                # All items under one root, the task that began the run; where none did, under the first of these.
+                # All items under one root: the task that began the run, else the first of these messages.
                 options.update(root_id=root, parent_id=root)
                 sent = task.apply_async(kwargs=kwargs, kwargsrepr=kwargs_shown(kwargs), producer=producer, **options)
                 root = root or sent.id
 
     def come_back(self, run_id: str, token: str, due_in: timedelta) -> None:
-        """Publish the scheduling task once more, for the next page of a run; where that fails, the sweep opens it."""
+        """Publish the scheduling task once more, for the next page of a run; if that fails, the sweep opens the page."""
         definition = self.process.definition
         try:
             publish_later(self._schedule, definition, due_in, {}, run=run_id, token=token)
@@ -108,7 +108,7 @@ class CeleryPort(Port):
             log_failure(logger, "The next page of %s is left to the sweep", definition.name, error=error, extra=extra)
 
     def bring(self, valid: timedelta) -> None:
-        """Publish the scheduling task for a slot that is late, valid for a time; where that fails, a later sweep does.
+        """Publish the scheduling task for a slot that is late, valid for a time; if that fails, a later sweep does it.
 
         A caller waits a moment at most, whatever the broker does.
         """
@@ -124,7 +124,7 @@ class CeleryPort(Port):
         return shutting_down(self._app)
 
     def ends_worker(self, error: BaseException) -> bool:
-        """Whether an exception is how Celery ends a worker, or a pool one of its children."""
+        """Whether Celery ends a worker, or a pool one of its children, by this exception."""
         return ends_worker(error)
 
     @property
@@ -145,12 +145,12 @@ def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
 def publish_later(schedule: Task, definition: Definition, due_in: timedelta, more: Mapping[str, Any], **kwargs: Any) -> None:
     """Publish a message after a delay, with `more` options; raises as `reaching_broker`."""
     seconds = due_in.total_seconds()
-    # The items' own expiry is not the scheduling task's, which would be over before it is due.
+    # The expiry of items is not for the scheduling task, which would expire before it is due.
     options = {"add_to_parent": False, "expires": None, **ONCE_MORE, **more, **publishing(definition)}
     with reaching_broker(schedule.app):
         try:
             schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)
-        except ValueError:  # Celery delays by whole seconds, at least one, where queues are quorum queues
+        except ValueError:  # with quorum queues Celery delays by whole seconds, at least one
             schedule.apply_async(kwargs=kwargs, countdown=max(1, math.ceil(seconds)), **options)
 
 
@@ -160,6 +160,6 @@ def publishing(definition: Definition) -> dict[str, Any]:
 
 
 def batched(producer: Any) -> AbstractContextManager[object]:
-    """Return a context in which messages travel many a round trip, where the transport can (kombu 5.7, Redis)."""
+    """Return a context that sends many messages in one round trip, if the transport can (kombu 5.7, Redis)."""
     batch = getattr(producer, "batch", None)
     return batch() if batch is not None else nullcontext()

@@ -1,4 +1,4 @@
-"""What the library needs of the settings that Celery has: without it a worker would take no item, or none would be sent."""
+"""Checks Celery's own settings: with some values no item would be published, or no worker would accept it."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def _routes_lead_somewhere(app: Celery, messages: Messages) -> None:
 
 
 REQUIRED: tuple[Callable[[Celery, Messages], None], ...] = (_accepts_json, _routes_lead_somewhere)
-"""Each raises `ConfigurationError` with what to set."""
+"""Each raises `ConfigurationError`, which ends with what to set."""
 
 
 def check_required(app: Celery, messages: Messages) -> None:
-    """Raise `ConfigurationError` where a setting of Celery's makes work impossible."""
+    """Raise `ConfigurationError` if a setting of Celery's makes work impossible."""
     for check in REQUIRED:
         check(app, messages)

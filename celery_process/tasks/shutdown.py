@@ -1,7 +1,7 @@
-"""Whether the Celery worker that this is part of shuts down, seen in its pool children as well; and what ends one.
+"""Whether this Celery worker shuts down, known to its pool children as well, and which exceptions end a worker.
 
-The main process alone hears of it; children that were forked share one byte with it. A spawned child does not, and ends
-the message that it has, as Celery's tasks do.
+Celery notifies the main process only; forked children share one byte with it. A spawned child does not, and ends its
+message first, as any Celery task does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _bytes: WeakKeyDictionary[Celery, mmap.mmap] = WeakKeyDictionary()
 
 
 class ShutdownNote(bootsteps.StartStopStep):
-    """Notes when a worker begins to stop, for whatever reason."""
+    """Sets the byte when a worker begins to stop, for whatever reason."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -36,13 +36,13 @@ class ShutdownNote(bootsteps.StartStopStep):
 
 
 def shutting_down(app: Celery) -> bool:
-    """Whether to begin nothing more: in a task of a worker of this app that stops, not in one that runs eagerly."""
+    """Whether to begin no further item: in a task of a worker of this app that stops, not in an eager one."""
     task, byte = app.current_worker_task, _bytes.get(app)
     return task is not None and not task.request.is_eager and byte is not None and byte[0] == 1
 
 
 def ends_worker(error: BaseException) -> bool:
-    """Whether an exception out of a handler is how Celery ends a worker, or a pool one of its children.
+    """Whether Celery ends a worker, or a pool one of its children, by this exception from a handler.
 
     A child of the prefork pool ends itself at a signal by `sys.exit(signal - 256)`, a green one is ended by GreenletExit.
     """

@@ -1,4 +1,4 @@
-"""What a worker looks at before it takes a message: it refuses to start where its work could not be done."""
+"""The check of a worker before it takes a message: it refuses to start if its work could not be done."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from celery import bootsteps
 
 
 def start_check(check: Callable[[], None]) -> type[bootsteps.StartStopStep]:
-    """Return the step of a worker that calls `check`; what that raises ends the worker."""
+    """Return a step of a worker's start that calls `check`; an error from it ends the worker."""
 
     class StartCheck(bootsteps.StartStopStep):
-        """Looks at the app."""
+        """Calls the check."""
 
         def start(self, parent: Any) -> None:  # noqa: ARG002
-            """Look."""
+            """Check the app."""
             check()
 
     return StartCheck

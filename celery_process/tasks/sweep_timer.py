@@ -30,33 +30,33 @@ SWEEP_TASK = "celery_process.sweep"
 STARTS_WITHIN = 5.0
 """Seconds that a worker waits at its start for the store; after that it starts with a warning."""
 LEAST = 5.0
-"""Seconds that a sweep may take where its interval is shorter."""
+"""Seconds that a sweep may take if its interval is shorter."""
 SENT = {"serializer": "json"}
-"""How a sweep is published: `send_task` would take the serializer that the project has for its own tasks."""
+"""Options of a published sweep: `send_task` would take the serializer of the project's own tasks."""
 LONGEST_WAIT, LONGEST_EXPIRY = 6, 64
 """Intervals: how long a timer waits for a sweep to arrive before it publishes the next, and how long one is valid."""
 
 
 def sweep_budget(interval: timedelta) -> Budget:
-    """Return how long a sweep may take: its interval, though at least `LEAST`; for the store's first answer a part of it."""
+    """Return how long a sweep may take, its interval but at least `LEAST`, and how long the store's first answer."""
     every = interval.total_seconds()
     return Budget(max(every, LEAST), answer=min(every, max(1.0, every / 4)))
 
 
 def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callable[[], object]) -> Task:
-    """Register the sweep of the app, which gives up early where the store does not answer: a pool child waits for it.
+    """Register the sweep of the app. It gives up early if the store does not answer, for a pool child waits for it.
 
-    `bound` is called whenever Celery binds the task again, which it does as the app is finalized.
+    `bound` is called when Celery binds the task again, which it does when the app is finalized.
     """
     binds = 0
 
     def on_bound(cls: type[Task], to: Celery) -> None:
         nonlocal binds
-        app.Task.on_bound.__func__(cls, to)  # what the project's own class does
-        if to is not app:  # the copy of a spawned pool child, which binds what the imported app has
+        app.Task.on_bound.__func__(cls, to)  # of the project's own class
+        if to is not app:  # the copy of the app in a spawned pool child, which binds the tasks of the imported app
             return
         binds += 1
-        if binds > 1:  # the first is its own making, when not all tasks are known yet
+        if binds > 1:  # the first is its registration, when not all tasks are known yet
             bound()
 
     options = {"ignore_result": True, "trail": False, "autoretry_for": (), OWN: True}
@@ -75,9 +75,9 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
 class Flow:
     """When to publish the next sweep, and how long it is valid; an interval is 1.
 
-    One is out at a time. The next follows at once where a sweep arrived since, of this worker or of another, and is valid
-    for one interval. Where none arrives nobody consumes the queue, or it is long: then it waits longer and is valid
-    longer each time, so that few pile up and one is still valid when its turn comes.
+    One sweep of a worker is in the queue at a time. If a sweep arrived since, of any worker, the next one follows after an
+    interval and is valid for one. If none arrived, nobody consumes the queue or it is long: then the next one waits longer
+    and is valid longer each time, so that few pile up and one is still valid when its turn comes.
     """
 
     rounds: int = 0
@@ -89,7 +89,7 @@ class Flow:
         return self.sent_at is None or self.arrived or now - self.sent_at >= min(2**self.rounds, LONGEST_WAIT) - 0.5
 
     def sent(self, now: float) -> int:
-        """Note that one is published; return for how long it is valid."""
+        """Record that one is published; return for how long it is valid."""
         if self.sent_at is not None:
             self.rounds = max(self.rounds - 1, 0) if self.arrived else self.rounds + 1
         self.sent_at, self.arrived = now, False
@@ -102,7 +102,7 @@ class Flow:
 
 
 class SweepTimer(bootsteps.StartStopStep):
-    """Publishes the sweep from every worker, so that runs end without any beat; the store lets one through per interval.
+    """Publishes the sweep from every worker, so that runs end without any beat; the store admits one per interval.
 
     It also refuses, before the first message, a store that this worker cannot use.
     """
@@ -128,7 +128,7 @@ class SweepTimer(bootsteps.StartStopStep):
         try:
             for warning in within(STARTS_WITHIN, lambda: _check(parent.app, store), operation="check"):
                 logger.warning("%s", warning, extra=log_fields("store_warning"))
-        except StoreUnavailable as error:  # it may be back before the first item; tables that do not fit will not be
+        except StoreUnavailable as error:  # it may be back before the first item; other errors end the worker
             logger.error("%s", error, extra=log_fields("store_unavailable"))  # noqa: TRY400 - the message says it all
         self._queue(parent)
         interval = read_config(parent.app).sweep_interval.total_seconds()
@@ -169,7 +169,7 @@ class SweepTimer(bootsteps.StartStopStep):
         return None
 
     def _publish(self, parent: Any, interval: float) -> None:
-        """Have a sweep published, if one is due; the worker's loop, in which this is called, waits for no broker."""
+        """Publish a sweep if one is due, in a thread: the worker's loop, which calls this, must not wait for the broker."""
         now = time.monotonic() / interval
         if self.publishing or not self.flow.due(now) or (queue := self._queue(parent)) is None:
             return

@@ -1,4 +1,4 @@
-"""What the transport of messages raises, as one kind of error."""
+"""The errors of a message transport, as one class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kombu.exceptions import OperationalError
 
 @contextmanager
 def reaching_broker(app: Celery) -> Iterator[None]:
-    """Raise as `ConnectionError` what the app's transport raises inside, whose classes each client has of its own."""
+    """Raise the errors of the app's transport as `ConnectionError`: each client library has classes of its own."""
     try:
         yield
     except OSError:
         raise
     except Exception as error:
-        with app.connection_for_write() as connection:  # does not connect: it knows the errors of its transport
+        with app.connection_for_write() as connection:  # does not connect; it has the error classes of its transport
             refusals = (OSError, OperationalError, *connection.connection_errors, *connection.channel_errors)
-        # A batch of kombu's that fails says so by an error of its own, whose cause is the client's.
+        # A failed batch of kombu raises an error of its own, whose cause is the client's.
         chain = [error] if error.__cause__ is None else [error, error.__cause__]
         if not any(isinstance(one, refusals) for one in chain):
             raise

@@ -208,7 +208,7 @@ def test_a_store_away_in_mid_run(
     back = time.monotonic()
     run = wait_for_end(process, run.id)
     assert time.monotonic() - back < 45
-    assert "comes again in" in log.read_text()
+    assert "is retried in" in log.read_text()
     assert (run.state, run.counts.completed, run.stats["work.done"]) == (RunState.COMPLETED, len(names), len(names))
     assert set(outages.worked()) == set(names)
     assert "Traceback" not in log.read_text()
