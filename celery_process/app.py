@@ -25,7 +25,7 @@ from celery_process.process import Process
 from celery_process.protocol.model import Overrides
 from celery_process.protocol.tolerance import Tolerance
 from celery_process.schedule.frequency import zone_of
-from celery_process.stores.base import Store
+from celery_process.stores.base import Store, StoreWarning
 from celery_process.tasks import factory as tasks
 from celery_process.tasks.own import OwnTasks, place_of
 from celery_process.tasks.publish import CeleryPort, publishing
@@ -235,8 +235,8 @@ class Processes:
         """Raise `TaskNameTaken` where another task or beat entry of the app has a name of a process's own."""
         self._tasks.check()
 
-    def check(self) -> tuple[str, ...]:
-        """Check the settings and the store; return warnings. Raises `ConfigurationError` or `StoreUnavailable`."""
+    def check(self) -> tuple[StoreWarning, ...]:
+        """Check the settings and the store; return its warnings. Raises `ConfigurationError` or `StoreUnavailable`."""
         read_config(self.app)
         return self.store.check()
 

@@ -22,7 +22,7 @@ from celery_process.process import Process
 from celery_process.protocol.model import SlotEntry
 from celery_process.protocol.states import By
 from celery_process.schedule.frequency import describe
-from celery_process.stores.base import Danger, Store
+from celery_process.stores.base import Store
 from celery_process.tasks.deployment import noted_by_another
 from celery_process.tasks.factory import task_names
 from celery_process.tasks.publish import publishing
@@ -126,15 +126,12 @@ def _store(processes: Processes) -> Iterator[Finding]:
     yield Finding("store", True, f"{store.url} answers.")
     yield _guarded("writes", lambda: _writes(store))
     for warning in warnings:
-        if isinstance(warning, Danger):
-            yield Finding("eviction", False, warning.said, warning.cure)
-        else:
-            yield Finding("durability", True, warning, "Change it if it was not meant so.")
+        yield Finding("eviction" if warning.fault else "durability", not warning.fault, warning.text, warning.cure)
 
 
 def _deployment(processes: Processes) -> Finding:
     other = noted_by_another(processes.app, processes.store, note=False)
-    said, cure = ("The store is kept for no other deployment.", "") if other is None else (other.said, other.cure)
+    said, cure = ("The store is kept for no other deployment.", "") if other is None else (other.text, other.cure)
     return Finding("deployment", other is None, said, cure)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from celery_process.protocol.model import (
     ItemClaim,
@@ -38,18 +39,17 @@ END = chr(0x10FFFF)
 """A name after all names: where to begin a walk backwards."""
 
 
-class Danger(str):
-    """A warning of what is a fault already: something may be lost at any time. `said` without, and `cure`: what to do."""
+@dataclass(frozen=True, slots=True)
+class StoreWarning:
+    """What a store warns of, and what to do. `fault`: something may be lost at any time, for it is wrong already."""
 
-    __slots__ = ("cure", "said")
-    said: str
+    text: str
     cure: str
+    fault: bool = False
 
-    def __new__(cls, said: str, cure: str) -> Self:
-        """Make it of what is wrong and what to do."""
-        made = super().__new__(cls, f"{said} {cure}")
-        made.said, made.cure = said, cure
-        return made
+    def __str__(self) -> str:
+        """Return the whole of it."""
+        return f"{self.text} {self.cure}"
 
 
 class Definitions(ABC):
@@ -325,8 +325,8 @@ class Store(Definitions, Runs, Items, Reads):
     """Gives a text with the app's own name in its commands; whoever opens the store for an app sets it."""
 
     @abstractmethod
-    def check(self) -> tuple[str, ...]:
-        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return warnings, some a `Danger`."""
+    def check(self) -> tuple[StoreWarning, ...]:
+        """Refuse with `SchemaMismatch` or `StoreUnavailable` a store that cannot serve; return what to warn of."""
 
     @abstractmethod
     def deployment(self, own: str = "", *, adopt: bool = False) -> str:

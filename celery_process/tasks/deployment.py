@@ -12,7 +12,7 @@ from celery import Celery
 
 from celery_process.config import read_config
 from celery_process.exceptions import ConfigurationError
-from celery_process.stores.base import Danger, Store
+from celery_process.stores.base import Store, StoreWarning
 
 
 def deployment_of(app: Celery) -> str:
@@ -41,18 +41,19 @@ def _brokers(app: Celery) -> Iterator[str]:
             yield f"{kind}://{host}:{connection.port or transport.default_port or ''}/{path}"
 
 
-def noted_by_another(app: Celery, store: Store, *, note: bool) -> Danger | None:
+def noted_by_another(app: Celery, store: Store, *, note: bool) -> StoreWarning | None:
     """Return what to say where the store is kept for another deployment; with `note` it is this one's if it is nobody's."""
     own = deployment_of(app)
     kept = store.deployment(own if note else "") if own else ""
     if kept in ("", own):
         return None
-    return Danger(
+    return StoreWarning(
         f"{store.url} is kept for the deployment {kept!r}, and this one is {own!r}: where both have a process of one name, "
         "each works the other's items.",
         "Give this one a database, a process_key_prefix or a process_table_prefix of its own. If it is the same deployment "
         f"(its broker moved, or has several names), set process_deployment to {kept!r}, or let the store be kept for this "
         "id: celery -A proj process doctor --adopt",
+        fault=True,
     )
 
 

@@ -191,6 +191,6 @@ class SweepTimer(bootsteps.StartStopStep):
 def _check(app: Celery, store: Store) -> tuple[str, ...]:
     try:
         other = (*store.check(), noted_by_another(app, store, note=True))
-        return tuple(pasted(warning, app) for warning in other if warning is not None)
+        return tuple(pasted(str(warning), app) for warning in other if warning is not None)
     finally:
         store.close()

@@ -277,7 +277,7 @@ class TestCheck:
         assert [record.levelname for record in caplog.records if getattr(record, "action", "") == "schema_newer"] == [
             "WARNING"
         ]
-        assert "newer than" in store.check()[0]
+        assert "newer than" in store.check()[0].text
         assert store.migrate() == ()
         assert store._schema.version() == VERSION + 1
         store.close()

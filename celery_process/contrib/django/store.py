@@ -15,6 +15,7 @@ from django.db.utils import ConnectionDoesNotExist
 from celery_process.contrib.django.databases import SharedDatabase, is_for_tests, name_of, sharing
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.exceptions import CannotJoin, ConfigurationError
+from celery_process.stores.base import StoreWarning
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.address import parse
 from celery_process.stores.sql.engine import Database, Given, Result, Step
@@ -86,7 +87,7 @@ class DjangoStore(SqlStore):
         self._follow()
         return super()._ready
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip and refuse tables of another version."""
         self._follow()
         return super().check()

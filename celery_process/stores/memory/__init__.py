@@ -12,7 +12,7 @@ from typing import Any
 
 from celery_process.exceptions import ConfigurationError
 from celery_process.forks import renew_in_children
-from celery_process.stores.base import Store
+from celery_process.stores.base import Store, StoreWarning
 from celery_process.stores.memory.definitions import MemoryDefinitions
 from celery_process.stores.memory.items import MemoryItems
 from celery_process.stores.memory.reads import MemoryReads
@@ -55,8 +55,9 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
     def now(self) -> datetime:  # noqa: D102
         return self._clock()
 
-    def check(self) -> tuple[str, ...]:  # noqa: D102
-        return ("memory:// keeps nothing when this interpreter ends; name a store by URL in process_backend.",)
+    def check(self) -> tuple[StoreWarning, ...]:  # noqa: D102
+        text = "memory:// keeps nothing when this interpreter ends."
+        return (StoreWarning(text, "Name a store by URL in process_backend."),)
 
     def deployment(self, own: str = "", *, adopt: bool = False) -> str:  # noqa: D102
         with self._lock:

@@ -30,7 +30,7 @@ from celery_process.protocol.model import (
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
-from celery_process.stores.base import Store
+from celery_process.stores.base import Store, StoreWarning
 from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, runs, server, stopping, sweeps
 from celery_process.stores.redis.address import parse
 from celery_process.stores.redis.client import Client, Clock
@@ -209,7 +209,7 @@ class RedisStore(Store):
     def work_counts(self, process: str) -> Mapping[WorkList, int]:  # noqa: D102
         return reads.work_counts(self._client, process)
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip, refuse a Redis before 6.2, and warn of settings that may lose data."""
         return server.check(self._client)
 

@@ -9,14 +9,14 @@ from redis.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from celery_process.exceptions import ConfigurationError
-from celery_process.stores.base import Danger
+from celery_process.stores.base import StoreWarning
 from celery_process.stores.redis.client import Client, version_of
 from celery_process.stores.redis.keys import deployment_key
 
 OLDEST = (6, 2)
 
 
-def check(client: Client) -> tuple[str, ...]:
+def check(client: Client) -> tuple[StoreWarning, ...]:
     """Make a round trip, refuse a server that is too old, and return what may lose data."""
     client.tried("check", lambda server: server.ping())
     version = client.tried("check", version_of)
@@ -31,9 +31,8 @@ def check(client: Client) -> tuple[str, ...]:
     client.call("check", "counts", "check")
     warnings = list(_warnings(client))
     if version is None:
-        warnings.append(
-            f"The version of {shown} could not be checked: this account may not use INFO. It has to be 6.2 or newer."
-        )
+        text = f"The version of {shown} could not be checked: this account may not use INFO."
+        warnings.append(StoreWarning(text, "It has to be 6.2 or newer."))
     return tuple(warnings)
 
 
@@ -49,30 +48,32 @@ def deployment(client: Client, own: str, *, adopt: bool) -> str:
     return client.tried("deployment", once)
 
 
-def _warnings(client: Client) -> Iterator[str]:
+def _warnings(client: Client) -> Iterator[StoreWarning]:
     shown = client.address.shown
     infos = client.tried("check", _infos)
     if infos is None:
-        yield (
-            f"Whether {shown} keeps what it is given could not be checked, as this account may not use INFO; make sure that "
-            "it has maxmemory-policy noeviction and appendonly yes."
+        yield StoreWarning(
+            f"Whether {shown} keeps what it is given could not be checked, as this account may not use INFO.",
+            "Make sure that it has maxmemory-policy noeviction and appendonly yes.",
         )
         return
     policies = {str(info.get("maxmemory_policy", "noeviction")) for info in infos}
     for policy in sorted(policies - {"noeviction"}):
-        yield Danger(
+        yield StoreWarning(
             f"{shown} has maxmemory-policy {policy}: when its memory is full it may delete keys of open runs.",
             "Set it to noeviction.",
+            fault=True,
         )
     if not client.address.volatile and any(str(info.get("aof_enabled", 1)) == "0" for info in infos):
-        yield (
-            f"{shown} has appendonly no: a restart loses what was written since its last snapshot, runs and registrations; "
-            "set it to yes, or say that this is meant with volatile_store=true in the URL."
+        yield StoreWarning(
+            f"{shown} has appendonly no: a restart loses what was written since its last snapshot, runs and registrations.",
+            "Set it to yes, or say that this is meant with volatile_store=true in the URL.",
         )
     if any(int(info.get("connected_slaves", 0)) for info in infos):
-        yield (
+        yield StoreWarning(
             f"{shown} has replicas, and replication is asynchronous: a failover may lose the last writes, so that items "
-            "that ended are worked again and registrations have to be repeated."
+            "that ended are worked again and registrations have to be repeated.",
+            "Change it if it was not meant so.",
         )
 
 

@@ -34,7 +34,7 @@ from celery_process.protocol.model import (
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
-from celery_process.stores.base import Store
+from celery_process.stores.base import Store, StoreWarning
 from celery_process.stores.sql import (
     definitions,
     deployment,
@@ -272,7 +272,7 @@ class SqlStore(Store):
     def work_counts(self, process: str) -> Mapping[WorkList, int]:  # noqa: D102
         return self._ready.peek("work_counts", reads.work_counts, process)
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip and refuse tables of another version."""
         return self._schema.check()
 

@@ -163,8 +163,8 @@ class TestUpkeep:
     """`check`, `migrate`, `close`, `url`."""
 
     def test_check(self, drive: Driver) -> None:
-        """A store that can serve says so, with warnings in sentences."""
-        assert all(isinstance(warning, str) and warning for warning in drive.store.check())
+        """A store that can serve raises nothing; what it warns of comes with what to do."""
+        assert all(warning.text and warning.cure for warning in drive.store.check())
 
     def test_migrate_again(self, drive: Driver) -> None:
         """A store that is up to date stays as it is."""

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import SchemaMismatch
+from celery_process.stores.base import StoreWarning
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005, v0006
@@ -75,7 +76,7 @@ class Schema:
             logger.warning("%s", self._warning(self._newer), extra=log_fields("schema_newer"))
         self._checked = os.getpid()
 
-    def check(self) -> tuple[str, ...]:
+    def check(self) -> tuple[StoreWarning, ...]:
         """Look again, over a connection that answers; return warnings."""
         self._checked = -1
         self.ensure()
@@ -90,10 +91,11 @@ class Schema:
         """Return the version of the tables, and of the oldest code that may use them."""
         return self._db.read("check", _versions, self._db.address.shown)
 
-    def _warning(self, found: int) -> str:
-        return (
+    def _warning(self, found: int) -> StoreWarning:
+        return StoreWarning(
             f"The tables of {self._db.address.shown} are of version {found}, newer than the {VERSION} of this code, and may "
-            "be used by it; update celery-process here too."
+            "be used by it.",
+            "Update celery-process here too.",
         )
 
     def migrate(self) -> tuple[str, ...]:
@@ -120,13 +122,14 @@ class Schema:
         return SchemaMismatch(message, found=found, wanted=VERSION, command=command, operation="check")
 
 
-def _warnings(tx: Transaction) -> tuple[str, ...]:
+def _warnings(tx: Transaction) -> tuple[StoreWarning, ...]:
     if tx.conn.dialect.name != "postgresql":
         return ()
     encoding = tx.conn.execute(sa.text("SHOW server_encoding")).scalar()
     if encoding == "UTF8":
         return ()
-    return (f"The database's encoding is {encoding}, which lacks many names; create it with ENCODING 'UTF8'.",)
+    text = f"The database's encoding is {encoding}, which lacks many names."
+    return (StoreWarning(text, "Create it with ENCODING 'UTF8'."),)
 
 
 def _versions(tx: Transaction, url: str) -> tuple[int, int]:
