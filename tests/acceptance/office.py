@@ -14,8 +14,8 @@ from pathlib import Path
 from celery import Celery
 
 from celery_process import Processes
+from tests.servers import free_port
 
-from .local.ports import free_port
 from .waiting import wait_for
 from .watching import Stage
 

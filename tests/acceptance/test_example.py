@@ -20,7 +20,8 @@ from typing import Any
 import pytest
 import yaml
 
-from .local.ports import free_port
+from tests.servers import free_port
+
 from .newcomer import OWN, ROOT, Clone, readme_line
 from .waiting import wait_for
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from celery_process import Processes
+from tests.servers import free_port
 
-from .local.ports import free_port
 from .waiting import end, wait_for
 
 APP = Path(__file__).parent / "apps" / "watched.py"

@@ -22,25 +22,6 @@ LEASE = timedelta(seconds=30)
 HURRY = {"postgresql": "SET lock_timeout = '2s'", "mysql": "SET SESSION innodb_lock_wait_timeout = 2"}
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
-def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SqlStore]:
-    if request.param == "sqlite":
-        store = SqlStore(f"sqlite:///{tmp_path}/store.db")
-    else:
-        store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="join_")
-    store.migrate()
-    yield store
-    store.close()
-
-
-@pytest.fixture(params=["postgresql", "mysql"])
-def server(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
-    store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="join_")
-    store.migrate()
-    yield store
-    store.close()
-
-
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
     """Give an engine of the caller's own to the store's database."""
@@ -49,11 +30,6 @@ def engine(request: pytest.FixtureRequest) -> Iterator[sa.Engine]:
     engine = sa.create_engine(url)
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def process() -> str:
-    return f"p-{uuid4().hex}"
 
 
 def begin(store: SqlStore, process: str) -> str:

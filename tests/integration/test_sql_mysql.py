@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -20,16 +18,9 @@ from celery_process.values import MAX_PARAMS
 
 
 @pytest.fixture
-def store(mysql_url: str) -> Iterator[SqlStore]:
-    store = SqlStore(mysql_url, table_prefix="own_")
-    store.migrate()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def process() -> str:
-    return f"p-{uuid4().hex}"
+def database() -> str:
+    """Give the one database that these tests are about."""
+    return "mysql"
 
 
 @pytest.mark.server("mysql")

@@ -6,7 +6,7 @@ import multiprocessing
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -32,22 +32,6 @@ from celery_process.stores.sql.engine import Database
 
 LEASE = timedelta(seconds=30)
 RACERS = 8
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
-def store(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SqlStore]:
-    if request.param == "sqlite":
-        store = SqlStore(f"sqlite:///{tmp_path}/store.db", synchronous="NORMAL")
-    else:
-        store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="race_")
-    store.migrate()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def process() -> str:
-    return f"p-{uuid4().hex}"
 
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:

@@ -28,16 +28,9 @@ WAITING: Mapping[str, str] = {
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
-def store(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
-    store = SqlStore(request.getfixturevalue(f"{request.param}_url"), table_prefix="wait_")
-    store.migrate()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def process() -> str:
-    return f"p-{uuid4().hex}"
+def database(request: pytest.FixtureRequest) -> str:
+    """Give the databases that lock rows."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -23,15 +22,7 @@ from celery_process.exceptions import (
 )
 from celery_process.stores.memory import MemoryStore
 
-BUILTINS: dict[type[ProcessError], type[Exception]] = {
-    ConfigurationError: ValueError,
-    DuplicateProcess: ValueError,
-    InvalidType: TypeError,
-    InvalidValue: ValueError,
-    MissingBackend: ValueError,
-    MissingDriver: ImportError,
-    UnknownSetting: ValueError,
-}
+from .refusals import refused
 
 
 class NeedsArguments(Worker):
@@ -43,19 +34,6 @@ class NeedsArguments(Worker):
 
 class NoWorker:
     """A class that has none of the methods."""
-
-
-def refused(call: Callable[[], object], error: type[ProcessError]) -> ProcessError:
-    """Call, and return the error, which is the builtin as well and ends with what to do."""
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert isinstance(caught.value, BUILTINS[error])
-    assert type(caught.value) is error
-    assert message.endswith(".")
-    assert "\n" not in message
-    assert len(message) < 500
-    return caught.value
 
 
 @pytest.fixture

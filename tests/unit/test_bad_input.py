@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,18 +27,8 @@ from celery_process.exceptions import (
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
 
-BUILTINS: dict[type[ProcessError], type[Exception]] = {
-    AlreadyUsed: RuntimeError,
-    CannotJoin: TypeError,
-    InvalidType: TypeError,
-    InvalidValue: ValueError,
-    ProcessNotFound: LookupError,
-    ProcessPaused: RuntimeError,
-    RunNotFound: LookupError,
-    RunOpen: RuntimeError,
-    SettingsChanged: RuntimeError,
-    WorkNotFound: LookupError,
-}
+from .refusals import refused
+
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DEEP: dict[str, Any] = {}
 for _ in range(70):
@@ -57,19 +47,6 @@ class Unprintable:
 
     def __repr__(self) -> str:
         return "x" * 10_000
-
-
-def refused(call: Callable[[], object], error: type[ProcessError]) -> ProcessError:
-    """Call, and return the error, which is the builtin as well and ends with what to do."""
-    with pytest.raises(error) as caught:
-        call()
-    message = str(caught.value)
-    assert isinstance(caught.value, BUILTINS[error])
-    assert type(caught.value) is error
-    assert message.endswith(".")
-    assert "\n" not in message
-    assert len(message) < 500
-    return caught.value
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.servers import free_port
+
 from . import images
-from .ports import free_port, is_listening
+from .ports import is_listening
 from .runtime import Runtime
 
 GRACE = 10

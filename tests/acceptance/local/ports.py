@@ -5,13 +5,6 @@ from __future__ import annotations
 import socket
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def is_listening(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody accepts connections on a port."""
     with socket.socket() as probe:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from pytest_celery import RabbitMQContainer
 
-from .ports import free_port
+from tests.servers import free_port
+
 from .runtime import Group, Runtime
 
 if TYPE_CHECKING:
