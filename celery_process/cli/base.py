@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import wraps
@@ -23,7 +23,7 @@ from celery_process.exceptions import ProcessError
 from celery_process.monitor.jsonable import plain
 from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.protocol.model import RunStatus
+from celery_process.protocol.model import Pause
 from celery_process.text.commands import pasted
 from celery_process.text.printable import printable, printable_json, printable_value
 
@@ -166,8 +166,6 @@ def fact(label: str, text: str) -> None:
     said(text, first=f"{label:<9}", indent=9)
 
 
-NARROWEST = 20
-"""Columns below which no cell is cut, but for the last: an instant and a run's id stay whole."""
 STATES = {"COMPLETED": "green", "ACTIVE": "cyan", "ABORTING": "yellow", "INCOMPLETE": "yellow", "ABORTED": "red"}
 """The colours of states, whatever they are of."""
 
@@ -177,25 +175,9 @@ def state_of(state: str, reason: str = "") -> str:
     return coloured(state, STATES.get(state)) + (f" ({reason})" if reason else "")
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows in columns, states in their colours; on a terminal the last column, then the widest, is cut to fit."""
-    lines = [list(header), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(columns(printable(line[index])) for line in lines) for index in range(len(header))]
-    edge = wide()
-    if edge is not None:
-        room = edge - 2 * (len(widths) - 1)
-        widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), len(header[-1]), 4)
-        while sum(widths) > room and max(widths) > NARROWEST:
-            widths[widths.index(max(widths))] -= 1
-    for number, line in enumerate(lines):
-        cells = [padded(cut(cell, width), width) for cell, width in zip(line, widths, strict=True)]
-        shown_cells = [coloured(cell, STATES.get(cell.strip()), bold=number == 0) for cell in cells]
-        click.echo("  ".join(shown_cells).rstrip())
-
-
-def progress(run: RunStatus | None) -> str:
-    """Return how many of its items a run has ended."""
-    return "-" if run is None else f"{run.counts.ended}/{run.counts.enlisted}"
+def pause_text(process: str, pause: Pause) -> str:
+    """Return who paused a process, and why."""
+    return f"{process} is paused by {pause.by or 'somebody'}: {cut(pause.note, 200) or 'no note'}"
 
 
 def numbers(stats: Any) -> str:
@@ -218,12 +200,11 @@ __all__ = [
     "found",
     "limit",
     "numbers",
+    "pause_text",
     "plain",
     "print_json",
-    "print_table",
     "process",
     "process_name",
-    "progress",
     "reveal",
     "said",
     "state_of",

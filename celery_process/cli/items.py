@@ -13,7 +13,6 @@ from celery_process.cli.base import (
     numbers,
     plain,
     print_json,
-    print_table,
     process_name,
     reveal,
     said,
@@ -22,6 +21,7 @@ from celery_process.cli.base import (
     when,
     with_processes,
 )
+from celery_process.cli.tables import print_rows
 
 
 @click.command()
@@ -75,4 +75,4 @@ def errors(processes: Processes, name: str, *, run_id: str | None, reveal: bool,
     kept = f", the first {len(run.errors)}" if run.total_errors > len(run.errors) else ""
     said(f"run {run.id} {state_of(run.state, run.cause)} started {when(run.started_at)}: {run.total_errors} errors{kept}")
     if run.errors:
-        print_table(("AT", "WORK", "ERROR"), ((when(error.at), error.work or "-", error.text) for error in run.errors))
+        print_rows(("AT", "WORK", "ERROR"), ((when(error.at), error.work or "-", error.text) for error in run.errors))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from itertools import islice
+from typing import Any
 
 import click
 
@@ -14,10 +16,10 @@ from celery_process.cli.base import (
     found,
     limit,
     numbers,
+    pause_text,
+    plain,
     print_json,
-    print_table,
     process_name,
-    progress,
     reveal,
     said,
     state_of,
@@ -26,12 +28,19 @@ from celery_process.cli.base import (
     with_processes,
 )
 from celery_process.cli.limits import limits_text
+from celery_process.cli.tables import print_table
 from celery_process.engine.removed import RemovedProcess
+from celery_process.monitor.cells import Table
+from celery_process.monitor.columns import ITEMS, PROCESSES, RUNS, SLOTS
+from celery_process.monitor.overview import read_overview
+from celery_process.monitor.secrets import Reader
 from celery_process.process import Process
-from celery_process.protocol.model import RunStatus
 from celery_process.protocol.states import WorkList
-from celery_process.schedule.frequency import describe, described
+from celery_process.schedule.frequency import describe
 from celery_process.text.commands import command
+
+RUN_KEYS = ("id", "slot", "state", "items", "total_errors")
+"""The columns of runs that stand on a terminal of any width."""
 
 
 @click.command(name="list")
@@ -43,27 +52,17 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
 
     Also those with an open run that are no longer in the code.
     """
-    states = visible([process.state() for process in (*processes, *processes.removed())], reveal=reveal, json_=json_)
+    every = [*processes, *processes.removed()]
+    states = visible([process.state() for process in every], reveal=reveal, json_=json_)
+    found = visible([read_overview(process) for process in every], reveal=reveal, json_=json_)
     if json_:
-        print_json(states)
+        rows = (PROCESSES.as_json(one, Reader.CLI) for one in found)
+        print_json([{**plain(state), **row} for state, row in zip(states, rows, strict=True)])
         return
-    print_table(
-        ("PROCESS", "SCHEDULE", "STATE", "ITEMS", "ERRORS", "SLOT"),
-        (
-            (
-                state.name,
-                describe(state.schedule_frequency) if state.defined else "not in this code",
-                state.run.state.value if state.run else "never ran",
-                progress(state.run),
-                state.run.total_errors if state.run else "-",
-                when(state.run.slot if state.run else None),
-            )
-            for state in states
-        ),
-    )
-    for state in states:
-        if state.paused is not None:
-            said(f"{state.name} is paused by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
+    print_table(PROCESSES, found, keep=("process", "schedule", "states", "progress", "tolerance", "slot"))
+    for one in found:
+        if one.paused is not None:
+            said(pause_text(one.process, one.paused))
 
 
 @click.command()
@@ -79,21 +78,9 @@ def show(processes: Processes, name: str, *, on: str | None, limit: int, reveal:
     if isinstance(process, Process) and on is not None:
         infos = visible(list(islice(process.works(on), limit)), reveal=reveal, json_=json_)
         if json_:
-            print_json(infos)
+            print_json([ITEMS.as_json(info, Reader.CLI) for info in infos])
             return
-        print_table(
-            ("WORK", "STATE", "ERRORS", "FINISHED", "STATS"),
-            (
-                (
-                    info.name,
-                    info.status.state.value + (", waits" if info.status.waits_in else ""),
-                    info.status.total_errors,
-                    when(info.status.finished_at),
-                    numbers(info.status.stats),
-                )
-                for info in infos
-            ),
-        )
+        print_table(ITEMS, infos, keep=("name", "state", "total_errors", "finished_at", "stats"))
         return
     _show(process, processes, reveal=reveal, json_=json_)
 
@@ -103,7 +90,7 @@ def _show(process: Process | RemovedProcess, processes: Processes, *, reveal: bo
     if json_:
         print_json({"state": state, "work_counts": dict(counts)})
         return
-    schedule = described(state.schedule_frequency) if state.defined else "not in this code"
+    schedule = describe(state.schedule_frequency) if state.defined else "not in this code"
     said(f"{state.name}: {schedule}, settings version {state.settings_version}")
     if state.paused is not None:
         fact("paused", f"{when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
@@ -117,7 +104,7 @@ def _show(process: Process | RemovedProcess, processes: Processes, *, reveal: bo
         return
     fact("run", f"{run.id} {state_of(run.state, run.cause)}, slot {when(run.slot)}, generation {run.generation}")
     fact("", f"started {when(run.started_at)}, finished {when(run.finished_at)}")
-    fact("", f"{progress(run)} items ended, {run.total_errors} errors")
+    fact("", f"{run.counts.ended} of {run.counts.enlisted} items ended, {run.total_errors} errors")
     fact("stats", numbers(run.stats))
     fact("total", numbers(state.aggregate_stats))
     for error in run.errors[:5]:
@@ -135,12 +122,11 @@ def _show(process: Process | RemovedProcess, processes: Processes, *, reveal: bo
 def runs(processes: Processes, name: str, *, limit: int, reveal: bool, json_: bool) -> None:
     """List the runs of a process, newest first."""
     found = visible(list(islice(processes[name].runs(), limit)), reveal=reveal, json_=json_)
-    if json_:
-        print_json(found)
-        return
-    print_table(
-        ("RUN", "SLOT", "STATE", "ITEMS", "ERRORS", "NOTE"),
-        ((run.id, when(run.slot), run.state.value, progress(run), run.total_errors, _note(run)) for run in found),
+    _print(
+        RUNS,
+        found,
+        json_=json_,
+        keep=("id", "slot", "state", "items", "total_errors"),
     )
 
 
@@ -151,23 +137,11 @@ def runs(processes: Processes, name: str, *, limit: int, reveal: bool, json_: bo
 @with_processes
 def slots(processes: Processes, name: str, *, limit: int, json_: bool) -> None:
     """List how the slots of a process ended, newest first."""
-    found = list(islice(processes[name].slots(), limit))
+    _print(SLOTS, islice(processes[name].slots(), limit), json_=json_, keep=("slot", "end", "by", "run_id"))
+
+
+def _print(table: Table, rows: Iterable[Any], *, json_: bool, keep: Collection[str]) -> None:
     if json_:
-        print_json(found)
-        return
-    print_table(
-        ("SLOT", "END", "BY", "RUN"),
-        (
-            (
-                when(entry.slot),
-                entry.end.value,
-                entry.by or "-",
-                entry.run_id or (f"all after {when(entry.after)}" if entry.after else "-"),
-            )
-            for entry in found
-        ),
-    )
-
-
-def _note(run: RunStatus) -> str:
-    return ", ".join(filter(None, (run.cause, f"generation {run.generation}" if run.generation else "")))
+        print_json([table.as_json(row, Reader.CLI) for row in rows])
+    else:
+        print_table(table, rows, keep=keep)

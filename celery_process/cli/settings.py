@@ -12,16 +12,16 @@ from celery_process.cli.base import (
     as_json,
     limit,
     print_json,
-    print_table,
     process_name,
     reveal,
     visible,
-    when,
     who,
     with_processes,
 )
+from celery_process.cli.tables import print_table
 from celery_process.exceptions import InvalidValue
-from celery_process.protocol.model import SettingsVersion
+from celery_process.monitor.columns import VERSIONS
+from celery_process.monitor.secrets import Reader
 from celery_process.schedule.frequency import describe, parse
 from celery_process.text.masking import unmasked
 from celery_process.text.printable import printable, printable_json
@@ -67,7 +67,11 @@ def settings(
             by=who(),
         )
     if history:
-        _history(visible(process.settings_history(limit), reveal=reveal, json_=json_), json_=json_)
+        versions = visible(process.settings_history(limit), reveal=reveal, json_=json_)
+        if json_:
+            print_json([VERSIONS.as_json(version, Reader.CLI) for version in versions])
+        else:
+            print_table(VERSIONS, versions, keep=[column.key for column in VERSIONS.columns])
         return
     state = visible(process.state(), reveal=reveal, json_=json_)
     if json_:
@@ -79,25 +83,6 @@ def settings(
     click.echo(f"schedule {describe(state.schedule_frequency)}")
     for key, value in sorted(state.settings.items()):
         click.echo(f"{printable(key)} = {printable_json(value)}")
-
-
-def _history(versions: tuple[SettingsVersion, ...], *, json_: bool) -> None:
-    if json_:
-        print_json(versions)
-        return
-    print_table(
-        ("VERSION", "STORED", "BY", "SCHEDULE", "SETTINGS"),
-        (
-            (
-                version.version,
-                when(version.changed_at),
-                version.by or "-",
-                "-" if version.schedule_frequency is None else describe(version.schedule_frequency),
-                "-" if version.settings is None else json.dumps(version.settings, ensure_ascii=False),
-            )
-            for version in versions
-        ),
-    )
 
 
 def _object(text: str) -> Any:

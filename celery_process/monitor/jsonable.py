@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from celery_process.exceptions import NotFound, ProcessError, StoreError, WrongState
 from celery_process.schedule.frequency import describe
+from celery_process.text.sentences import Sentence
 
 
 def plain(value: Any) -> Any:
     """Return a value of `celery_process.protocol.model` as what JSON has: instants in ISO 8601, durations in seconds."""
+    if isinstance(value, Sentence):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]

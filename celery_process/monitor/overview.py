@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery_process.engine.removed import RemovedProcess
 from celery_process.process import Process
 from celery_process.protocol.model import ErrorEntry, Pause, ProcessState, RunStatus, StoredProcess
 from celery_process.protocol.states import RunState, WorkList
@@ -27,11 +28,12 @@ FARTHEST = timedelta(days=365)
 class Overview:
     """A process at an instant, with its schedule.
 
-    `fraction`, `done`, `total` and the errors are of its open run, or else of its last one.
+    `fraction`, `done`, `total`, `slot`, `started_at` and the errors are of its open run, or else of its last one.
     `state` is the run's, or None of a process that never ran. `total` is what the run has enlisted or, while it is open
     and more is listed, that number: an estimate, and too high for a redrive. `rate` is in items a second. `limit` is how
     many errors the run tolerates, None where any number or where `percent` is of a number that was not given.
     `last_outcome` is how the last closed run ended, where it is known; `next_slot` is None while the process is paused.
+    `defined`: this app's code has the process.
     """
 
     process: str
@@ -50,6 +52,9 @@ class Overview:
     next_slot: datetime | None
     paused: Pause | None
     last_error: ErrorEntry | None
+    slot: datetime | None
+    started_at: datetime | None
+    defined: bool
 
     @property
     def is_open(self) -> bool:
@@ -92,6 +97,9 @@ def overview(
             next_slot=None if store_state.paused else next_slot,
             paused=store_state.paused,
             last_error=None,
+            slot=None,
+            started_at=None,
+            defined=store_state.defined,
         )
     same = earlier if earlier is not None and earlier.run_id == run.id else None
     done, is_open = run.counts.ended, run.state.is_open
@@ -115,15 +123,22 @@ def overview(
         next_slot=None if store_state.paused else next_slot,
         paused=store_state.paused,
         last_error=run.errors[-1] if run.errors else None,
+        slot=run.slot,
+        started_at=run.started_at,
+        defined=store_state.defined,
     )
 
 
-def read_overview(process: Process, *, stored: StoredProcess | None = None, earlier: Overview | None = None) -> Overview:
+def read_overview(
+    process: Process | RemovedProcess, *, stored: StoredProcess | None = None, earlier: Overview | None = None
+) -> Overview:
     """Read the overview of a process: its state, the run before an open one, and once a run how many items are listed.
 
     Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
     process that was read just now, `stored`, is not read again.
     """
+    if isinstance(process, RemovedProcess):  # its tolerance, and its schedule, are not known here
+        return overview(process.state(), process.store.now(), tolerance=Tolerance(percent=None, per_run=None))
     store = process.store
     stored = store.process(process.name) if stored is None else stored
     now, current = store.now(), process.in_force(stored.overrides)
@@ -147,17 +162,6 @@ def listed_of(process: Process) -> int:
     """Return how many items a run of the process that begins now would take; not constant time on every store."""
     counts = process.work_counts()
     return sum(count for on, count in counts.items() if on is not WorkList.DROPPED)
-
-
-def humanize(span: timedelta) -> str:
-    """Return a duration in its two largest units: `2d 3h`, `1h 02m`, `3m 20s`, `12s`."""
-    seconds = round(span.total_seconds())
-    days, hours, minutes = seconds // 86_400, seconds // 3_600 % 24, seconds // 60 % 60
-    if days:
-        return f"{days}d {hours}h"
-    if hours:
-        return f"{hours}h {minutes:02}m"
-    return f"{minutes}m {seconds % 60:02}s" if minutes else f"{seconds}s"
 
 
 def _rate(run: RunStatus, now: datetime, earlier: Overview | None) -> float | None:

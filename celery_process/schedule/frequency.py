@@ -21,6 +21,9 @@ from celery_process.exceptions import ConfigurationError, InvalidType, InvalidVa
 from celery_process.schedule import slots
 from celery_process.schedule.slots import Calendar, Interval, Occurrences, Once, Solar
 from celery_process.schedule.zones import SYSTEM, ClockIn, name_of, zone_named
+from celery_process.text.durations import exact
+from celery_process.text.sentences import Sentence
+from celery_process.text.sentences import marked as _
 from celery_process.values import check_instant
 
 LONGEST = timedelta(days=36_525)
@@ -246,16 +249,20 @@ def to_input(value: object) -> str:
     return f"{value.total_seconds():.15g}" if isinstance(value, timedelta) else ""
 
 
-def described(value: object) -> str:
-    """Return a schedule as a sentence has it: `every 1:00:00`, `crontab */5 * * * *`, `on demand`."""
-    return f"every {value}" if isinstance(value, timedelta) else describe(value)
+def spoken(value: object) -> Sentence:
+    """Return a schedule as people read it: `every 1h`, `on demand`, or a crontab's five fields in their usual order."""
+    if value is None:
+        return Sentence(_("on demand"))
+    if isinstance(value, timedelta):
+        return Sentence(_("every %(span)s"), {"span": exact(value)})
+    if isinstance(value, crontab):
+        fields, zone = _written(value), _zone_of_crontab(value)
+        rule = " ".join(("crontab", *(fields[name] for name in _SPELLED), *(() if zone is None else (str(zone),))))
+    else:
+        rule = f"solar {value.event} at {value.lat}, {value.lon}" if isinstance(value, solar) else str(value)
+    return Sentence("%(rule)s", {"rule": rule})
 
 
 def describe(value: object) -> str:
-    """Return a schedule as people read it: `1:00:00`, or a crontab's five fields in their usual order."""
-    if isinstance(value, crontab):
-        fields, zone = _written(value), _zone_of_crontab(value)
-        return " ".join(("crontab", *(fields[name] for name in _SPELLED), *(() if zone is None else (str(zone),))))
-    if isinstance(value, solar):
-        return f"solar {value.event} at {value.lat}, {value.lon}"
-    return "on demand" if value is None else str(value)
+    """Return a schedule as people read it, in English."""
+    return str(spoken(value))

@@ -132,7 +132,7 @@ def test_a_schedule_is_changed_and_beat_follows(browser, feeds, site):
     press(browser, "[name=_save]")
     shows(browser, ".messagelist", "changed successfully")
     browser.get(f"{one(site)}/change/")
-    shows(browser, "#cp-head", "PAUSED", "its periodic task is disabled", "every 0:00:01")
+    shows(browser, "#cp-head", "PAUSED", "its periodic task is disabled", "every 1s")
     press(browser, "#cp-do-resume")
     shows(browser, ".messagelist", "Resumed")
     wait_for(lambda: feeds.state().paused is None, what="the end of the pause")

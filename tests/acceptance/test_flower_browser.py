@@ -72,7 +72,7 @@ def test_a_run_is_seen_from_its_start_by_a_button_to_its_end_without_reloading(b
     shows(browser, "#cp-slots", "ran", "flower:ann")
     feeds.update_settings({"api_key": "s3cret", HOSTILE: 1}, by=HOSTILE)
     shows(browser, "#cp-settings", "api_key", "********")
-    shows(browser, "#cp-versions", "v1", HOSTILE, "as in the code", '"api_key":"********"')
+    shows(browser, "#cp-versions", HOSTILE, "as in the code", '"api_key": "********"')
     bars = browser.execute_script("return document.querySelectorAll('#cp-chart rect title').length")
     assert bars == 1
     assert browser.execute_script("return window.first") is True

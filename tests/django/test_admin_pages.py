@@ -49,7 +49,7 @@ class TestShown:
         assert other.app.main in shown
         assert shown.count(f'id="cp-to-{name}"') == 1
         assert shown.count(f'id="cp-to-{boss.process.name}"') == 1
-        assert "every 1:00:00" in shown
+        assert "every 1h" in shown
         assert "one operating-system process alone" in shown
 
     def test_an_app_without_a_store_does_not_hide_the_others(self, boss: Site) -> None:

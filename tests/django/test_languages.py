@@ -23,6 +23,7 @@ from celery_process.protocol.states import RunState, SlotEnd, StopReason, WorkLi
 from .desk import Site
 
 HERE = Path(contrib.__file__).parent
+PACKAGE = HERE.parents[1]
 TEMPLATES = sorted(HERE.glob("templates/**/*.html"))
 SEEN = {"aria-label", "alt", "title", "placeholder", "data-label", "data-on", "data-off", "data-anew", "data-silent"}
 """The attributes that people read."""
@@ -107,6 +108,14 @@ def words_of_the_store() -> frozenset[str]:
     return WORDS
 
 
+def words_of_the_tables() -> set[str]:
+    from celery_process.monitor.columns import TABLES
+
+    columns = [column for table in TABLES.values() for column in table.columns]
+    words = {word for column in columns for word in (column.heading, column.words, column.hint)}
+    return (words | {table.empty for table in TABLES.values()}) - {""}
+
+
 def test_every_word_of_the_store_can_be_translated(databases: Path) -> None:
     """States, lists, ends of slots, reasons and the names of counts are words of the catalogue."""
     words = {word.value for kind in (RunState, WorkState, WorkList, SlotEnd, StopReason) for word in kind}
@@ -115,14 +124,14 @@ def test_every_word_of_the_store_can_be_translated(databases: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="There is no xgettext on the machine's path.")
 def test_makemessages_finds_the_words(tmp_path: Path, databases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Django's command finds those of templates, of views, of models and of the store."""
+    """Django's command finds those of templates, of views, of models, of the store, and of the tables of columns."""
     app = tmp_path / "app"
-    shutil.copytree(HERE, app, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, app, ignore=shutil.ignore_patterns("__pycache__"))
     (app / "locale").mkdir()
     monkeypatch.chdir(app)
     call_command("makemessages", locale=["ar"], verbosity=0)
     found = re.sub(r'"\n"', "", (app / "locale/ar/LC_MESSAGES/django.po").read_text())
-    wanted = {*words_of_the_store(), *ARABIC, "Settings of %(process)s", "work item"}
+    wanted = {*words_of_the_store(), *ARABIC, "Settings of %(process)s", "work item", *words_of_the_tables()}
     assert [word for word in wanted if f'msgid "{word}"\n' not in found] == []
 
 
@@ -137,7 +146,7 @@ class TestArabic:
         assert run is not None
         page = boss.text()
         assert f"بدأ التشغيل \u2068{run.id}\u2069\u2069." in page
-        for words in ("2 من 2", "اكتمل", "مكتمل", "جرى", "عناصر العمل", "العمليات", "كل \u20681:00:00\u2069", "منذ \u2068"):
+        for words in ("2 من 2", "اكتمل", "مكتمل", "جرى", "عناصر العمل", "العمليات", "كل \u20681h\u2069", "منذ \u2068"):
             assert words in page
         assert 'class="cp-badge cp-is-COMPLETED"' in page
         assert boss.log() == [f"Started run {run.id}"]

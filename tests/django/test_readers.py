@@ -117,4 +117,4 @@ def test_of_two_processes_with_one_name_the_first_app_s_is_shown(project: Proces
     listed = site.client.get("/processes").json()["processes"][site.process.name]
     assert listed == site.client.get(f"/processes/{site.process.name}").json()["process"]
     assert listed["scheduleFrequency"] == "3600s"
-    assert "1:00:00" in site.text()
+    assert "every 1h" in site.text()

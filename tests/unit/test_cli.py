@@ -112,7 +112,7 @@ def test_list(terminal: Terminal, process: Process) -> None:
     run = process.run_now()
     printed = terminal.printed("list")
     assert "key-gc" in printed
-    assert "1:00:00" in printed
+    assert "every 1h" in printed
     assert "COMPLETED" in printed
     (state,) = terminal.json("list")
     assert (state["name"], state["schedule_frequency"], state["run"]["id"]) == ("key-gc", 3600, run.id)

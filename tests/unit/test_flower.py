@@ -103,15 +103,15 @@ class TestTheBoard:
         """The list has each process, in order of name."""
         answer = asyncio.run(Board(processes).all())
         assert [row["process"] for row in answer["processes"]] == ["one", "two"]
-        assert [row["schedule"] for row in answer["processes"]] == ["on demand", "0:01:00"]
+        assert [row["schedule"] for row in answer["processes"]] == ["on demand", "every 1m"]
 
     def test_settings_come_with_their_history(self, processes):
         """Newest first, with who stored it and the schedule as people read it; of old versions, too, no secret is shown."""
         processes["two"].update_settings({"ttl": 5, "api_key": "s3cret"}, by="ann")
         processes["two"].update_settings(None, schedule=90, by="bob")
         newest, first = asyncio.run(Board(processes).one("two"))["settings_history"]
-        assert (newest["version"], newest["by"], newest["schedule"]) == (2, "bob", "0:01:30")
-        assert (first["version"], first["by"], first["schedule"]) == (1, "ann", None)
+        assert (newest["version"], newest["by"], newest["schedule"]) == (2, "bob", "every 1m 30s")
+        assert (first["version"], first["by"], first["schedule"]) == (1, "ann", "as in the code")
         assert newest["settings"] == first["settings"] == {"ttl": 5, "api_key": MASK}
         assert first["changed_at"] <= newest["changed_at"]
 

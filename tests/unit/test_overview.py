@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_process import Processes, RunState, Tolerance
-from celery_process.monitor.overview import FADES, humanize, overview, read_overview
+from celery_process.monitor.overview import FADES, overview, read_overview
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import ItemCounts, Pause, ProcessState, RunStatus
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing.clock import MovableClock
+from celery_process.text.durations import exact, humanize
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
 COUNTS = ItemCounts(pending=30, claimed=20, completed=40, incomplete=10)
@@ -192,6 +193,23 @@ def test_an_open_run_is_counted_once(process, clock, monkeypatch):
 @pytest.mark.parametrize(
     ("span", "text"), [(0.4, "0s"), (59, "59s"), (200, "3m 20s"), (3_725, "1h 02m"), (90_000 * 2, "2d 2h")]
 )
-def test_spoken(span: float, text: str) -> None:
+def test_humanized(span: float, text: str) -> None:
     """A duration has at most two units."""
     assert humanize(timedelta(seconds=span)) == text
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (0.25, "0.25s"),
+        (1, "1s"),
+        (60, "1m"),
+        (90, "1m 30s"),
+        (3_600, "1h"),
+        (90_061.5, "1d 1h 1m 1.5s"),
+        (86_400 * 400, "400d"),
+    ],
+)
+def test_exact(span: float, text: str) -> None:
+    """A schedule is written in all of its units, so that no two read the same."""
+    assert exact(timedelta(seconds=span)) == text

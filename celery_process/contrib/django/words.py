@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
-
 from django.utils.translation import get_language_bidi, gettext
 from django.utils.translation import gettext_noop as _
 
-NEVER_RAN = _("never ran")
+from celery_process.monitor.columns import NEVER_RAN
+from celery_process.text.sentences import Sentence
+
 WORDS = frozenset(
     {
         *(_("NEW"), _("ACTIVE"), _("ABORTING"), _("ABORTED"), _("INCOMPLETE"), _("COMPLETED"), _("PAUSED"), NEVER_RAN),
@@ -41,20 +38,9 @@ def sentence(text: str, **facts: object) -> str:
     return isolated(str(gettext(text)) % {name: isolated(fact) for name, fact in facts.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What was done: in English for the log, which everybody reads, and in the language of who did it.
-
-    `text` is marked for translation where it is written; its facts are `%(name)s` in it.
-    """
-
-    text: str
-    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-
-    def __str__(self) -> str:
-        """Return it as the log has it."""
-        return self.text % self.facts
-
-    def here(self) -> str:
-        """Return it in the present language."""
-        return sentence(self.text, **self.facts)
+def translated(text: str | Sentence) -> str:
+    """Return a sentence in the present language, with those that are facts of it; another text as it is."""
+    if not isinstance(text, Sentence):
+        return text
+    facts = {name: translated(fact) if isinstance(fact, Sentence) else fact for name, fact in text.facts.items()}
+    return sentence(text.text, **facts)

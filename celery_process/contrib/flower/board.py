@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from celery_process.app import Processes
 from celery_process.config import named
+from celery_process.monitor.columns import HEAD, PROCESSES, RUNS, SLOTS, VERSIONS
 from celery_process.monitor.details import read_panel
 from celery_process.monitor.health import document, examine
 from celery_process.monitor.jsonable import plain
@@ -21,12 +22,12 @@ from celery_process.monitor.overview import Overview, read_overview
 from celery_process.monitor.probe import PATIENCE
 from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.protocol.model import SettingsVersion
-from celery_process.schedule.frequency import describe
 
 T = TypeVar("T")
 Document = dict[str, Any]
 
+READER = Reader.FLOWER_PAGE
+LISTS = (RUNS, SLOTS, VERSIONS)
 FRESH = 1.0
 """Seconds for which an answer is kept; at least four times as long as it took."""
 _HEALTH = "\0health"
@@ -90,13 +91,11 @@ class Board:
     def _read_all(self) -> Document:
         overviews = [read_overview(process, earlier=self._overviews.get(process.name)) for process in self.processes]
         self._overviews.update((overview.process, overview) for overview in overviews)
-        return {
-            "processes": [_summary(overview) for overview in as_shown(overviews, Reader.FLOWER_PAGE)],
-            "shared": self.processes.store.shared,
-        }
+        shown = as_shown(overviews, READER)
+        return {"processes": [_summary(one) for one in shown], "columns": _heads(), "shared": self.processes.store.shared}
 
     def _read_one(self, process: Process) -> Document:
-        panel = read_panel(process, Reader.FLOWER_PAGE, earlier=self._overviews.get(process.name))
+        panel = read_panel(process, READER, earlier=self._overviews.get(process.name))
         self._overviews[process.name] = panel.overview
         overrides = panel.overrides
         return {
@@ -108,14 +107,15 @@ class Board:
                 "by": overrides.by,
                 "schedule": overrides.schedule is not None,
             },
-            "settings_history": [_version(version) for version in panel.settings_history],
+            **{table.name: [table.drawn(row, READER) for row in getattr(panel, table.name)] for table in LISTS},
+            "columns": _heads(),
+            "above": HEAD,
         }
 
 
 def _summary(overview: Overview) -> Document:
-    return {**plain(overview), "schedule": describe(overview.schedule_frequency), "is_open": overview.is_open}
+    return {**PROCESSES.drawn(overview, READER), "is_open": overview.is_open}
 
 
-def _version(version: SettingsVersion) -> Document:
-    frequency = version.schedule_frequency
-    return {**plain(version), "schedule": None if frequency is None else describe(frequency)}
+def _heads() -> Document:
+    return {table.name: table.heads(READER) for table in (PROCESSES, *LISTS)}

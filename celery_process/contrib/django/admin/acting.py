@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.verbs import VERBS, Given, Verb
-from celery_process.contrib.django.words import isolated
+from celery_process.contrib.django.words import isolated, translated
 from celery_process.exceptions import InvalidValue, ProcessError
 from celery_process.monitor.secrets import Fact, Reader
 from celery_process.monitor.secrets import shown as as_read
@@ -60,4 +60,4 @@ class ActionPages(Base):
             messages.info(request, verb.nothing)
             return
         self.done(request, process, name, told)
-        messages.success(request, as_read(f"{told.here()}.", Fact.NOTES, Reader.ADMIN))
+        messages.success(request, as_read(f"{translated(told)}.", Fact.NOTES, Reader.ADMIN))

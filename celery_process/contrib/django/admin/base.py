@@ -21,12 +21,12 @@ from django.utils.translation import gettext
 
 from celery_process.contrib.django import models
 from celery_process.contrib.django.shelves import processes
-from celery_process.contrib.django.words import Done
 from celery_process.exceptions import ProcessError, ProcessNotFound
 from celery_process.monitor.jsonable import http_status
 from celery_process.monitor.secrets import Fact, Reader, shown
 from celery_process.process import Process
 from celery_process.text.logs import log_fields, logger_of
+from celery_process.text.sentences import Sentence
 
 logger = logger_of(__name__)
 
@@ -133,7 +133,7 @@ class Base(admin.ModelAdmin):
         drawn = {name: render_to_string(f"{TEMPLATES}/_{name}.html", context, request) for name in names}
         return JsonResponse({"parts": drawn})
 
-    def done(self, request: HttpRequest, process: Process, action: str, done: Done) -> None:
+    def done(self, request: HttpRequest, process: Process, action: str, done: Sentence) -> None:
         """Write down who did what: in the admin's log, in English whoever did it, and in the logger of this module."""
         self.log_change(request, row(process.name), shown(str(done), Fact.NOTES, Reader.ADMIN))
         extra = log_fields(f"admin_{action}", process_name=process.name, by=by(request))

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, refused
-from celery_process.contrib.django.words import Done, isolated, sentence
+from celery_process.contrib.django.words import isolated, sentence, translated
 from celery_process.exceptions import ProcessError, SettingsChanged
 from celery_process.monitor.details import settings_history
 from celery_process.monitor.secrets import Fact, Reader
@@ -23,6 +23,7 @@ from celery_process.monitor.secrets import shown as as_read
 from celery_process.process import Process
 from celery_process.schedule.frequency import parse, to_input
 from celery_process.text.masking import MASK, unmasked
+from celery_process.text.sentences import Sentence
 from celery_process.values import decode, encode
 
 
@@ -83,7 +84,7 @@ class SettingsPages(Base):
                 refused(form, error, "settings", "schedule")
             else:
                 if told:
-                    messages.success(request, f"{told.here()}.")
+                    messages.success(request, f"{translated(told)}.")
                 else:
                     messages.info(request, gettext("Nothing was changed."))
                 return HttpResponseRedirect(self.url("settings", process))
@@ -101,7 +102,7 @@ class SettingsPages(Base):
             schedule=state.schedule_frequency,
         )
 
-    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> Done | None:
+    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> Sentence | None:
         """Store what changed, write it down by its names alone, and return that; None: nothing changed."""
         given = form.cleaned_data
         settings = unmasked(given["settings"], known, argument="settings")
@@ -118,7 +119,7 @@ class SettingsPages(Base):
             expected_version=given["expected_version"],
             by=by(request),
         )
-        done = Done(
+        done = Sentence(
             _STORED[bool(names), bool(schedule)], {"version": version, "names": ", ".join(names), "schedule": schedule}
         )
         self.done(request, process, "settings", done)

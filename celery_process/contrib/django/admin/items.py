@@ -16,12 +16,13 @@ from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, NamesField, refused
 from celery_process.contrib.django.admin.listing import LOOKS, listing
 from celery_process.contrib.django.admin.overview import safely
-from celery_process.contrib.django.words import Done, isolated, sentence
+from celery_process.contrib.django.words import isolated, sentence
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
 from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
 from celery_process.protocol.states import WorkList, WorkState
 from celery_process.text.masking import MASK, unmasked
+from celery_process.text.sentences import Sentence
 
 
 class RegisterForm(forms.Form):
@@ -39,10 +40,10 @@ class RegisterForm(forms.Form):
     )
 
 
-def named(items: tuple[str, ...], one: str, several: str) -> Done:
+def named(items: tuple[str, ...], one: str, several: str) -> Sentence:
     """Return what was done to items, one or several, with the first twenty of their names."""
     names = ", ".join(items[:20]) + (", …" if len(items) > 20 else "")
-    return Done(one if len(items) == 1 else several, {"count": len(items), "names": names})
+    return Sentence(one if len(items) == 1 else several, {"count": len(items), "names": names})
 
 
 class ItemPages(Base):

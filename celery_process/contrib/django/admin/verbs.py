@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from celery_process.contrib.django.admin.items import named
-from celery_process.contrib.django.words import Done
 from celery_process.exceptions import InvalidValue
 from celery_process.process import Process
+from celery_process.text.sentences import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,36 +35,38 @@ class Verb:
     label: Promise
     noun: str
     question: Promise
-    act: Callable[[Process, Given], Done | None]
+    act: Callable[[Process, Given], Sentence | None]
     nothing: Promise | str = ""
     asks: bool = False
 
 
-def _run(process: Process, given: Given) -> Done | None:
-    return Done(gettext_noop("Started run %(run)s"), {"run": process.run_now(by=given.by).id})
+def _run(process: Process, given: Given) -> Sentence | None:
+    return Sentence(gettext_noop("Started run %(run)s"), {"run": process.run_now(by=given.by).id})
 
 
-def _pause(process: Process, given: Given) -> Done | None:
+def _pause(process: Process, given: Given) -> Sentence | None:
     process.pause(given.note, by=given.by)
-    return Done(gettext_noop("Paused: %(note)s"), {"note": given.note}) if given.note else Done(gettext_noop("Paused"))
+    return (
+        Sentence(gettext_noop("Paused: %(note)s"), {"note": given.note}) if given.note else Sentence(gettext_noop("Paused"))
+    )
 
 
-def _resume(process: Process, _: Given) -> Done | None:
+def _resume(process: Process, _: Given) -> Sentence | None:
     process.resume()
-    return Done(gettext_noop("Resumed"))
+    return Sentence(gettext_noop("Resumed"))
 
 
-def _cancel(process: Process, _: Given) -> Done | None:
+def _cancel(process: Process, _: Given) -> Sentence | None:
     stopped = process.cancel_run()
-    return None if stopped is None else Done(gettext_noop("Cancelled run %(run)s"), {"run": stopped.id})
+    return None if stopped is None else Sentence(gettext_noop("Cancelled run %(run)s"), {"run": stopped.id})
 
 
-def _redrive(process: Process, given: Given) -> Done | None:
+def _redrive(process: Process, given: Given) -> Sentence | None:
     again = process.redrive(given.run, by=given.by)
-    return Done(gettext_noop("Redrove run %(run)s as %(again)s"), {"run": given.run, "again": again.id})
+    return Sentence(gettext_noop("Redrove run %(run)s as %(again)s"), {"run": given.run, "again": again.id})
 
 
-def _unregister(process: Process, given: Given) -> Done | None:
+def _unregister(process: Process, given: Given) -> Sentence | None:
     if not given.works:
         raise InvalidValue("No work item was chosen; tick some first.", argument="works", value=())
     changed = process.unregister_works(given.works)

@@ -1,29 +1,38 @@
-"""How the admin's pages write what they show: instants, durations, numbers, states."""
+"""How the admin's pages write what they show: instants, durations, numbers, states, and the columns of lists."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from django import template
+from django.contrib.admin.templatetags.admin_urls import admin_urlname
+from django.contrib.admin.utils import quote as quoted
+from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
-from django.utils.translation import gettext_noop as _
 
-from celery_process.contrib.django.words import NEVER_RAN, sentence
-from celery_process.contrib.django.words import word as translated
-from celery_process.monitor.overview import Overview, humanize
+from celery_process.contrib.django.words import translated
+from celery_process.contrib.django.words import word as translated_word
+from celery_process.monitor.cells import NUMBERS, Column, Kind, Share
+from celery_process.monitor.columns import HEAD, NEVER_RAN, PROCESSES, TABLES
+from celery_process.monitor.secrets import Reader
 from celery_process.protocol.model import ItemCounts, RunStatus
-from celery_process.schedule.frequency import describe
+from celery_process.schedule.frequency import spoken
+from celery_process.text.sentences import Sentence
 
 register = template.Library()
 NONE = "–"
+_BAR = "admin/celery_process/process/_bar.html"
+_CLASSES = {Kind.PROGRESS: "cp-wide", Kind.JSON: "cp-widest", Kind.RUN: "cp-id", Kind.ID: "cp-id"}
+_CLASSES |= dict.fromkeys(NUMBERS, "cp-number")
 
 
 @register.filter
@@ -34,32 +43,10 @@ def at(instant: datetime | None) -> str:
     return _time(instant, format_html('<bdi dir="ltr">{}</bdi>', f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S}"))
 
 
-@register.filter
-def until(instant: datetime | None, now: datetime) -> str:
-    """Write how long it is from `now` to an instant, or since."""
-    if instant is None:
-        return NONE
-    if instant >= now:
-        return _time(instant, sentence(_("in %(span)s"), span=humanize(instant - now)))
-    return _time(instant, sentence(_("%(span)s ago"), span=humanize(now - instant)))
-
-
 def _time(instant: datetime, words: str) -> str:
     local = f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S %Z}"
     made: str = format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), local, words)
     return made
-
-
-@register.filter
-def duration(span: timedelta | None) -> str:
-    """Write a duration in its two largest units."""
-    return NONE if span is None else humanize(span)
-
-
-@register.filter
-def took(run: Any) -> str:
-    """Write how long a run took, once it has ended."""
-    return NONE if run.finished_at is None else humanize(run.finished_at - run.started_at)
 
 
 @register.filter
@@ -71,37 +58,123 @@ def number(value: float | None) -> str:
 
 
 @register.filter
-def percent(overview: Overview) -> str:
-    """Write how far a run is; never 100 % of one that is not."""
-    if overview.fraction is None:
-        return NONE
-    whole = 100 * overview.fraction
-    return f"{int(10 * whole) / 10:.1f} %" if 0 < whole < 100 else f"{whole:.0f} %"
-
-
-@register.filter
 def badge(word: str | None) -> SafeString:
     """Write a state or an end as a badge."""
-    if not word:
-        return format_html('<span class="cp-badge">{}</span>', translated(NEVER_RAN))
-    return format_html('<span class="cp-badge cp-is-{}">{}</span>', str(word).replace(" ", "-"), translated(word))
+    if not word or word == NEVER_RAN:
+        return format_html('<span class="cp-badge">{}</span>', translated_word(NEVER_RAN))
+    return format_html('<span class="cp-badge cp-is-{}">{}</span>', str(word).replace(" ", "-"), translated_word(word))
 
 
 @register.filter
 def word(value: str) -> str:
     """Write a word of the store's, such as a state, a list or a reason, in the present language."""
-    return translated(value)
+    return translated_word(value)
 
 
 @register.filter
 def schedule(value: Any) -> str:
     """Write a schedule as a sentence has it."""
+    return translated(spoken(value))
+
+
+@register.inclusion_tag("admin/celery_process/process/_table.html", takes_context=True)
+def listed(context: template.Context, name: str, rows: Iterable[Any], *, empty: str = "", ticks: bool = False) -> Any:
+    """Write rows in the columns of a list that the user may see, each with what may be done to it."""
+    table, shown = TABLES[name], _columns(context, name)
+    heads = [column for column in shown if not column.under and not column.detail]
+    lines = [(row, [(column, _cell(context, column, row, shown)) for column in heads]) for row in rows]
+    return {**context.flatten(), "table": table, "heads": heads, "lines": lines, "empty": empty, "ticks": ticks}
+
+
+@register.simple_tag(takes_context=True)
+def facts(context: template.Context, name: str, row: Any, *keys: str) -> SafeString:
+    """Write the columns of a list as facts about one row: those named, or all that do not stand above them."""
+    above = HEAD if TABLES[name] is PROCESSES else ("id", "name", "stats")
+    shown = [
+        (translated(gettext(column.heading)), _drawn(context, column, row))
+        for column in _columns(context, name)
+        if (column.key in keys if keys else column.key not in above) and (not column.under or column.shown(row) is not None)
+    ]
+    return format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", shown)
+
+
+@register.simple_tag(takes_context=True)
+def column(context: template.Context, name: str, key: str, row: Any) -> SafeString:
+    """Write one column of a list in a row."""
+    (found,) = [one for one in TABLES[name].columns if one.key == key]
+    return _drawn(context, found, row)
+
+
+@register.filter
+def classes(column: Column) -> str:
+    """Return the classes of a column's cells."""
+    return _CLASSES.get(column.kind, "")
+
+
+@register.filter
+def looked_up(text: str) -> str:
+    """Return a text of the tables in the present language."""
+    return str(gettext(text))
+
+
+def _columns(context: template.Context, name: str) -> tuple[Column, ...]:
+    sees: Mapping[str, bool] = context["may"]["see"]
+    return TABLES[name].of(Reader.ADMIN, lambda noun: sees[noun])
+
+
+def _cell(context: template.Context, column: Column, row: Any, shown: Iterable[Column]) -> SafeString:
+    below = [one for one in shown if one.under == column.key and one.shown(row) is not None]
+    under = [(_drawn(context, one, row),) for one in below]
+    drawn = format_html_join("", '<span class="cp-under"><bdi>{}</bdi></span>', under)
+    return format_html("{}{}", _drawn(context, column, row), drawn)
+
+
+def _drawn(context: template.Context, column: Column, row: Any) -> SafeString:
+    value = column.shown(row)
     if value is None:
-        return str(gettext("on demand"))
-    if isinstance(value, timedelta):
-        return sentence(_("every %(span)s"), span=value)
-    made: str = format_html('<bdi dir="ltr">{}</bdi>', describe(value))
-    return made
+        return format_html("{}", NONE)
+    inner = _inner(context, column, row, value)
+    return mark_safe(escape(gettext(column.words)) % {"value": inner}) if column.words else inner  # noqa: S308 - escaped
+
+
+def _inner(context: template.Context, column: Column, row: Any, value: Any) -> SafeString:
+    text = translated(column.text(row))
+    if isinstance(value, Sentence):
+        return format_html("{}", text)
+    if column.kind is Kind.PROGRESS:
+        return render_to_string(_BAR, {"progress": value})
+    if column.kind is Kind.STATE:
+        return format_html_join("", "{}", [(badge(one),) for one in ((value,) if isinstance(value, str) else value)])
+    if column.kind is Kind.INSTANT:
+        return at(value)
+    if column.kind is Kind.UNTIL:
+        return _time(value, text)
+    if column.kind is Kind.JSON:
+        return format_html('<code dir="ltr">{}</code>', text)
+    if column.kind is Kind.WORD:
+        return format_html("<bdi>{}</bdi>", translated_word(value))
+    if column.kind in (Kind.TEXT, Kind.ITEM, Kind.PROCESS):
+        return _linked(context, column, value, format_html("<bdi>{}</bdi>", text))
+    bad = mark_safe(' class="cp-bad"') if isinstance(value, Share) and value.beyond else ""
+    hint = format_html(' title="{}"', gettext(column.hint)) if column.hint else ""
+    return _linked(context, column, value, format_html('<bdi dir="ltr"{}{}>{}</bdi>', bad, hint, text))
+
+
+def _linked(context: template.Context, column: Column, value: Any, drawn: SafeString) -> SafeString:
+    """Return a name or an id as the link to its page, where there is one that the user may see."""
+    sees, opts = context["may"]["see"], context["opts"]
+    if column.kind is Kind.PROCESS:
+        return format_html('<a id="cp-to-{}" href="{}">{}</a>', value, _url(opts, "change", value), drawn)
+    if column.kind is Kind.RUN and sees["run"]:
+        mark = format_html(' id="cp-run-{}"', value) if column.key == "id" else ""
+        return format_html('<a{} href="{}">{}</a>', mark, _url(opts, "run", context["name"], value), drawn)
+    if column.kind is Kind.ITEM and sees["work"]:
+        return format_html('<a href="{}?name={}">{}</a>', context["urls"]["item"], quote(str(value), safe=""), drawn)
+    return drawn
+
+
+def _url(opts: Any, page: str, *names: str) -> str:
+    return str(reverse(admin_urlname(opts, page), args=[quoted(name) for name in names]))
 
 
 @register.filter
@@ -120,7 +193,9 @@ def pretty(value: Any) -> str:
 def counted(counts: ItemCounts) -> list[tuple[str, int]]:
     """Return the states that a run has items in, with how many."""
     return [
-        (translated(field.name).capitalize(), found) for field in fields(counts) if (found := getattr(counts, field.name))
+        (translated_word(field.name).capitalize(), found)
+        for field in fields(counts)
+        if (found := getattr(counts, field.name))
     ]
 
 

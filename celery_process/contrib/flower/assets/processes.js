@@ -31,63 +31,67 @@
     return node;
   }
 
-  function duration(seconds) {
-    if (seconds === null || seconds === undefined) return "–";
-    if (seconds < 10 && seconds % 1) return `${seconds.toFixed(1)} s`;
-    if (seconds < 60) return `${Math.round(seconds)} s`;
-    const minutes = Math.round(seconds / 60);
-    if (minutes < 60) return seconds < 600 && seconds % 60 >= 1 ? `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s` : `${minutes} min`;
-    const hours = Math.floor(minutes / 60);
-    if (hours >= 48) return `${Math.round(hours / 24)} days`;
-    return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
-  }
-
-  function instant(text, now) {
-    if (!text) return "–";
+  function instant(text, words) {
     const date = new Date(text);
-    const away = now ? (date - new Date(now)) / 1000 : 0;
-    const words = !now ? date.toLocaleString() : away > 0 ? `in ${duration(away)}` : `${duration(-away)} ago`;
-    return el("time", { datetime: text, title: `${date.toLocaleString()} (${text})` }, words);
-  }
-
-  function rate(number) {
-    return number === null ? "–" : number >= 100 ? count(Math.round(number)) : number.toFixed(1);
+    return el("time", { datetime: text, title: `${date.toLocaleString()} (${text})` }, words || date.toLocaleString());
   }
 
   function badge(word, kind) {
     return el("span", { class: `cp-badge cp-is-${(kind || word).replace(/ /g, "-")}` }, word);
   }
 
-  function states(overview) {
-    const found = [overview.state ? badge(overview.state) : badge("never ran", "NEW")];
-    if (overview.paused) found.push(badge("PAUSED"));
-    return found;
-  }
+  const badges = (words) => [].concat(words).map((word) => word === "never ran" ? badge(word, "NEW") : badge(word));
 
-  function percent(overview) {
-    if (overview.fraction === null) return "–";
-    const whole = 100 * overview.fraction;
-    return `${whole > 0 && whole < 100 ? whole.toFixed(1) : Math.round(whole)} %`;
-  }
-
-  function bar(overview) {
-    const whole = Math.round(1000 * (overview.fraction || 0)) / 10;
+  function bar(progress, text) {
+    const whole = Math.round(1000 * (progress.fraction || 0)) / 10;
     const track = el("div", {
-      class: `cp-bar cp-bar-${overview.state || "NEW"}`,
+      class: `cp-bar cp-bar-${progress.state || "NEW"}`,
       role: "progressbar",
-      "aria-label": `Progress of ${overview.process}`,
+      "aria-label": `Progress of ${progress.process}`,
       "aria-valuemin": 0,
       "aria-valuemax": 100,
       "aria-valuenow": whole,
     }, el("span", { style: `width: ${whole}%` }));
-    const text = overview.state ? `${count(overview.done)} of ${count(overview.total)} · ${percent(overview)}` : "no run yet";
     return el("div", {}, track, el("p", { class: "cp-bar-text" }, text));
   }
 
-  function errors(overview) {
-    const limit = overview.limit === null ? "any" : count(overview.limit);
-    const beyond = overview.limit !== null && overview.errors > overview.limit;
-    return el("span", { class: beyond && "cp-bad", title: `${limit} errors of a run are tolerated` }, `${count(overview.errors)} / ${limit}`);
+  const code = (_, text) => el("code", {}, text);
+  const DRAWN = {
+    process: (value) => el("a", { href: `${base}/processes/${encodeURIComponent(value)}` }, value),
+    state: badges,
+    progress: bar,
+    share: (value, text, hint) => el("span", { class: value.of !== null && value.count > value.of && "cp-bad", title: hint || null }, text),
+    instant: (value) => instant(value),
+    until: instant,
+    run: code,
+    id: code,
+    json: code,
+  };
+
+  // What a column shows in a row, by its kind. The text is the server's, but for instants, which are in the reader's zone.
+  function drawn(column, row) {
+    const [value, text] = [row[column.key], row.texts[column.key]];
+    if (!text) return ["–"];
+    const inner = [].concat(value !== null && DRAWN[column.kind] ? DRAWN[column.kind](value, text, column.hint) : text);
+    if (!column.words) return inner;
+    const [before, after] = column.words.split("%(value)s");
+    return [before, ...inner, after];
+  }
+
+  // Draw the rows of a list in its columns, below a value those that stand under it; `more` draws a last cell.
+  function list(table, columns, rows, empty, more) {
+    const heads = columns.filter((column) => !column.under && !column.detail);
+    const classes = (column) => column.number ? "cp-number" : ["progress", "json"].includes(column.kind) ? "cp-wide" : null;
+    at(table).tHead.replaceChildren(el("tr", {},
+      ...heads.map((column) => el("th", { scope: "col", class: classes(column) }, column.heading)),
+      more && el("th", { scope: "col" }, el("span", { class: "visually-hidden" }, "Actions"))));
+    const below = (column, row) => columns.filter((one) => one.under === column.key && row.texts[one.key])
+      .map((one) => el("span", { class: "cp-under" }, ...drawn(one, row)));
+    fill(table, rows.map((row) => el("tr", {},
+      ...heads.map((column, index) => el(index === 0 ? "th" : "td", {
+        scope: index === 0 && "row", class: classes(column), "data-label": column.heading,
+      }, ...drawn(column, row), ...below(column, row))),
+      more && el("td", {}, ...[more(row)].filter(Boolean)))), empty);
   }
 
   function row(table, cells) {
@@ -112,40 +116,20 @@
   }
 
   function drawAll(document_) {
-    part("all", document_.processes, () => fill("cp-processes", document_.processes.map((overview) => row("cp-processes", [
-      [el("a", { href: `${base}/processes/${encodeURIComponent(overview.process)}` }, overview.process),
-        el("span", { class: "cp-under" }, schedule(overview))],
-      states(overview), bar(overview), rate(overview.is_open ? overview.rate : null), duration(overview.remaining), errors(overview),
-      overview.last_outcome ? badge(overview.last_outcome) : "–", instant(overview.next_slot, overview.at),
-    ])), "This app defines no process."));
+    const { columns, processes } = document_;
+    part("all", processes, () => list("cp-processes", columns.processes, processes, "This app defines no process."));
   }
 
-  function schedule(overview) {
-    return overview.schedule_frequency === null ? "on demand" :
-      typeof overview.schedule_frequency === "number" ? `every ${duration(overview.schedule_frequency)}` : overview.schedule;
-  }
-
-  function cause(run) {
-    const broken = run.limit_broken;
-    if (!broken) return run.reason;
-    const of = broken.work === null ? "the run" : `the item ${JSON.stringify(broken.work)}`;
-    return `${run.reason}: ${of} had ${count(broken.errors)} errors and may have ${count(broken.tolerated)}`;
-  }
-
-  function facts(overview, run) {
+  function facts(document_) {
+    const { overview, run, columns, above } = document_;
+    const row = run && document_.runs.find((one) => one.id === run.id);
+    const of = (found, from) => found.map((column) => [column.heading, drawn(column, from)]);
     const found = [
-      ["Items per second", rate(overview.rate)],
-      ["Time left", duration(overview.remaining)],
-      ["Errors / tolerated", errors(overview)],
-      ["Last outcome", overview.last_outcome ? badge(overview.last_outcome) : "–"],
-      ["Next slot", instant(overview.next_slot, overview.at)],
+      ...of(columns.processes.filter((column) => !above.includes(column.key)), overview),
+      ...(row ? of(columns.runs.filter((column) => column.under === "state" && row.texts[column.key]), row) : []),
+      ...Object.entries(run ? run.counts : {}).filter((pair) => pair[1]).map(([state, number]) => [state, [count(number)]]),
     ];
-    if (run) {
-      found.push(["Started", instant(run.started_at, overview.at)]);
-      for (const [state, number] of Object.entries(run.counts)) if (number) found.push([state, count(number)]);
-      if (run.reason) found.push(["Reason", cause(run)]);
-    }
-    at("cp-facts").replaceChildren(...found.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, value))));
+    at("cp-facts").replaceChildren(...found.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, ...value))));
   }
 
   function ended(run) {
@@ -161,20 +145,22 @@
     const oldest = [...runs].reverse();
     const width = Math.max(260, at("cp-chart").clientWidth - 32);
     const [height, top, foot] = [130, 24, 108];
-    const longest = Math.max(...oldest.map((run) => took(run, now)), 0.001);
+    const slowest = oldest.reduce((one, other) => took(other, now) > took(one, now) ? other : one);
+    const longest = Math.max(took(slowest, now), 0.001);
+    const lasted = (run) => run.texts.took || "still open";
     const step = Math.min(width / oldest.length, 48);
     const words = {};
     for (const run of oldest) words[run.state] = (words[run.state] || 0) + 1;
     const told = Object.entries(words).map(([state, number]) => `${number} ${state}`).join(", ");
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": "cp-chart-title cp-chart-desc" });
     root.append(svg("title", { id: "cp-chart-title" }, `How long the last ${oldest.length} runs took`),
-      svg("desc", { id: "cp-chart-desc" }, `${told}; the longest took ${duration(longest)}. The table below has each run.`));
-    root.append(svg("text", { x: 0, y: 12 }, `up to ${duration(longest)}; ! marks what did not complete`));
+      svg("desc", { id: "cp-chart-desc" }, `${told}; the longest: ${lasted(slowest)}. The table below has each run.`));
+    root.append(svg("text", { x: 0, y: 12 }, `the longest: ${lasted(slowest)}; ! marks what did not complete`));
     root.append(svg("line", { x1: 0, x2: width, y1: foot, y2: foot }));
     oldest.forEach((run, index) => {
       const high = Math.max(3, (foot - top) * took(run, now) / longest);
       const rect = svg("rect", { class: `cp-is-${run.state}`, x: index * step + 1, y: foot - high, width: Math.max(step - 3, 2), height: high, rx: 2 });
-      rect.append(svg("title", {}, `${run.slot} ${run.state}, ${ended(run)[0]} items, ${run.total_errors} errors, ${duration(took(run, now))}`));
+      rect.append(svg("title", {}, `${run.slot} ${run.state}, ${ended(run)[0]} items, ${run.total_errors} errors, ${lasted(run)}`));
       root.append(rect);
       if (["ABORTED", "INCOMPLETE"].includes(run.state)) {
         root.append(svg("text", { class: "cp-mark", x: index * step + step / 2 - 0.5, y: foot - high - 3 }, "!"));
@@ -191,7 +177,7 @@
   function redrive(run) {
     const whole = run.counts.completed === ended(run)[1];
     if (!page.dataset.acts || !run.finished_at || whole) return null;
-    const button = el("button", { class: "btn btn-outline-primary btn-sm", type: "button", style: "margin-left: .5rem" }, "Redrive");
+    const button = el("button", { class: "btn btn-outline-primary btn-sm", type: "button" }, "Redrive");
     button.addEventListener("click", () => ask("redrive", run.id));
     return button;
   }
@@ -200,8 +186,8 @@
     const { overview, run } = document_;
     last = document_;
     part("head", [overview.state, overview.paused, overview.schedule], () => {
-      at("cp-state").replaceChildren(...states(overview));
-      at("cp-schedule").textContent = schedule(overview);
+      at("cp-state").replaceChildren(...badges(overview.states));
+      at("cp-schedule").textContent = overview.schedule;
       for (const button of page.querySelectorAll("[data-act]")) {
         const hide = { pause: overview.paused, resume: !overview.paused, cancel: !overview.is_open, run: overview.is_open || overview.paused };
         button.hidden = Boolean(hide[button.dataset.act]);
@@ -209,8 +195,8 @@
     });
     const note = overview.paused && `Paused by ${overview.paused.by || "somebody"}: ${overview.paused.note || "no note"}`;
     warn(note || (document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here."));
-    at("cp-progress").replaceChildren(bar(overview));
-    facts(overview, run);
+    at("cp-progress").replaceChildren(bar(overview.progress, overview.texts.progress));
+    facts(document_);
     const kept = document_.failing.reduce((sum, item) => sum + item.errors.length, 0);
     const more = run ? run.total_errors - kept : 0;
     at("cp-more").textContent = more > 0 ? `${count(more)} more are counted, but their texts are not kept.` : "";
@@ -223,19 +209,9 @@
     }), run ? "No error in this run." : "No run yet."));
     part("runs", document_.runs, () => {
       chart(document_.runs, overview.at);
-      fill("cp-runs", document_.runs.map((one) => {
-        const [done, all] = ended(one);
-        const again = one.generation > 0 ? el("span", { class: "cp-under" }, `generation ${one.generation}`) : null;
-        return row("cp-runs", [
-          [instant(one.slot), again].filter(Boolean), badge(one.state), `${count(done)} / ${count(all)}`, count(one.total_errors),
-          one.finished_at ? duration(took(one, overview.at)) : "–", `v${one.settings_version}`, [el("code", {}, one.id), redrive(one)],
-        ]);
-      }), "No run yet.");
+      list("cp-runs", document_.columns.runs, document_.runs, "No run yet.", redrive);
     });
-    part("slots", document_.slots, () => fill("cp-slots", document_.slots.map((slot) => row("cp-slots", [
-      slot.after ? [instant(slot.slot), el("span", { class: "cp-under" }, "and all after ", instant(slot.after))] : instant(slot.slot),
-      badge(slot.end), slot.by || "–",
-    ])), "No slot yet."));
+    part("slots", document_.slots, () => list("cp-slots", document_.columns.slots, document_.slots, "No slot yet."));
     part("settings", [document_.settings, document_.overrides], () => {
       const { version, changed_at, by } = document_.overrides;
       at("cp-version").replaceChildren(...(version ? [`Version ${version}, stored `, instant(changed_at), by ? ` by ${by}` : "", "."] : ["As in the code."]));
@@ -250,10 +226,9 @@
         ...(stored ? ["; stored ", instant(stored), by ? ` by ${by}` : ""] : []), ".",
       );
     });
-    part("versions", document_.settings_history, () => fill("cp-versions", document_.settings_history.map((version) => row("cp-versions", [
-      `v${version.version}`, instant(version.changed_at), version.by || "–", version.schedule || "as in the code",
-      version.settings ? el("code", {}, JSON.stringify(version.settings)) : "as in the code",
-    ])), "Nothing was stored yet; all is as in the code."));
+    const { columns, settings_history } = document_;
+    part("versions", settings_history, () =>
+      list("cp-versions", columns.settings_history, settings_history, "Nothing was stored yet; all is as in the code."));
   }
 
   function warn(text) {

@@ -1,0 +1,110 @@
+"""Lists as text: the columns of `monitor.columns`, fitted to the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import click
+
+from celery_process.cli.base import STATES, coloured, columns, cut, padded, when, wide
+from celery_process.monitor.cells import NUMBERS, Column, Kind, Progress, Table
+from celery_process.monitor.secrets import Reader
+from celery_process.text.printable import printable
+
+NARROWEST = 20
+"""Columns of a terminal below which no cell is cut, but for the last: an instant and a run's id stay whole."""
+BAR = 12
+"""Those of a progress bar."""
+
+
+def print_table(table: Table, rows: Iterable[Any], *, keep: Collection[str]) -> None:
+    """Print rows in columns. Where the terminal has no room, those not to `keep` are left out, the last first."""
+    for line in lines_of(table, rows, keep=keep):
+        click.echo(line)
+
+
+def lines_of(table: Table, rows: Iterable[Any], *, keep: Collection[str], bars: bool = False) -> list[str]:
+    """Return rows as lines, with their header, states in their colours; `bars`: progress is drawn as well.
+
+    What a web page writes under the first column is a column here, what it writes under others is in a last one.
+    """
+    found, seen = list(rows), table.of(Reader.CLI)
+    first = seen[0].key
+    shown = [one for one in seen if one.key in keep or not (one.detail or one.under not in ("", first))]
+    notes = [_note(row, [one for one in seen if one.under not in ("", first)]) for row in found]
+    while True:
+        cells = [[_cell(one, row, bars=bars) for one in shown] for row in found]
+        header = [one.heading.upper() for one in shown]
+        if any(notes):
+            header.append("NOTE")
+            cells = [[*line, note] for line, note in zip(cells, notes, strict=True)]
+        widths = [max(map(columns, column)) for column in zip(header, *cells, strict=True)]
+        spare = [one for one in shown if one.key not in keep]
+        if not spare or (edge := wide()) is None or sum(widths) + 2 * (len(widths) - 1) <= edge:
+            break
+        shown.remove(spare[-1])
+    _fit(widths, header)
+    lines = [_line(header, widths, shown)]
+    return lines + [_line(line, widths, shown, row=row) for line, row in zip(cells, found, strict=True)]
+
+
+def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows that have no table of columns; on a terminal the last column, then the widest, is cut to fit."""
+    lines = [list(header), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
+    _fit(widths, header)
+    for number, line in enumerate(lines):
+        cells = [padded(cut(cell, width), width) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join(coloured(cell, bold=number == 0) for cell in cells).rstrip())
+
+
+def _fit(widths: list[int], header: Sequence[str]) -> None:
+    edge = wide()
+    if edge is None:
+        return
+    room = edge - 2 * (len(widths) - 1)
+    widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), len(header[-1]), 4)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    if sum(widths) > room:  # the first, a name, is all that is left to give way
+        widths[0] = max(widths[0] - (sum(widths) - room), 4)
+
+
+def _cell(column: Column, row: Any, *, bars: bool) -> str:
+    value = column.shown(row)
+    if isinstance(value, Progress) and value.state is not None:
+        bar = f"{_bar(value)} " if bars else ""
+        return f"{bar}{value.percent:>6}  {value.done:,} / {value.total:,}" if bars else f"{value.done:,} / {value.total:,}"
+    return printable(str(column.text(row, instant=when))) or "-"
+
+
+def _bar(progress: Progress) -> str:
+    full = int(BAR * (progress.fraction or 0))
+    return "━" * full + "─" * (BAR - full)
+
+
+def _note(row: Any, under: Sequence[Column]) -> str:
+    """Return what a web page writes under the values of a row."""
+    return ", ".join(filter(None, (printable(one.described(row, instant=when)) for one in under)))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[Column], *, row: Any = None) -> str:
+    drawn = []
+    for cell, width, column in zip_longest(cells, widths, shown):
+        text = cut(cell, width)
+        at_end = column is not None and column.kind in NUMBERS
+        text = " " * (width - columns(text)) + text if at_end else padded(text, width)
+        colour = None if row is None or column is None else _colour(column, row)
+        drawn.append(coloured(text, colour, bold=row is None))
+    return "  ".join(drawn).rstrip()
+
+
+def _colour(column: Column, row: Any) -> str | None:
+    value = column.shown(row)
+    if column.kind is Kind.PROGRESS:
+        return STATES.get(value.state)
+    if column.kind is Kind.STATE and value is not None:
+        return STATES.get(value if isinstance(value, str) else value[0])
+    return "red" if column.kind is Kind.SHARE and value.beyond else None
