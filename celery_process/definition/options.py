@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from celery_process.exceptions import InvalidType, InvalidValue
 from celery_process.protocol.limits import check_rate, check_window, per_second
@@ -36,27 +37,79 @@ _USELESS_OPTIONS = {
 }
 """Options that could not do what they say, and why."""
 _OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "shared", "trail")
+_CHECK = "check"
+_SECOND = timedelta(seconds=1)
 
-_OPTIONS = frozenset(
-    {
-        "schedule",
-        "settings",
-        "tolerance",
-        "overlap",
-        "batch_size",
-        "batch_duration",
-        "max_in_flight",
-        "rate_limit",
-        "lease",
-        "time_limit",
-        "progress_frequency",
-        "min_schedule_frequency",
-        "initial_wait",
-        "jitter",
-        "rerun_on_change",
-        "task_options",
-    }
-)
+
+def _batch_size(value: object, *, argument: str) -> int:
+    if isinstance(value, str) and value != "auto":
+        raise InvalidType(f'{argument} is an int or "auto", not {value!r:.80}.', argument=argument, value=value)
+    return 0 if value == "auto" else check_count(value, argument, MAX_BATCH)
+
+
+def _overlap(value: object, *, argument: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidType(f"{argument} is one of {', '.join(OVERLAPS)}, not {value!r:.80}.", argument=argument, value=value)
+    if value not in OVERLAPS:
+        raise InvalidValue(f"{argument} is one of {', '.join(OVERLAPS)}, not {value!r:.80}.", argument=argument, value=value)
+    return value
+
+
+def _flag(value: object, *, argument: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidType(f"{argument} is True or False, not {value!r:.80}.", argument=argument, value=value)
+    return value
+
+
+def _tolerance(value: object, *, argument: str) -> Tolerance:
+    if not isinstance(value, Tolerance):
+        raise InvalidType(
+            f"{argument} is a Tolerance(per_work, per_run), not {value!r:.80}.", argument=argument, value=value
+        )
+    return value
+
+
+def _task_options(value: object, *, argument: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidType(
+            f"{argument} is a dict of Celery's task options, not {value!r:.80}.", argument=argument, value=value
+        )
+    own = sorted(set(value) & set(_OWN_OPTIONS))
+    if own:
+        raise InvalidValue(f"{argument} cannot set {', '.join(own)}; the library does.", argument=argument, value=own)
+    for option in value:
+        if option in _USELESS_OPTIONS:
+            raise InvalidValue(
+                f"{argument} cannot set {option}: {_USELESS_OPTIONS[option]}; leave it out.",
+                argument=argument,
+                value=option,
+            )
+    expires = value.get("expires")
+    if expires is not None and (isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0):
+        raise InvalidValue(
+            f"{argument}: expires is seconds above 0, counted for each message, not {expires!r:.80}.",
+            argument=argument,
+            value=expires,
+        )
+    return dict(value)
+
+
+def _schedule(value: object, *, argument: str) -> object:  # noqa: ARG001 - a schedule names itself
+    frequency(value, minimum=_SECOND)
+    return value  # as it was given, since it is read in the zone of an app
+
+
+_above_zero = partial(seconds, above_zero=True)
+
+
+class Check(Protocol):
+    """Return the value of an option as it is kept; raises `InvalidType` or `InvalidValue`, which name the argument."""
+
+    def __call__(self, value: Any, /, *, argument: str) -> Any: ...  # noqa: D102
+
+
+def _option(default: Any, check: Check) -> Any:
+    return field(default_factory=default if callable(default) else lambda: default, metadata={_CHECK: check})
 
 
 def nothing_to_clean(work: object) -> None:
@@ -65,30 +118,29 @@ def nothing_to_clean(work: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A process as the code defines it. Durations are timedeltas; `schedule` is None where whoever triggers decides.
+    """A process as the code defines it: its options, each with its default and its check, and its handlers.
 
-    `batch_size` 0 is "auto".
+    Durations are timedeltas; `schedule` is None where whoever triggers decides. `batch_size` 0 is "auto".
     """
 
     name: str
     handler: Handler
-    schedule: Any = None
-    settings: str = "{}"
-    tolerance: Tolerance = Tolerance()
-    overlap: str = "skip"
-    batch_size: int = 1
-    batch_duration: timedelta = timedelta(seconds=1)
-    max_in_flight: int = 1000
-    rate_limit: str | None = None
-    lease: timedelta = timedelta(seconds=30)
-    time_limit: timedelta | None = None
-    progress_frequency: timedelta | None = None
-    min_schedule_frequency: timedelta = timedelta(seconds=1)
-    min_schedule_is_set: bool = False
-    initial_wait: timedelta = timedelta(0)
-    jitter: timedelta = timedelta(0)
-    rerun_on_change: bool = False
-    task_options: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Any = _option(None, _schedule)
+    settings: str = _option("{}", encode)
+    tolerance: Tolerance = _option(Tolerance(), _tolerance)
+    overlap: str = _option("skip", _overlap)
+    batch_size: int = _option(1, _batch_size)
+    batch_duration: timedelta = _option(_SECOND, _above_zero)
+    max_in_flight: int = _option(1000, check_window)
+    rate_limit: str | None = _option(None, check_rate)
+    lease: timedelta = _option(timedelta(seconds=30), _above_zero)
+    time_limit: timedelta | None = _option(None, _above_zero)
+    progress_frequency: timedelta | None = _option(None, _above_zero)
+    min_schedule_frequency: timedelta = _option(_SECOND, _above_zero)
+    initial_wait: timedelta = _option(timedelta(0), seconds)
+    jitter: timedelta = _option(timedelta(0), seconds)
+    rerun_on_change: bool = _option(False, _flag)
+    task_options: Mapping[str, Any] = _option(dict, _task_options)
     cleanup: Handler = nothing_to_clean
     gone: tuple[type[BaseException], ...] = ()
     wait: Callable[[], object] | None = None
@@ -116,7 +168,7 @@ class Definition:
         """Return how often progress is written: as given, else by the schedule (B2)."""
         if self.progress_frequency is not None:
             return self.progress_frequency
-        minimum = self.min_schedule_frequency if self.min_schedule_is_set else None
+        minimum = self.min_schedule_frequency if self.min_schedule_frequency != _SECOND else None
         if current is None or not isinstance(current.occurrences, Interval):
             return slots.progress_of(timedelta(minutes=5), minimum)
         return slots.progress_of(current.occurrences.period, minimum)
@@ -126,116 +178,31 @@ class Definition:
         return {**decode(settings), **decode(own)}
 
 
+OPTIONS: Mapping[str, Check] = {option.name: option.metadata[_CHECK] for option in fields(Definition) if option.metadata}
+"""The options of a process, each with its check."""
+
+
 def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Definition:
-    """Return the definition that `Processes.process` was asked for; raises `InvalidType` or `InvalidValue`."""
-    checked: dict[str, Any] = {"name": check_process_name(name), "handler": handler}
-    unknown = sorted(set(options) - _OPTIONS)
+    """Return the definition that `Processes.process` was asked for; raises `InvalidType` or `InvalidValue`.
+
+    An option that is None is as if it was not there.
+    """
+    checked_name = check_process_name(name)
+    unknown = sorted(set(options) - set(OPTIONS))
     if unknown:
         raise InvalidType(
-            f"A process has no option {unknown[0]!r}; its options are {', '.join(sorted(_OPTIONS))}.",
+            f"A process has no option {unknown[0]!r}; its options are {', '.join(sorted(OPTIONS))}.",
             argument=unknown[0],
             value=options[unknown[0]],
         )
-    given = {key: value for key, value in options.items() if value is not None}
-    checked["settings"] = encode(options.get("settings"), argument="settings")
-    if "min_schedule_frequency" in given:
-        checked["min_schedule_frequency"] = seconds(
-            given["min_schedule_frequency"], argument="min_schedule_frequency", above_zero=True
-        )
-        checked["min_schedule_is_set"] = checked["min_schedule_frequency"] != timedelta(seconds=1)
-    checked["schedule"] = options.get("schedule")
-    if checked["schedule"] is not None:  # checked here, so that a mistake is told where it was made
-        frequency(checked["schedule"], minimum=timedelta(seconds=1))
-    for key in ("lease", "time_limit", "progress_frequency", "batch_duration"):
-        if key in given:
-            checked[key] = seconds(given[key], argument=key, above_zero=True)
-    for key in ("initial_wait", "jitter"):
-        if key in given:
-            checked[key] = seconds(given[key], argument=key)
-    for key, check in _CHECKS.items():
-        if key in given:
-            checked[key] = check(given[key])
-    if "overlap" in given:
-        checked["overlap"] = _one_of(given["overlap"], "overlap", OVERLAPS)
-    checked["rerun_on_change"] = _flag(given.get("rerun_on_change", False), "rerun_on_change")
-    checked["task_options"] = _task_options(given.get("task_options", {}))
-    return Definition(**checked)
+    return Definition(checked_name, handler, **_checked({key: value for key, value in options.items() if value is not None}))
 
 
-def with_flow_control(
-    definition: Definition, *, initial_wait: object, min_schedule_frequency: object, progress_frequency: object
-) -> Definition:
+def with_flow_control(definition: Definition, **options: object) -> Definition:
     """Return the definition with the original's flow control: the schedule becomes the minimum (B3)."""
-    minimum = seconds(min_schedule_frequency, argument="min_schedule_frequency", above_zero=True)
-    return replace(
-        definition,
-        initial_wait=seconds(initial_wait, argument="initial_wait"),
-        min_schedule_frequency=minimum,
-        min_schedule_is_set=True,
-        schedule=minimum,
-        progress_frequency=seconds(progress_frequency, argument="progress_frequency", above_zero=True),
-    )
+    checked = _checked(options)
+    return replace(definition, **checked, schedule=checked["min_schedule_frequency"])
 
 
-def _batch_size(value: object) -> int:
-    if isinstance(value, str) and value != "auto":
-        raise InvalidType(f'batch_size is an int or "auto", not {value!r:.80}.', argument="batch_size", value=value)
-    return 0 if value == "auto" else check_count(value, "batch_size", MAX_BATCH)
-
-
-def _one_of(value: object, argument: str, known: tuple[str, ...]) -> str:
-    if not isinstance(value, str):
-        raise InvalidType(f"{argument} is one of {', '.join(known)}, not {value!r:.80}.", argument=argument, value=value)
-    if value not in known:
-        raise InvalidValue(f"{argument} is one of {', '.join(known)}, not {value!r:.80}.", argument=argument, value=value)
-    return value
-
-
-def _flag(value: object, argument: str) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidType(f"{argument} is True or False, not {value!r:.80}.", argument=argument, value=value)
-    return value
-
-
-def _tolerance(value: object) -> Tolerance:
-    if not isinstance(value, Tolerance):
-        raise InvalidType(
-            f"tolerance is a Tolerance(per_work, per_run), not {value!r:.80}.", argument="tolerance", value=value
-        )
-    return value
-
-
-def _task_options(value: object) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidType(
-            f"task_options is a dict of Celery's task options, not {value!r:.80}.", argument="task_options", value=value
-        )
-    own = sorted(set(value) & set(_OWN_OPTIONS))
-    if own:
-        raise InvalidValue(
-            f"task_options cannot set {', '.join(own)}; the library does.", argument="task_options", value=own
-        )
-    for option in value:
-        if option in _USELESS_OPTIONS:
-            raise InvalidValue(
-                f"task_options cannot set {option}: {_USELESS_OPTIONS[option]}; leave it out.",
-                argument="task_options",
-                value=option,
-            )
-    expires = value.get("expires")
-    if expires is not None and (isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0):
-        raise InvalidValue(
-            f"task_options: expires is seconds above 0, counted for each message, not {expires!r:.80}.",
-            argument="task_options",
-            value=expires,
-        )
-    return dict(value)
-
-
-_CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    "batch_size": _batch_size,
-    "max_in_flight": check_window,
-    "rate_limit": check_rate,
-    "tolerance": _tolerance,
-}
-"""The options that one function checks each."""
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: OPTIONS[name](value, argument=name) for name, value in options.items()}

@@ -105,9 +105,9 @@ def per_second(rate_limit: str) -> float:
     return float(number) / PER[unit]
 
 
-def check_window(value: object) -> int:
+def check_window(value: object, *, argument: str = "max_in_flight") -> int:
     """Return a number of items that may be out at once."""
-    return check_count(value, "max_in_flight", 1_000_000)
+    return check_count(value, argument, 1_000_000)
 
 
 def check_rate(value: object, *, argument: str = "rate_limit") -> str:
