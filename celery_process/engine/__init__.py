@@ -1,4 +1,4 @@
-"""How a run goes: a trigger claims a slot, items go out in batches, are claimed, worked and reported; the sweep repairs.
+"""How a run goes: a trigger claims a slot, items are published in batches, claimed, worked and reported; the sweep repairs.
 
-No Celery and no driver in here: a store is what it is given, and messages leave by the callables that it is given.
+No Celery and no driver in here: each module takes a store, and a `Port` that sends messages and emits events.
 """

@@ -1,8 +1,8 @@
 """`Batch`: the items of one message in the hands of one worker, under one token, one lock and one lease.
 
-Each item keeps its own claim, totals and outcome. What is reported travels together: an outcome may wait for those of the
-items behind it, at most `HOLD` seconds, while an error, or news from `progress()`, goes at once and takes along what waits.
-So a worker that dies gives back the items whose end it had not reported, of which none ended longer ago than that.
+Each item keeps its own claim, totals and outcome. Reports travel together: an outcome may wait for those of the items
+behind it, at most `HOLD` seconds. An error, or a `progress()` that writes, is reported at once, with the outcomes that
+wait. If a worker dies, the items that ended in its last `HOLD` seconds may run again, and none that ended before.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from celery_process.text.outages import log_failure
 logger = logger_of(__name__)
 
 HOLD = 0.1
-"""Seconds for which an outcome may wait; an item that took as long is reported when it ends."""
+"""Seconds that an outcome may wait; an item that took as long is reported when it ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a handler left an item, what it raised, and the report that says so.
+    """The outcome of an item, the error that its handler raised, and the report with both.
 
-    It stands only where `work.over` says so: the store took it, or the item is lost.
+    It counts only if `work.over`: the store took it, or the item is lost.
     """
 
     work: Work
@@ -44,10 +44,10 @@ class Outcome:
 
 
 class Batch:
-    """Items claimed together. `next` starts one, `end` ends it, `give_back` returns those that were not started.
+    """Items claimed together. `next` starts one, `end` ends it, `give_back` releases those that were not started.
 
-    Their names are `given_back` from then on, whether the store took them or their leases have to end.
-    Two threads call: the one that runs the handlers, and the heartbeat's `beat`. Times are those of `monotonic`.
+    Their names are in `given_back` from then on, even if the store did not answer and their leases have to run out. Two
+    threads call: the one that runs the handlers, and the heartbeat's `beat`. Times are those of `monotonic`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Batch:
 
     @property
     def due_at(self) -> float:
-        """When `beat` is due, as things are."""
+        """When `beat` is due, as far as known now."""
         return max(min(self._renewed_at + self._every, self._flush_at, self._limit_at, self._stuck_at), self._busy_until)
 
     @property
@@ -108,7 +108,7 @@ class Batch:
 
     @property
     def _stuck_at(self) -> float:
-        """When to give back the items that wait: nothing moved for a lease, and no time limit says how long it may."""
+        """When to give back the items that wait: after a lease without any progress, unless a time limit bounds that."""
         if not self._unstarted or (self._current is not None and self._limit < math.inf):
             return math.inf
         return self._moved_at + 3 * self._every
@@ -121,7 +121,7 @@ class Batch:
             return self._current
 
     def end(self, work: Work, outcome: WorkState, error: BaseException | None) -> None:
-        """Report the outcome of the item that was started last, or let it wait for the next ones."""
+        """Report the outcome of the item that was started last, or keep it for the next report."""
         with self._lock:
             now = self._monotonic()
             ended = Outcome(work, outcome, error, work.next_report(outcome))
@@ -142,7 +142,7 @@ class Batch:
                 self._send(())
 
     def give_back(self) -> tuple[WorkList, tuple[str, ...]] | None:
-        """Give back the items that were not started, with no attempt used up; return their list and names."""
+        """Release the items that were not started, with no attempt used up; return their list and names."""
         with self._lock:
             works, self._unstarted = self._unstarted, deque()
             if not works:
@@ -153,12 +153,12 @@ class Batch:
             return works[0].on, names
 
     def beat(self) -> bool:
-        """Renew the leases and report what waits, from the heartbeat's thread; return whether to come again.
+        """Renew the leases and report what waits, in the heartbeat's thread; return whether to call it again.
 
-        An item over its time limit is renewed no more, and those behind it are given back; so are those of a batch that
-        does not move. While a report of the batch itself is on its way, nothing is done.
+        An item over its time limit is not renewed any more, and the items behind it are given back, as are those of a batch
+        that stands still. While the handler's thread reports, this does nothing.
         """
-        if not self._lock.acquire(blocking=False):  # by the handler's thread, maybe for as long as a store takes to answer
+        if not self._lock.acquire(blocking=False):  # the handler's thread has it, for as long as the store takes to answer
             self._busy_until = self._monotonic() + HOLD
             return True
         try:
@@ -175,7 +175,7 @@ class Batch:
             self._over_bound()
         held: list[Work] = []
         if self._waiting:
-            self._flush_at = now + self._every  # not again at once where the store is out of reach
+            self._flush_at = now + self._every  # no retry at once if the store is out of reach
         if now >= self._renewed_at + self._every:
             self._renewed_at = now
             started = [self._current] if self._current is not None else []
@@ -205,7 +205,7 @@ class Batch:
             self.flush()
             self.give_back()
         except StoreError as error:
-            log_failure(logger, "Items of %s come back when their leases end", self.run_id, error=error, extra=extra)
+            log_failure(logger, "Items of %s run again when their leases end", self.run_id, error=error, extra=extra)
 
     @property
     def has_more(self) -> bool:
@@ -214,7 +214,7 @@ class Batch:
 
     @property
     def has_news(self) -> bool:
-        """Whether `take_ended` or `take_told` has something."""
+        """Whether `take_ended` or `take_told` has anything."""
         return bool(self._ended or self._told)
 
     def take_ended(self) -> list[Outcome]:
@@ -224,7 +224,7 @@ class Batch:
             return ended
 
     def take_told(self) -> list[Reported]:
-        """Return what the store answered since the last call."""
+        """Return the store's answers since the last call."""
         with self._lock:
             told, self._told = self._told, []
             return told
@@ -235,7 +235,7 @@ class Batch:
             return self._send([report])[0]
 
     def _send(self, reports: Iterable[ItemReport], ended: Outcome | None = None) -> tuple[ItemAnswer, ...]:
-        """Send what waits, then `reports`, whose answers are returned. What waits goes on to do so where that fails."""
+        """Send the outcomes that wait, then `reports`, whose answers are returned. If that fails, they go on waiting."""
         waiting = [*self._waiting, ended] if ended is not None else self._waiting
         sent = [*(one.report for one in waiting), *reports]
         definition = self._definition

@@ -1,6 +1,6 @@
-"""From a trigger to items on their way: decide about the slot, claim the run, open pages and send their names.
+"""From a trigger to published items: decide about the slot, claim the run, open pages and send their names.
 
-Celery is not known here: messages and events leave by the `Port`.
+Must not know Celery: the `Port` sends messages and emits events.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
 logger = logger_of(__name__)
 
 TRY_AGAIN = timedelta(seconds=10)
-"""After this long a trigger that met a store out of reach comes once more."""
+"""After this long a trigger is published once more if the store was out of reach."""
 
 
 def _run_uuid() -> str:
-    # 64 random bits: enough to tell two runs of one epoch apart, and short enough to be typed.
+    # 64 random bits: enough to distinguish two runs of one epoch, and short enough to type.
     return uuid.uuid4().hex[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The dispatching of one process: its definition, over a store and a port."""
+    """Starts and ends the runs of one process, over a store and a port."""
 
     definition: Definition
     store: Store
@@ -54,9 +54,9 @@ class Dispatch:
         return self.definition.name
 
     def lets_through(self, error: BaseException) -> bool:
-        """Whether an exception out of the user's code goes on: to the worker that it ends, or to an eager caller's Ctrl-C.
+        """Whether to raise an exception from the user's code on: it ends the worker, or is the Ctrl-C of an eager caller.
 
-        In a worker a KeyboardInterrupt is the handler's own: Celery takes SIGINT itself, and its pool children ignore it.
+        In a worker a KeyboardInterrupt is the handler's own: Celery handles SIGINT itself, and its pool children ignore it.
         """
         return self.port.ends_worker(error) or (self.port.inline and isinstance(error, KeyboardInterrupt))
 
@@ -76,9 +76,8 @@ class Dispatch:
     ) -> RunClaim:
         """Claim the present slot, if it is due and free, and start its run; the body of the scheduling task.
 
-        `sent_at`: when beat sent the trigger, where it says so; slots that have passed since end as late, not as missed. A
-        trigger that comes a little before its slot is due, or meets a store out of reach, calls `defer` with the time
-        after which it should come once more.
+        `sent_at`: when beat sent the trigger, if known; slots that have passed since end as late, not as missed. If the
+        trigger is a little early, or the store out of reach, `defer` is called with the time after which to trigger again.
         """
         try:
             now, current = self.store.now(), self.port.current()
@@ -102,7 +101,7 @@ class Dispatch:
             self._skip(slot, SlotEnd.PAUSED, by)
         elif claim.answer in (RunAnswer.NOT_DUE, RunAnswer.LOST) and defer is not None and current is not None:
             following = current.occurrences.following(slot.slot)
-            # A slot that ran already: this beat's clock may be ahead of the store's, and mean the next one.
+            # The slot ran already: this beat's clock may be ahead of the store's, so the trigger is for the next one.
             due_in = claim.due_in if claim.answer is RunAnswer.NOT_DUE else following - now
             if slots.comes_back(due_in, following - slot.slot):
                 defer(due_in)
@@ -174,7 +173,7 @@ class Dispatch:
         return claim
 
     def _end_late(self, present: SlotRef, meant: datetime, current: Frequency, by: str) -> None:
-        """End the slots from that which a trigger was meant for up to that before the present one, if there are any."""
+        """End as late the slots from the one of a trigger, `meant`, to the one before the present slot, if there are any."""
         if present.previous is None or meant > present.previous:
             return
         before = current.occurrences.latest(meant - timedelta(microseconds=1))
@@ -187,7 +186,7 @@ class Dispatch:
             self.port.emit(Event.SLOT_SKIPPED, slot=slot.slot, end=end)
 
     def _start(self, claim: RunClaim) -> None:
-        # ALREADY is the answer to a repeat of one's own call, made within the store: its first answer was lost.
+        # ALREADY is the answer to a retry of this very call within the store, whose first answer was lost.
         if claim.run is not None and claim.answer in (RunAnswer.CLAIMED, RunAnswer.ALREADY):
             self.port.emit(Event.RUN_STARTED, run=claim.run)
             self.advance(claim.run.id)
@@ -195,7 +194,7 @@ class Dispatch:
     def advance(self, run_id: str, token: str = "") -> None:
         """Open pages and send their names until the window is full, the rate is reached or the lists are at their end.
 
-        `token`: that of the call that was told to come back. So a comeback that is early is the one that is awaited.
+        `token`: that of the call that was answered LATER, by which the store knows that this is the one it waits for.
         """
         definition, size = self.definition, self.config.page_size
         window, rate = definition.max_in_flight, math.inf if self.port.inline else definition.rate
@@ -209,13 +208,13 @@ class Dispatch:
             if page.answer is not PageAnswer.OPENED:
                 return
             if not self.publish(run_id, page.on, page.names):
-                return  # a broker that is away is asked once; the sweep goes on
+                return  # the broker is away and is tried once; the sweep goes on
             token = ""
 
     def publish(self, run_id: str, on: WorkList, names: tuple[str, ...], *, single: bool = False) -> bool:
-        """Send items and note that they were sent; return whether they were.
+        """Send items and mark them as published; return whether they were sent.
 
-        What could not be sent stays unpublished, for the sweep.
+        Items that could not be sent stay unpublished, and the sweep sends them.
         """
         if self.port.inline:
             self.store.mark_published(self.name, run_id, names)
@@ -242,7 +241,7 @@ class Dispatch:
             self.finished(run)
 
     def repaired(self, run_id: str, repairs: Repairs, *, published: int = 0) -> None:
-        """Tell what sweeps did to a run, then note that it was told: each lost item at least once."""
+        """Emit what sweeps did to a run, then acknowledge it: each lost item is emitted at least once."""
         if repairs.expired or published:
             logger.warning(
                 "Sweep of %s: %d leases ran out, %d items to publish.",
@@ -258,9 +257,9 @@ class Dispatch:
             self.store.ack_repairs(self.name, run_id, repairs.number)
 
     def finished(self, run: RunStatus) -> None:
-        """Tell the end of a run, then note that it was told: at least once, with the run's id.
+        """Emit the end of a run, then acknowledge it: it is emitted at least once, with the run's id.
 
-        What sweeps did to it, and died before they told it, comes first: nobody looks at the run again.
+        Repairs that a sweep made and did not emit before it died come first: no sweep looks at the run again.
         """
         self.repaired(run.id, self.store.repairs(self.name, run.id))
         logger.info(

@@ -1,6 +1,6 @@
-"""The heartbeat of an operating-system process, which renews the leases of all batches that it works on.
+"""The heartbeat of an operating-system process: renews the leases of all batches that it works on.
 
-It also reports the outcomes that wait in a batch whose present item takes long. What a beat is, the batch says.
+It also reports outcomes that wait in a batch while its present item takes long; see `Batch.beat`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ IDLE = 60.0
 
 
 class Leases(Protocol):
-    """What renews the leases of items that are worked on: a `Heartbeat`, or what stands for it under another clock."""
+    """Renews the leases of claimed items: a `Heartbeat`, or a substitute under another clock."""
 
     def holding(self, batch: Batch) -> AbstractContextManager[None]:
         """Let `batch` beat when it is due, until the context ends."""
 
 
 class Heartbeat:
-    """Lets batches beat. A thread starts with the first one; where a store lets one beat wait, another goes on."""
+    """Calls `beat` of batches when it is due. While a store delays one beat, another thread serves the other batches."""
 
     def __init__(self) -> None:
         self.after_fork()
         renew_in_children(self)
 
     def after_fork(self) -> None:
-        """Begin with no batch and no thread: a forked child has those of its parent."""
+        """Begin with no batch and no thread, in a forked child, which works on none of its parent's."""
         self._lock = threading.Lock()
         self._changed, self._spare = threading.Condition(self._lock), threading.Condition(self._lock)
         self._held: set[Batch] = set()
@@ -53,7 +53,7 @@ class Heartbeat:
         with self._lock:
             self._held.add(batch)
             self._ensure_leader()
-            if batch.wake_at < self._wakes_at:  # else short items would wake the thread for nothing, again and again
+            if batch.wake_at < self._wakes_at:  # else short items would wake the thread again and again for nothing
                 self._changed.notify()
         try:
             yield
@@ -62,7 +62,7 @@ class Heartbeat:
                 self._held.discard(batch)
 
     def _ensure_leader(self) -> None:
-        """Have one thread, and no more, wait for what is due next. Called under the lock."""
+        """Ensure that exactly one thread waits for the next batch that is due. Called under the lock."""
         if self._leading:
             return
         if self._spares:
@@ -106,7 +106,7 @@ class Heartbeat:
     def _due(self) -> Batch | float | None:
         """Return a batch that is due, or when to look again; None without a batch.
 
-        Apart from the wait, whose frame would keep batches that have ended, and their app.
+        A method of its own, since the frame of the one that waits would keep ended batches, and their app, alive.
         """
         free = self._held - self._beating
         if not free:
@@ -115,11 +115,11 @@ class Heartbeat:
         return first if first.due_at <= time.monotonic() else min(batch.wake_at for batch in free)
 
     def _stays(self) -> bool:
-        """Become the one that waits, or be spare until it is needed; false after `IDLE` seconds."""
+        """Become the thread that waits, or a spare one until it is needed; false after `IDLE` seconds."""
         if not self._leading:
             self._leading = True
             return True
-        self._changed.notify()  # the batch that has beaten is due again some time
+        self._changed.notify()  # the batch that has just beaten will be due again
         self._spares += 1
         self._spare.wait_for(lambda: self._promoted, IDLE)
         self._spares -= 1
@@ -129,7 +129,7 @@ class Heartbeat:
     def _wait_until(self, instant: float) -> None:
         self._wakes_at = instant
         self._changed.wait(timeout=max(instant - time.monotonic(), 0))
-        self._wakes_at = -math.inf  # awake: whoever comes now is seen before the next wait
+        self._wakes_at = -math.inf  # awake: a batch added now is seen before the next wait
 
     def _beat(self, batch: Batch) -> bool:
         extra = log_fields("heartbeat", process_name=batch.process_name, run_id=batch.run_id)

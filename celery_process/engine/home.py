@@ -1,4 +1,4 @@
-"""`Home`: what a process needs of the app that it belongs to, beside its `Port`."""
+"""`Home`: all that a process needs from its app, beside its `Port`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from celery_process.stores.base import Store
 
 
 class Home(Protocol):
-    """An app, as its processes see it; each is meant by its name."""
+    """An app, as its processes see it; each names itself in a call."""
 
     @property
     def store(self) -> Store:
@@ -32,4 +32,4 @@ class Home(Protocol):
         """Return the entry of `beat_schedule` that the user made for a process, as (key, schedule)."""
 
     def rescheduled(self, process: str) -> None:
-        """Note that the code gives a process another schedule."""
+        """Update beat after the code changed the schedule of a process."""

@@ -1,6 +1,6 @@
-"""Slots that no trigger brought: the broker lost it, the store was out of reach, a pause ended just after it.
+"""Triggers present slots that are late: the broker lost their trigger, the store was out of reach, or a pause ended later.
 
-Beat is the ordinary trigger; what it leaves is brought by the sweep, and by who ends a pause. The store refuses doubles.
+Beat triggers first; the sweep triggers what is late, and so does the end of a pause. The store refuses doubles.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from celery_process.text.logs import log_fields, logger_of
 logger = logger_of(__name__)
 
 GRACE = timedelta(seconds=15)
-"""How long a slot is left to beat, which sends it again after ten seconds; at least one interval of sweeps."""
+"""How long a slot is left to beat, which sends its trigger again after ten seconds; at least one interval of sweeps."""
 VALID = timedelta(hours=1)
 """How long a trigger is valid, unless the next slot begins before."""
 
 
 class LateSlots:
-    """What the sweeps of a program bring. `in_force` gives the schedule of a process, of its name and the stored one."""
+    """Late slots, as sweeps trigger them. `in_force` returns the schedule of a process, from its name and the stored one."""
 
     def __init__(self, in_force: Callable[[str, str | None], Frequency | None]) -> None:
         self._in_force = lru_cache(maxsize=10_000)(in_force)
         self._began = time.monotonic()
 
     def bring(self, dispatches: Mapping[str, Dispatch], *, swept: Mapping[str, datetime | None]) -> tuple[str, ...]:
-        """Bring the present slots that are late; return their processes.
+        """Trigger the present slots that are late; return their processes.
 
-        `swept`: those whose turn this sweep has already, each with when the sweep before looked.
+        `swept`: processes that this sweep took already, each with when the sweep before took it.
 
-        Of many sweeps one brings a slot, and after it has waited for long the next one does only after a while.
+        Of many sweeps one triggers a slot; the longer it is late, the longer it takes until the next one does so again.
         """
         if not dispatches:
             return ()
@@ -69,7 +69,7 @@ class LateSlots:
 
 
 def bring_resumed(dispatch: Dispatch) -> None:
-    """Bring the present slot of a process whose pause ended, if nothing came of it."""
+    """Trigger the present slot of a process whose pause ended, if it is late."""
     found = dispatch.store.newest_slots([dispatch.name]).get(dispatch.name)
     current = dispatch.port.current() if found is not None and found.scheduled else None
     if found is None or current is None:
@@ -81,7 +81,7 @@ def bring_resumed(dispatch: Dispatch) -> None:
 
 
 def overdue(dispatch: Dispatch, current: Frequency, found: NewestSlot, now: datetime) -> timedelta | None:
-    """Return for how long the present slot has been due and free; None where it is not, or nobody schedules the process."""
+    """Return how long the present slot has been due and free; None if it is not, or the process has no schedule."""
     if found.paused or not found.scheduled:
         return None
     waits = found.end is SlotEnd.PAUSED
@@ -95,16 +95,16 @@ def overdue(dispatch: Dispatch, current: Frequency, found: NewestSlot, now: date
 
 
 def bring(dispatch: Dispatch, current: Frequency, now: datetime, by: timedelta) -> None:
-    """Have the scheduling task of a process run, where it is routed."""
+    """Publish a trigger for the present slot of a process."""
     extra = log_fields("slot_late", process_name=dispatch.name)
-    logger.warning("The present slot of %s is %s late; it is brought now.", dispatch.name, by, extra=extra)
+    logger.warning("The present slot of %s is %s late; it is triggered now.", dispatch.name, by, extra=extra)
     dispatch.port.bring(min(VALID, current.occurrences.following(now) - now))
 
 
 def _again(by: timedelta, grace: timedelta, last: datetime | None, now: datetime) -> bool:
-    """Whether a sweep brings a slot that has been late so long: the first since then does, later ones after a quarter of it.
+    """Whether a sweep triggers a slot: the first one after the grace does, later ones after a quarter of its lateness.
 
-    `last`: when the sweep before this one looked.
+    `last`: when the sweep before this one took the process.
     """
     before = by - (now - last) if last is not None and last <= now else timedelta(0)
 

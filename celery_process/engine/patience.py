@@ -1,4 +1,4 @@
-"""Calls that are waited for no longer than some seconds, one by one or together, whatever the driver below does."""
+"""Calls with a timeout, one by one or together, whatever the driver below does."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ ONCE_MORE: Mapping[str, Any] = {
     "retry": True,
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
 }
-"""How messages are published: over a connection that broke while it idled once more, whatever policy the project has, which
-may try for ever. What a broker that is away does not take is the sweep's. Without `retry` older kombu connects for ever.
+"""Options of publishing: one retry, for a connection that broke while it was idle, whatever policy the project has, which
+may retry for ever. If the broker is away, the sweep publishes later. Without `retry` older kombu connects for ever.
 """
 
 _left: dict[str, threading.Thread] = {}
 
 
 def within(seconds: float, call: Callable[[], Result], *, operation: str, whom: str = "store") -> Result:
-    """Return what `call` returns, or raise what it raises; after `seconds`, `StoreUnavailable`.
+    """Return what `call` returns, or raise what it raises; after `seconds`, raise `StoreUnavailable`.
 
-    The call is then left behind in its thread. While one of an operation is, the next is refused at once, so that a store
-    that hangs is asked by one thread alone.
+    The call then goes on in its thread. As long as it does, further calls of that operation are refused at once, so that
+    one thread alone waits for a store that hangs.
     """
     left = _left.get(operation)
     if left is not None and left.is_alive():  # a forked child has none of its parent's threads
@@ -63,9 +63,9 @@ def within(seconds: float, call: Callable[[], Result], *, operation: str, whom: 
 
 
 class Budget:
-    """Seconds that a piece of work takes altogether: each call is waited for as long as some are left.
+    """Seconds for several calls together: each has those that are left as its timeout.
 
-    `answer`: seconds for the first call alone, after which nobody is there.
+    `answer`: the timeout of the first call, which shows whether the store is there.
     """
 
     def __init__(self, seconds: float, *, answer: float) -> None:
@@ -74,7 +74,7 @@ class Budget:
 
     @property
     def is_short(self) -> bool:
-        """Whether less than a quarter is left, in which nothing more should be begun that may take long."""
+        """Whether less than a quarter is left, too little to begin something that may take long."""
         return self._ends - time.monotonic() < self._seconds / 4
 
     def within(self, call: Callable[[], Result], *, operation: str, whom: str = "store") -> Result:
@@ -84,7 +84,7 @@ class Budget:
         return result
 
     def of(self, whole: Result) -> Result:
-        """Return an object whose methods are those of `whole`, waited for within the budget."""
+        """Return an object with the methods of `whole`, each with the budget as its timeout."""
         return cast("Result", _Hurried(whole, self))
 
 

@@ -1,4 +1,4 @@
-"""`Port`: what the engine needs from where it runs, for one process. Celery is one such place, a simulation is another."""
+"""`Port`: all that the engine of a process needs from its surroundings: Celery, or a simulation."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from celery_process.schedule.frequency import Frequency
 
 
 class Port(ABC):
-    """The way out of the engine: messages, events, and what only the place where it runs can know."""
+    """Sends messages, emits events, and answers what only the surroundings know."""
 
     @property
     def inline(self) -> bool:
-        """Whether `send` works the items before it returns, as in eager mode."""
+        """Whether `send` runs the items before it returns, as in eager mode."""
         return False
 
     @abstractmethod
     def current(self) -> Frequency | None:
-        """Return the schedule in force; None where whoever triggers decides."""
+        """Return the schedule in force; None if the process has none and each trigger makes a slot."""
 
     @abstractmethod
     def send(self, on: WorkList, names: tuple[str, ...], run_id: str, *, single: bool = False) -> None:
         """Publish items of a run; `single` puts each into a message of its own.
 
-        Raises `OSError` where the broker is away.
+        Raises `OSError` if the broker is away.
         """
 
     @abstractmethod
     def come_back(self, run_id: str, token: str, due_in: timedelta) -> None:
-        """Call `advance` for a run after some time, from anywhere, with the token of the page that waits."""
+        """Call `advance` for a run after some time, in any worker, with the token of the page that waits."""
 
-    def bring(self, valid: timedelta) -> None:  # noqa: B027 - nothing to do where only `trigger` itself brings slots
-        """Have somebody call `trigger` for a slot that nobody brought; `valid` is how long that is of use."""
+    def bring(self, valid: timedelta) -> None:  # noqa: B027 - nothing to do where nothing but `trigger` itself triggers
+        """Publish a trigger for a slot that has none; it is valid for this long."""
 
     @abstractmethod
     def emit(self, event: Event, **payload: Any) -> None:
         """Emit an event, as a signal and to monitors."""
 
     def stopping(self) -> bool:
-        """Whether the worker that asks shuts down, and begins no further item."""
+        """Whether this worker shuts down, so that no further item begins."""
         return False
 
     def ends_worker(self, error: BaseException) -> bool:  # noqa: ARG002
-        """Whether an exception out of the user's code is no error of it but ends the worker that runs it."""
+        """Whether an exception from the user's code is no error of it but ends this worker."""
         return False

@@ -1,6 +1,6 @@
-"""A process that has an open run in the store and is not in this app's code: removed from it, or another app's.
+"""A process with an open run in the store that this app's code does not define: removed from it, or of another app.
 
-Without its definition nobody here can work its items or sweep it; what is left to do is to look at it, and to end its run.
+Without its definition this app can neither work its items nor sweep it, only read it and end its run.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from celery_process.stores.base import Store
 from celery_process.values import decode
 
 _YEAR = timedelta(days=365)
-"""A lease as long as any, since its own is not known: nothing is cut."""
+"""A lease longer than any, so that no lease is cut: the process's own is not known."""
 _NO_CAP = 2**31
-"""Attempts that no item has: what a dead holder has is cancelled, not lost."""
+"""More attempts than any item has, so that the items of a dead holder are cancelled, not lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class RemovedProcess:
         return self.store.work_counts(self.name)
 
     def cancel_run(self) -> RunStatus | None:
-        """Stop the open run, if there is one, and cancel what is claimed under leases that ran out. Return the run.
+        """Stop the open run, if there is one, and cancel its claimed items whose leases ran out. Return the run.
 
-        It is still open while a lease lasts: a worker that has the code may be at work, and closes it. If none does, the
-        same call ends it once the leases ran out. Nobody here receives its events.
+        It stays open while a lease lasts: a worker that has the code may still work, and closes the run. If none does, the
+        same call ends it when the leases ran out. Its events are not emitted here.
         """
         run = self.store.process(self.name, live=False).run
         if run is None or not run.state.is_open:

@@ -1,6 +1,6 @@
-"""Run claimed items: claim, call the handler, report the outcome, and open the next page where that closed one.
+"""Run claimed items: claim, call the handler, report the outcome, and open the next page if that closed one.
 
-What an item's end means is decided here; what it does to the run, by the store.
+This module decides how an item ended; the store decides what that does to its run.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ logger = logger_of(__name__)
 
 _REPORT_TRIES = 4
 _REFRESH = 30.0
-"""Seconds for which the schedule is taken as known where only the progress frequency hangs on it."""
+"""Seconds for which a schedule read once is used for the progress frequency."""
 
 _SLOW = 1.0
-"""Seconds that publishing and telling take where the broker hangs, or a receiver of signals does."""
+"""Seconds after which publishing and emitting count as slow: the broker hangs, or a receiver of a signal does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How one item of a message ended; `error` is what its handler raised, `text` the last error that it recorded.
 
-    With an `answer` other than CLAIMED nothing was done here, nor with an item `given_back` before it began. None as
-    `outcome` of another: it was lost to another worker.
+    An item with an `answer` other than CLAIMED, or `given_back`, was not begun here. Without that an `outcome` of None
+    means that the item was lost to another worker, or its outcome was not stored.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Ended:
 
 
 class Host(Protocol):
-    """The time of this host, as the module `time` has it."""
+    """This host's clock, as in the module `time`."""
 
     def monotonic(self) -> float:
         """Return seconds that only rise."""
@@ -81,7 +81,7 @@ class Runner:
 
     @property
     def batch_size(self) -> int:
-        """How many items to put into a message; with "auto" one at a time until it is known how long they take."""
+        """How many items a message carries; with "auto" one until it is known how long they take."""
         definition = self.dispatch.definition
         if definition.batch_size:
             return definition.batch_size
@@ -91,10 +91,10 @@ class Runner:
         return max(1, min(round(fit), definition.most_items))
 
     def run(self, run_id: str, names: Sequence[str], *, task_id: str = "") -> list[Ended]:
-        """Work on those of `names` that can be claimed; the others were done, are busy, or belong to a stopped run.
+        """Claim `names` and work on those that the store grants; the others are done, busy, or of a stopped run.
 
-        A name that is there twice is worked on once. `task_id`: of the Celery task, kept with the items. Return all that
-        were worked on, then those that were given back, as the run or the worker ends, then those that were refused.
+        A name that is there twice is worked on once. `task_id`: that of the Celery task, kept with the items. Return those
+        that were worked on, then those given back because the run or the worker stops, then those that were refused.
         """
         definition, store = self.dispatch.definition, self.dispatch.store
         token = claim_token(task_id)
@@ -135,16 +135,16 @@ class Runner:
                 self._work_through(batch, ended)
         finally:
             self._give_back(batch)
-        # Publishing may hang, so it is done when nothing is left whose lease would be renewed meanwhile.
+        # Publishing may hang, so it comes last, when no lease of this message is renewed any more.
         ended += self._settle(batch)
         self._measure((self.host.monotonic() - began) / max(len(ended), 1))
         return [*ended, *(Ended(name, None, given_back=True) for name in batch.given_back)]
 
     def _work_through(self, batch: Batch, ended: list[Ended]) -> None:
-        """Work on one item after the other until none is left, or none is to be begun.
+        """Work on one item after the other until none is left, or none may begin.
 
-        What one made due is done before the next, so that slow items hold up no page. Those behind it are given back after
-        a lease (see `Batch.beat`), and where it was slow, the next batches do it at their ends.
+        The answers to reports are acted on between items, so that slow items delay no page. If that was slow, the next
+        batches do it at their ends; meanwhile `Batch.beat` gives back the items that wait for too long.
         """
         try:
             while (work := batch.next()) is not None:
@@ -157,27 +157,27 @@ class Runner:
             self._insist(batch.flush)
         except Exception:
             raise
-        except BaseException:  # the worker ends here and now, the handler with it
+        except BaseException:  # the worker ends now, and the handler with it
             with suppress(StoreError):
                 batch.flush()
             raise
 
     def _measure(self, seconds: float) -> None:
-        """Note how long an item took; items that take longer than those before weigh more, so that a batch is soon short."""
+        """Update how long an item takes; longer ones weigh more, so that batches become short soon."""
         known = self._item_takes
         weight = 0.5 if known is None or seconds > known else 0.1
         self._item_takes = seconds if known is None else known + weight * (seconds - known)
 
     def _give_back(self, batch: Batch) -> None:
-        """Return what was not started; where it is this worker that stops and not the run, send it to another."""
+        """Release items that were not started; if the worker stops and not the run, publish them for another worker."""
         try:
             given = batch.give_back()
-            # Eagerly they would be worked here and now; the next sweep sends them.
+            # In eager mode they would run here at once; the next sweep publishes them.
             if given is not None and not batch.aborting and not self.dispatch.port.inline:
                 self.dispatch.publish(batch.run_id, *given)
         except StoreError as error:
             extra = self._extra("give_back_failed", batch.run_id)
-            log_failure(logger, "Items of %s come back when their leases end", batch.run_id, error=error, extra=extra)
+            log_failure(logger, "Items of %s run again when their leases end", batch.run_id, error=error, extra=extra)
 
     def _progress_every(self) -> timedelta:
         now = self.host.monotonic()
@@ -187,7 +187,7 @@ class Runner:
         return self._every
 
     def _run_one(self, work: Work) -> tuple[WorkState, BaseException | None]:
-        """Call the handler; return how it left the item, and what it raised."""
+        """Call the handler; return the outcome of the item, and what the handler raised."""
         definition = self.dispatch.definition
         error: BaseException | None = None
         outcome = WorkState.COMPLETED
@@ -197,7 +197,7 @@ class Runner:
         except RunAborted:
             outcome = WorkState.ABORTED
         except OwnershipLost:
-            pass  # told when it ends, whether the handler let it through or not
+            pass  # emitted when the item ends, also if the handler swallows it
         except BaseException as raised:
             if self.dispatch.lets_through(raised):
                 raise
@@ -225,7 +225,7 @@ class Runner:
         try:
             action = work.add_error(raised)
         except BaseException as again:
-            if again is not raised:  # `Tolerance.fail` raises what it was given
+            if again is not raised:  # `Tolerance.fail` raises the recorded error
                 raise
             action = ErrorAction.CONTINUE
         return WorkState.ABORTED if action is ErrorAction.ABORT and work.aborted_here else WorkState.INCOMPLETE
@@ -236,11 +236,11 @@ class Runner:
                 return report()
             except StoreError:
                 self.host.sleep(0.2 * 2**attempt)
-        # The claim stays: after its lease the item runs again, since nobody can know that it ended.
+        # The claim stays: the item runs again after its lease, for the store does not know that it ended.
         return report()
 
     def _settle(self, batch: Batch) -> list[Ended]:
-        """Tell the ends that were reported, and do what the reports made due."""
+        """Emit `work_finished` for the reported items, then act on the store's answers."""
         began = self.host.monotonic()
         ended = [self._ended_as(done) for done in batch.take_ended()]
         self._follow(batch.run_id, batch.take_told(), ended)
@@ -268,7 +268,7 @@ class Runner:
         return Ended(work.name, done.outcome, done.error, work.total_errors, work.last_error)
 
     def _log_failure(self, done: Outcome) -> None:
-        """Log the item's name and its handler's traceback; an item that was stopped with its run is no news."""
+        """Log the item's name and its handler's traceback, at INFO if the item only stopped with its run."""
         work = done.work
         level = logging.WARNING if done.error is not None or work.total_errors else logging.INFO
         logger.log(
@@ -298,9 +298,9 @@ class Runner:
         return Ended(work.name, None, error, text=text)
 
     def _follow(self, run_id: str, told: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
-        """Do what reports made due, once their items ended: cancel, tell the end of the run, open the next page.
+        """Act on the store's answers: cancel the rest of an aborting run, emit the end of a run, open the next page.
 
-        Not within the reports themselves: the heartbeat would wait for it. What fails here is left to the sweep.
+        Not within the reports themselves, where the heartbeat would wait for it. If this fails, the sweep does it.
         """
         try:
             if any(answer.stopping for answer in told):
@@ -313,14 +313,14 @@ class Runner:
             if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
                 self._advance(run_id)
         except Exception as error:  # noqa: BLE001 - logged, and the sweep does it
-            text, extra = "What %s made due is left to the sweep", self._extra("follow_failed", run_id)
+            text, extra = "The next steps of %s are left to the sweep", self._extra("follow_failed", run_id)
             log_failure(logger, text, run_id, error=error, extra=extra)
 
     def _early(self, ended: Sequence[Ended]) -> bool:
-        """Whether to look, after these items, if the window has room for a page: slow items must not hold up the others.
+        """Whether to look after these items if the window has room for a page, so that slow items do not delay the others.
 
-        About four of the names of a page say so, whoever works on them: a count of one's own would take the longer, the
-        more workers there are.
+        True for about four names of a page, whichever worker has them; a count in each worker would take longer, the more
+        workers there are.
         """
         definition = self.dispatch.definition
         window, rate = self._limits.over(definition.max_in_flight, definition.rate)
@@ -338,7 +338,7 @@ class Runner:
 
 
 def _called(handler: Handler, work: Work, process: str) -> object:
-    """Call the user's function; where that forked and comes back in the child as well, end the child."""
+    """Call the user's function; if it forked and the child returns from it too, end the child."""
     try:
         return handler(work)
     finally:

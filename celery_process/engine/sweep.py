@@ -1,6 +1,6 @@
 """The sweep: the repair pass over open runs, so that every run reaches its end whatever was killed.
 
-It needs no beat: the workers' own timers publish it, and the store lets one through per interval.
+It needs no beat: the workers' own timers publish it, and the store admits one per interval.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ logger = logger_of(__name__)
 BATCH = 500
 """Rows that one step of a sweep touches at most."""
 PUBLISHED = 20_000
-"""Items of a run that one sweep publishes at most; those that are left stay unpublished, and the next one goes on."""
+"""Items of a run that one sweep publishes at most; the others stay unpublished for the next one."""
 GIVEN_UP = 20_000
-"""Items of a run that one sweep gives up as lost at most; those that are left stay claimed, and the next one goes on."""
+"""Items of a run that one sweep gives up as lost at most; the others stay claimed for the next one."""
 PURGE_STEPS = 20
-"""Steps of purging in one sweep; the next one goes on."""
+"""Steps of a purge in one sweep at most; the next one goes on."""
 
 
 def sweep(
     dispatches: Mapping[str, Dispatch], *, interval: timedelta | None = None, budget: Budget | None = None
 ) -> tuple[SweepTarget, ...]:
-    """Repair the processes that need it and had no sweep for the interval; return what the store said of them.
+    """Repair the processes that need it and had no sweep for the interval; return the store's targets.
 
-    One process that cannot be repaired holds up no other; a store out of reach ends the sweep. With a `budget`, which the
-    dispatches keep to (see `hurried`), it ends before that does: what is left is the next one's.
+    An error with one process does not stop the others; a store out of reach ends the sweep. With a `budget`, which the
+    dispatches have as well (see `hurried`), it ends before that is used up, and the next sweep goes on.
     """
     if not dispatches:
         return ()
@@ -48,7 +48,7 @@ def sweep(
     every = first.config.sweep_interval
     asked = every if interval is None else interval
     targets = first.store.begin_sweep(sorted(dispatches), interval=asked, grace=every)
-    # In no order, so that those that take long leave none out for good.
+    # In random order, so that processes that take long do not always keep the same ones from their turn.
     for done, target in enumerate(random.sample(targets, len(targets))):
         if budget is not None and budget.is_short:
             extra = log_fields("sweep_failed", process_name=target.process, run_id=target.open_run)
@@ -66,7 +66,7 @@ def sweep(
 
 
 def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:
-    """Return a dispatch whose store and broker are waited for within a budget; what a signal's receivers do is not."""
+    """Return a dispatch whose calls to store and broker have a budget; receivers of signals have none."""
     port = cast("Port", _HurriedPort(dispatch.port, budget))
     return replace(dispatch, store=budget.of(dispatch.store), port=port)
 
@@ -90,9 +90,9 @@ def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
             dispatch.finished(dispatch.store.run(dispatch.name, run_id))
         except RunNotFound:
             continue  # purged meanwhile
-        except CorruptData as error:  # the open run is to be repaired all the same
+        except CorruptData as error:  # the open run is repaired all the same
             extra = log_fields("corrupt_data", process_name=dispatch.name, run_id=run_id)
-            log_failure(logger, "The end of %s stays untold", run_id, error=error, extra=extra)
+            log_failure(logger, "The end of run %s could not be emitted", run_id, error=error, extra=extra)
     if target.open_run is not None:
         _repair_run(dispatch, target.open_run)
     for _ in range(PURGE_STEPS if target.purge_due else 0):
@@ -111,7 +111,7 @@ def _repair_run(dispatch: Dispatch, run_id: str) -> None:
 
 
 def go_on(dispatch: Dispatch, run_id: str) -> None:
-    """Publish what became unpublished under a pause that has ended, and open pages, without waiting for a sweep."""
+    """Publish items that a pause left unpublished, and open pages, without waiting for a sweep."""
     swept = _sweep_run(dispatch, run_id, grace=timedelta(0))
     dispatch.repaired(run_id, swept.repairs)
     _follow(dispatch, run_id, swept)
@@ -131,7 +131,7 @@ def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
 
 
 def _follow(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
-    """Do what the repair of a run made due."""
+    """Act on the repair of a run: emit its end, cancel the rest, publish items, open pages."""
     if swept.run is not None:
         dispatch.finished(swept.run)
         return
@@ -142,10 +142,10 @@ def _follow(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
 
 
 def _publish(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
-    """Send items in batches, but those that may have killed their worker one by one: they must not take others along."""
+    """Send items in batches, but those that may have killed their worker in messages of their own."""
     for on, names in swept.publish:
         for single in (False, True):
             chosen = [name for name in names if (name in swept.single) is single]
             for start in range(0, len(chosen), BATCH):
                 if not dispatch.publish(run_id, on, tuple(chosen[start : start + BATCH]), single=single):
-                    return  # a broker that is away is asked once a sweep
+                    return  # the broker is away and is tried once a sweep

@@ -1,7 +1,7 @@
-"""`Work`, what a handler gets: its params, and the four things it may say — stats, errors, progress, and nothing else.
+"""`Work`, the argument of a handler: params to read, and stats, errors and progress to report.
 
-All totals of an attempt are kept here in absolute numbers and reported under a rising sequence, so that a report that is
-sent twice or overtaken counts once. Two threads report: the handler's and the heartbeat's; one lock orders them.
+It keeps the totals of the attempt in absolute numbers and reports them with a rising sequence, so that a report that is
+sent twice or overtaken counts once. Two threads report, the handler's and the heartbeat's, under one lock.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _MARK = "_celery_process_recorded"
 
 
 def accept(report: ItemReport) -> ItemAnswer:
-    """Answer a report as a store would whose run goes on: for a `Work` of a unit test, without a store."""
+    """Answer a report as a store does while the run goes on; for a `Work` in a unit test, without a store."""
     word = Progress.UPDATED if report.outcome is None else Progress.COMPLETED
     return ItemAnswer(report.name, word)
 
 
 class RunOfWork:
-    """`work.run`: the run that the item is worked in, and what may be said of it rather than of the item."""
+    """`work.run`: the run of the item, with stats and errors that belong to the run and not to the item."""
 
     def __init__(self, work: Work, claim: ItemClaim, run_id: str) -> None:
         self._work = work
@@ -59,22 +59,22 @@ class RunOfWork:
         self.started_at = claim.run_started_at
 
     def add_stats(self, name: str, count: Number = 1) -> None:
-        """Add to the run's own stats; counted when the item ends, if this attempt is the one that ends it."""
+        """Add to the run's own stats; counted when the item ends, if this attempt ends it."""
         self._work._add_run_stats(name, count)  # noqa: SLF001 - two halves of one object
 
     def add_error(self, error: BaseException | str) -> ErrorAction:
-        """Record an error of the run that is not the item's (B29). Answers as `Work.add_error` does."""
+        """Record an error of the run that is not the item's (B29). Returns as `Work.add_error` does."""
         return self._work._record(error, of_run=True)  # noqa: SLF001 - two halves of one object
 
 
 class Work:
-    """One work item in the hands of a handler.
+    """One claimed work item, the argument of a handler.
 
     `params` are the settings overlaid by the item's own (W27), `own_params` and `settings` the two apart, `attempt` counts
     from 1 in each run. `Work("name", {...})` makes one for a unit test of a handler, without a store.
 
-    A work belongs to the operating-system process that claimed it: in one that a handler starts, its params can be read,
-    and each of its verbs raises `WorkElsewhere`.
+    A work belongs to the operating-system process that claimed it: in a process that a handler starts, its params can be
+    read, and its methods raise `WorkElsewhere`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Work:
         lock: threading.RLock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Work:
-        """Return the work of a claimed item; `report` hands its reports to the store, under `lock`."""
+        """Return the work of a claimed item; `report` sends its reports to the store, under `lock`."""
         work = cls.__new__(cls)
         work._lock = lock or threading.RLock()  # noqa: SLF001 - a second constructor
         work._begin(claim, run_id, report, tolerance, progress_frequency, monotonic)  # noqa: SLF001 - a second constructor
@@ -137,7 +137,7 @@ class Work:
         self.run = RunOfWork(self, claim, run_id)
         self._report, self._tolerance, self._every = report, tolerance, every.total_seconds()
         self._monotonic = monotonic
-        self._seal = object()  # by which an exception is known that was recorded here
+        self._seal = object()  # marks an exception that this attempt recorded
         self._stats: dict[str, Number] = {}
         self._run_stats: dict[str, Number] = {}
         self._errors: list[ErrorEntry] = []
@@ -193,10 +193,10 @@ class Work:
             self._run_stats[name] = self._run_stats.get(name, 0) + count
 
     def add_error(self, error: BaseException | str) -> ErrorAction:
-        """Record an error of the item, at once, and answer whether the tolerance still holds (B28).
+        """Record an error of the item, report it at once, and return whether to go on (B28).
 
-        After `Abort` the handler should return; the run is stopped whether it does or not. An exception of a class in
-        `Tolerance.ignore` costs nothing; one of a class in `Tolerance.fail` is recorded and raised again, which ends the
+        After `Abort` the handler should return; the run stops whether it does or not. An exception of a class in
+        `Tolerance.ignore` is not counted; one of a class in `Tolerance.fail` is recorded and raised again, which ends the
         item. An exception object counts once, however often it is recorded or raised (W19).
         """
         return self._record(error, of_run=False)
@@ -215,7 +215,7 @@ class Work:
             self._keep(error, of_run=of_run)
             if isinstance(error, BaseException):
                 self._mark(error)
-            with suppress(StoreError):  # kept in the totals: the next report, or the heartbeat's, brings it
+            with suppress(StoreError):  # kept in the totals: the next report, or the heartbeat's, has it
                 self._flush()
             self._aborted_here = self._aborted_here or self._action() is ErrorAction.ABORT
         if isinstance(error, self._tolerance.fail):
@@ -223,7 +223,7 @@ class Work:
         return self._action()
 
     def _keep(self, error: BaseException | str, *, of_run: bool) -> None:
-        # The time is this host's only until the store puts its own on it.
+        # This host's time; the store replaces it by its own.
         entry = ErrorEntry(error_text(error), datetime.now(UTC), None if of_run else self.name)
         if of_run:
             self._run_error_count += 1
@@ -245,11 +245,11 @@ class Work:
         return ErrorAction.ABORT if used_up or gone else ErrorAction.CONTINUE
 
     def progress(self, *, stop: bool = True) -> Progress:
-        """Tell that the item is alive, write its totals, and hear whether to go on; call it after each unit of work.
+        """Report the totals, renew the lease, and return whether anything changed; call it after each unit of work.
 
-        Answers `NONE` while the last progress is younger than the progress frequency (B31) or the store is out of reach,
-        `UPDATED`, or `MERGED` when settings or params changed: `params` are fresh then. Where the run ends early it
-        raises `RunAborted`, where another worker holds the item `OwnershipLost`; with `stop=False` it returns the word.
+        Returns `NONE` while the last progress is younger than the progress frequency (B31) or the store is out of reach,
+        `UPDATED`, or `MERGED` if settings or params changed: `params` are fresh then. Raises `RunAborted` if the run ends
+        early, `OwnershipLost` if another worker holds the item; with `stop=False` it returns the word instead.
         """
         self._stay()
         with self._lock:
@@ -277,7 +277,7 @@ class Work:
         return word
 
     def _note_outage(self, error: StoreError) -> None:
-        """Count an error of the run (B33): one an outage, however often progress is asked for in it."""
+        """Count an error of the run (B33): one for each outage, however often `progress` is called in it."""
         if not self._outage:
             self._outage = True
             self._keep(error, of_run=True)
@@ -294,7 +294,7 @@ class Work:
 
     @property
     def lost(self) -> bool:
-        """Whether the item belongs to somebody else by now."""
+        """Whether the item belongs to another holder by now."""
         return self._word is Progress.CONFLICT
 
     @property
@@ -304,7 +304,7 @@ class Work:
 
     @property
     def stats(self) -> Mapping[str, Number]:
-        """What `add_stats` counted so far."""
+        """The stats that `add_stats` counted so far."""
         return dict(self._stats)
 
     @property
@@ -314,11 +314,11 @@ class Work:
 
     @property
     def last_error(self) -> str:
-        """The text of the last error of the item that is kept, or nothing."""
+        """The text of the last error of the item that is kept, or an empty text."""
         return self._errors[-1].text if self._errors else ""
 
     def next_report(self, outcome: WorkState | None = None) -> ItemReport:
-        """Return all that was counted so far as the next report; one with an outcome is the last."""
+        """Return the totals so far as the next report; a report with an outcome is the last."""
         with self._lock:
             self._sequence += 1
             totals = Totals(
@@ -334,7 +334,7 @@ class Work:
             )
 
     def take(self, answer: ItemAnswer) -> None:
-        """Take the answer to a report."""
+        """Keep the word of an answer that ends the attempt."""
         if answer.progress in (Progress.ABORTED, Progress.CONFLICT, Progress.COMPLETED):
             self._word = answer.progress
 

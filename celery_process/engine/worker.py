@@ -11,7 +11,7 @@ from celery_process.exceptions import InvalidType
 
 
 class Worker:
-    """Subclass and decorate it: `process_active_work` is needed, the others are there to be overridden."""
+    """Subclass and decorate it: `process_active_work` is required, the other methods are optional."""
 
     def process_active_work(self, work: Work) -> object:
         """Do the work of one active item."""
@@ -21,14 +21,14 @@ class Worker:
         """Clean up after one item that was unregistered."""
 
     def wait(self) -> object:
-        """Answer at each trigger, before the claim; false declines the trigger."""
+        """Return, at each trigger before the claim, whether the slot may run; false declines the trigger."""
         return True
 
 
 def handlers_of(target: Any) -> dict[str, Callable[..., object]]:
     """Return the handlers of a function, a class with the methods of `Worker`, or an instance of one.
 
-    Raises `InvalidType` for a class that cannot be made without arguments, and for what `check_callable` refuses.
+    Raises `InvalidType` for a class whose constructor needs arguments, and for what `check_callable` refuses.
     """
     if isinstance(target, type):
         try:
