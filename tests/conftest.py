@@ -177,3 +177,11 @@ def rabbitmq_url() -> Iterator[str]:
 def planting() -> ModuleType:
     """Give what plants a secret in every fact of a process, and what looks for it in what a reader shows."""
     return planted
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Give two versions of the SQL tables more, and what they make."""
+    versions = _sibling("later")
+    versions.install(monkeypatch)
+    return versions

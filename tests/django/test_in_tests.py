@@ -118,6 +118,13 @@ def test_on_sqlite(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.sqlite3*"))
 
 
+def test_without_migrations(tmp_path: Path) -> None:
+    """The same in tests that make their database without migrations, and put back what was there before them."""
+    shop = Shop(tmp_path, EAGER + "DATABASES['default']['TEST'] = {'NAME': DATA / 'test.sqlite3', 'MIGRATE': False}\n")
+    restored = COMMITTING.replace("    def used", "    serialized_rollback = True\n\n    def used")
+    assert "Ran 7 tests" in run_tests(shop, restored + SHARING)
+
+
 def test_in_memory(tmp_path: Path) -> None:
     """SQLite's usual database of a test, which no other connection sees, serves those that share Django's."""
     assert "Ran 5 tests" in run_tests(Shop(tmp_path, EAGER), SHARING)

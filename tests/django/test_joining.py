@@ -197,7 +197,7 @@ def test_bad_urls(url: str) -> None:
 
 @pytest.mark.usefixtures("databases")
 def test_prefix() -> None:
-    """The tables' names are the models'; another prefix is refused."""
+    """Django's migrations give the tables their names; another prefix is refused."""
     with pytest.raises(ConfigurationError, match="process_table_prefix"):
         open_store("django://default", table_prefix="other_")
 

@@ -131,7 +131,7 @@ def test_makemessages_finds_the_words(tmp_path: Path, databases: Path, monkeypat
     monkeypatch.chdir(app)
     call_command("makemessages", locale=["ar"], verbosity=0)
     found = re.sub(r'"\n"', "", (app / "locale/ar/LC_MESSAGES/django.po").read_text())
-    wanted = {*words_of_the_store(), *ARABIC, "Settings of %(process)s", "work item", *words_of_the_tables()}
+    wanted = {*words_of_the_store(), *ARABIC, "Settings of %(process)s", "process", *words_of_the_tables()}
     assert [word for word in wanted if f'msgid "{word}"\n' not in found] == []
 
 

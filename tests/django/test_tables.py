@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from django.apps import apps
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, migrations
+from django.db.migrations.state import ProjectState
+from django.test.utils import override_settings
 
 from celery_process.contrib.django.store import _own_options
+from celery_process.contrib.django.tables import upgrade
 from celery_process.exceptions import ConfigurationError, SchemaMismatch
 from celery_process.stores import open_store
 from celery_process.stores.sql import SqlStore
@@ -94,30 +100,31 @@ def test_drift(two: Any, drift: str) -> None:
     assert shape(theirs) != shape(ours)
 
 
-def test_models(alias: str) -> None:
-    """What the store writes is read by the models, of all tables."""
-    from celery_process.contrib.django.models import Process, Run, Work
-
+def test_dumpdata(alias: str) -> None:
+    """`dumpdata` writes nothing of the store, so that `loaddata` meets no half of a row."""
     store = open_store(f"django://{alias}")
-    store.register("models", {"a": '{"n":1}'})
-    work = Work.objects.using(alias).get(process="models")
-    assert (work.name, work.on_list, work.params, str(work)) == ("a", "active", '{"n":1}', "models: a")
-    assert Process.objects.using(alias).filter(name="models").count() <= 1
-    assert list(Run.objects.using(alias).filter(process="models")) == []
+    store.pause("dumped", note="", by="ann")
+    assert counts(alias)["cp_process"] >= 1
     store.close()
+    for every in (False, True):
+        out = StringIO()
+        call_command("dumpdata", "celery_process", database=alias, use_base_manager=every, stdout=out)
+        assert out.getvalue().strip() == "[]"
 
 
 @pytest.mark.usefixtures("databases")
-def test_models_follow_the_tables() -> None:
-    """Each model has just the columns of its table."""
-    from django.apps import apps
+def test_permissions() -> None:
+    """One model has the permissions of all pages, under the names that they have always had."""
+    from django.contrib.auth.models import Permission
 
-    models = {model._meta.db_table: model for model in apps.get_app_config("celery_process").get_models()}
-    tables = Tables("cp_").metadata.tables
-    assert sorted(models) == sorted(tables)
-    for name, table in tables.items():
-        columns = {field.column: field.null for field in models[name]._meta.fields}
-        assert columns == {column.name: bool(column.nullable) for column in table.columns}, name
+    own = Permission.objects.filter(content_type__app_label="celery_process")
+    assert {permission.codename: permission.content_type.model for permission in own} == dict.fromkeys(
+        (
+            *(f"view_{noun}" for noun in ("process", "run", "settings", "slot", "work")),
+            *(f"change_{noun}" for noun in ("process", "run", "settings", "work")),
+        ),
+        "process",
+    )
 
 
 @pytest.mark.usefixtures("databases")
@@ -143,40 +150,123 @@ def test_there_and_back() -> None:
 
 
 @pytest.mark.usefixtures("databases")
-def test_back_a_version_and_forth() -> None:
-    """The way back from version 2 leaves version 1, which this code refuses; on the way forth the history begins anew."""
+def test_without_migrations() -> None:
+    """Where Django makes the tables of models without migrations, those of the store are made, where a router has them."""
+    call_command("migrate", "celery_process", "zero", database="second", verbosity=0)
+    with override_settings(MIGRATION_MODULES={"celery_process": None}):
+        with override_settings(DATABASE_ROUTERS=[Elsewhere()]):
+            call_command("migrate", database="second", run_syncdb=True, verbosity=0)
+        assert not set(NAMES) & set(connections["second"].introspection.table_names())
+        for _ in range(2):
+            call_command("migrate", database="second", run_syncdb=True, verbosity=0)
     store = open_store("django://second")
-    store.update_settings("back", settings='{"a":1}', schedule=None, by="ann")
-    store.update_settings("back", settings='{"a":2}', schedule=None, by="bob")
-    call_command("migrate", "celery_process", "0001", database="second", verbosity=0)
-    try:
-        with pytest.raises(SchemaMismatch, match="of version 1, older"):
-            store.check()
-        call_command("migrate", "celery_process", database="second", verbosity=0)
-        assert [(old.version, old.by) for old in store.settings_history("back", limit=9)] == [(2, "bob")]
-    finally:
-        store.close()
-
-
-def test_flushed(alias: str) -> None:
-    """`flush` deletes the row of the tables' version too; stores of before and of after it go on, and can be migrated."""
-    if alias == "default":
-        alias = "second"
-    store = open_store(f"django://{alias}")
-    store.register("flushed", {"a": "{}"})
-    call_command("flush", database=alias, interactive=False, verbosity=0)
-    assert store.register("flushed", {"a": "{}"}) == ("a",)
-    later = open_store(f"django://{alias}")
-    assert later.migrate() == ()
-    assert later.work("flushed", "a").name == "a"
-    call_command("flush", database=alias, interactive=False, verbosity=0)
-    call_command("migrate", "celery_process", "0002", database=alias, verbosity=0)
-    with pytest.raises(SchemaMismatch, match="of version 2, older"):
-        later.check()
-    call_command("migrate", "celery_process", database=alias, verbosity=0)
-    assert later.check() == ()
+    assert store.migrate() == ()
+    assert store.register("unmigrated", {"a": "{}"}) == ("a",)
     store.close()
-    later.close()
+    call_command("migrate", database="second", verbosity=0)
+
+
+def counts(alias: str) -> dict[str, int]:
+    """Return how many rows each table of the store has."""
+    found = {}
+    with connections[alias].cursor() as cursor:
+        for name in NAMES:
+            cursor.execute(f"SELECT count(*) FROM {name}")
+            found[name] = cursor.fetchone()[0]
+    return found
+
+
+class Elsewhere:
+    """A router that has the app on no database."""
+
+    def allow_migrate(self, _db: str, app_label: str, **_: Any) -> bool | None:
+        return False if app_label == "celery_process" else None
+
+
+class TestFlush:
+    """What `flush` does to the store's tables."""
+
+    @pytest.fixture
+    def flushed(self, alias: str) -> Iterator[str]:
+        """Give an alias whose rows no other test needs, with an item and settings; make its tables anew behind the test."""
+        alias = "second" if alias == "default" else alias
+        store = open_store(f"django://{alias}")
+        store.update_settings("flushed", settings="{}", schedule=None)
+        store.register("flushed", {"a": "{}"})
+        store.close()
+        assert counts(alias)["cp_work"] >= 1
+        yield alias
+        for version in (("zero",), ()):
+            call_command("migrate", "celery_process", *version, database=alias, verbosity=0)
+
+    def test_empties(self, flushed: str) -> None:
+        """It deletes all rows, that of the tables' version too, and leaves the introspection of the connection as it was."""
+        call_command("flush", database=flushed, interactive=False, verbosity=0)
+        assert counts(flushed) == dict.fromkeys(NAMES, 0)
+        assert not set(NAMES) & set(connections[flushed].introspection.django_table_names())
+
+    def test_refused(self, flushed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who does not confirm it loses nothing."""
+        before = counts(flushed)
+        monkeypatch.setattr("builtins.input", lambda _: "no")
+        call_command("flush", database=flushed, verbosity=0, stdout=StringIO())
+        assert counts(flushed) == before
+
+    def test_of_a_router(self, flushed: str) -> None:
+        """On a database where a router does not have the app, tables of its names are left alone."""
+        before = counts(flushed)
+        with override_settings(DATABASE_ROUTERS=[Elsewhere()]):
+            call_command("flush", database=flushed, interactive=False, verbosity=0)
+        assert counts(flushed) == before
+
+    def test_without_the_app(self, flushed: str) -> None:
+        """Where a test goes without the app, as Django's `available_apps` lets it, its tables are left alone."""
+        before = counts(flushed)
+        apps.set_available_apps(["django.contrib.contenttypes", "django.contrib.auth"])
+        try:
+            call_command(
+                "flush", database=flushed, interactive=False, verbosity=0, allow_cascade=True, inhibit_post_migrate=True
+            )
+        finally:
+            apps.unset_available_apps()
+        assert counts(flushed) == before
+
+    @pytest.mark.usefixtures("databases")
+    def test_without_tables(self) -> None:
+        """A database that has none of them is flushed as any other."""
+        call_command("migrate", "celery_process", "zero", database="second", verbosity=0)
+        call_command("flush", database="second", interactive=False, verbosity=0)
+        call_command("migrate", "celery_process", database="second", verbosity=0)
+
+    def test_goes_on(self, flushed: str) -> None:
+        """Stores of before and of after it go on."""
+        store = open_store(f"django://{flushed}")
+        assert store.register("flushed", {"b": "{}"}) == ("b",)
+        call_command("flush", database=flushed, interactive=False, verbosity=0)
+        assert store.register("flushed", {"a": "{}"}) == ("a",)
+        later = open_store(f"django://{flushed}")
+        assert later.migrate() == ()
+        assert later.work("flushed", "a").name == "a"
+        store.close()
+        later.close()
+
+    def test_then_migrated(self, flushed: str, later: Any) -> None:
+        """Later versions of the tables begin where flushed ones stand, by migrations that step from one to the next."""
+        call_command("flush", database=flushed, interactive=False, verbosity=0)
+        store = open_store(f"django://{flushed}")
+        try:
+            with pytest.raises(SchemaMismatch, match=r"of version 1, older.*manage\.py migrate celery_process"):
+                store.check()
+            for number in (2, 3):
+                operation = migrations.RunPython(upgrade(number))
+                with connections[flushed].schema_editor() as editor:
+                    operation.database_forwards("celery_process", editor, ProjectState(), ProjectState())
+            assert store.check() == ()
+            assert store._schema._versions()[0] == later.NEWEST
+        finally:
+            store.close()
+            with connections[flushed].cursor() as cursor:
+                cursor.execute(f"DROP TABLE IF EXISTS cp_{later.TABLE}")
 
 
 def test_taken_over(tmp_path: Path, databases: Path) -> None:

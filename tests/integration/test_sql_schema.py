@@ -14,7 +14,6 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import SchemaMismatch
-from celery_process.protocol.model import Overrides
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import COMMAND, SqlStore
 from celery_process.stores.sql.migrations import MIGRATIONS, VERSION, step
@@ -59,6 +58,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[tuple[st
     yield url, prefix
     engine = sa.create_engine(url)
     with engine.begin() as conn:
+        conn.execute(sa.schema.DropTable(sa.table(f"{prefix}settings_copy"), if_exists=True))
         Tables(prefix).metadata.drop_all(conn)
     engine.dispose()
 
@@ -104,28 +104,27 @@ class TestMigrate:
         assert migrated == created
         assert {entry[0] for entry in migrated} == {f"{database[1]}{noun}" for noun in NOUNS}
 
-    def test_says_what_it_did(self, database: tuple[str, str]) -> None:
-        """The first call tells a line for each version, the second has nothing to do."""
+    def test_says_what_it_did(self, database: tuple[str, str], later: Any) -> None:
+        """The first call returns a line for each version, the second has nothing to do."""
         store = opened(database)
         assert store.migrate() == (
             f"{database[1]}*: version 1, create the tables",
-            f"{database[1]}*: version 2, keep the history of the settings",
-            f"{database[1]}*: version 3, keep the limits of a process, and its pace",
-            f"{database[1]}*: version 4, keep the limit whose breach aborted a run",
-            f"{database[1]}*: version 5, keep the token of an item's last attempt",
-            f"{database[1]}*: version 6, keep what sweeps did until it is told",
+            f"{database[1]}*: version 2, copy the settings",
+            f"{database[1]}*: version 3, give a process a colour",
         )
         assert store.migrate() == ()
         assert store.check() == ()
+        assert store._schema._versions()[0] == later.NEWEST
         store.close()
 
+    @pytest.mark.usefixtures("later")
     def test_several_at_once(self, database: tuple[str, str]) -> None:
         """Of callers at once one brings each version, and none fails."""
         stores = [opened(database) for _ in range(6)]
         with ThreadPoolExecutor(6) as pool:
             done = [line for lines in pool.map(lambda store: store.migrate(), stores) for line in lines]
         assert [line.partition(",")[0] for line in sorted(done)] == [
-            f"{database[1]}*: version {number}" for number in range(1, VERSION + 1)
+            f"{database[1]}*: version {number}" for number in (1, 2, 3)
         ]
         for store in stores:
             store.close()
@@ -167,14 +166,14 @@ class TestEmptied:
         store.close()
         later.close()
 
-    @pytest.mark.parametrize("number", range(1, VERSION))
-    def test_of_an_older_version(self, database: tuple[str, str], number: int) -> None:
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_of_an_older_version(self, database: tuple[str, str], number: int, later: Any) -> None:
         """They are named by the version that their columns are of, and are brought up to date from there."""
         store = older(database, number)
         emptied(database)
         with pytest.raises(SchemaMismatch, match=f"of version {number}, older"):
             store.check()
-        assert len(store.migrate()) == VERSION - number
+        assert len(store.migrate()) == later.NEWEST - number
         assert store.check() == ()
         store.close()
 
@@ -182,57 +181,52 @@ class TestEmptied:
 class TestUpgrade:
     """Tables of an older version, with something in them."""
 
-    def test_history_begins_with_what_is_in_force(self, database: tuple[str, str]) -> None:
-        """Version 2 takes the present settings as the newest version, and a change of them comes on top."""
+    def older(self, database: tuple[str, str]) -> SqlStore:
+        """Make the tables of the first version, with a process that has settings."""
         store = older(database, 1)
-        engine, table = sa.create_engine(database[0]), Tables(database[1]).settings
-        now = datetime.now(UTC)
-        rows = [
-            {"process": process, "settings": text, "schedule": "60", "version": 7, "changed_at": now, "changed_by": "ann"}
-            for process, text in (("p", '{"a":1}'), ("q", None))
-        ]
+        engine, tables = sa.create_engine(database[0]), Tables(database[1])
         with engine.begin() as conn:
-            conn.execute(sa.insert(table), rows)
+            conn.execute(sa.insert(tables.process).values(name="p", epoch=3, aggregate_stats={"runs": 3}))
+            row = {"process": "p", "settings": "{}", "version": 7, "changed_at": datetime.now(UTC), "changed_by": "ann"}
+            conn.execute(sa.insert(tables.settings).values(row))
         engine.dispose()
-        with pytest.raises(SchemaMismatch, match="older"):
+        return store
+
+    def rows(self, database: tuple[str, str], later: Any) -> tuple[list[Any], list[Any]]:
+        """Return what the later versions made of it: the copies, and the process with its new column."""
+        engine, process = (
+            sa.create_engine(database[0]),
+            sa.table(f"{database[1]}process", sa.column("epoch"), sa.column(later.COLUMN)),
+        )
+        copied = later.copied(database[1])
+        with engine.connect() as conn:
+            copies = [tuple(row) for row in conn.execute(sa.select(copied.c.process, copied.c.version))]
+            processes = [tuple(row) for row in conn.execute(sa.select(process.c.epoch, process.c[later.COLUMN]))]
+        engine.dispose()
+        return copies, processes
+
+    def test_keeps_what_is_there(self, database: tuple[str, str], later: Any) -> None:
+        """Older tables are refused until they are migrated; each later version finds the rows of the one before."""
+        store = self.older(database)
+        with pytest.raises(SchemaMismatch, match="of version 1, older"):
             store.overrides("p")
-        assert store.migrate()[0] == f"{database[1]}*: version 2, keep the history of the settings"
-        for process, text in (("p", '{"a":1}'), ("q", None)):
-            assert store.settings_history(process, limit=9) == (Overrides(text, "60", 7, now, "ann"),)
-        assert store.update_settings("p", settings='{"a":2}', schedule=None) == 8
-        assert [old.version for old in store.settings_history("p", limit=9)] == [8, 7]
-        store.close()
-
-    def test_processes_begin_without_limits(self, database: tuple[str, str]) -> None:
-        """Version 3 leaves a process as it was, and limits can be stored of it."""
-        store = older(database, 2)
-        engine, table = sa.create_engine(database[0]), Tables(database[1]).process
-        fresh = {"name": "p", "schedule_rule": "", "pause_note": "b", "paused_by": "", "aggregate_stats": {"runs": 3}}
-        rest = {"epoch": 3, "paused_at": datetime.now(UTC), "last_slot": None, "swept_at": None, "purge_due": False}
-        columns = (sa.column(each.name, each.type) for each in table.columns if each.name in {*fresh, *rest})
-        with engine.begin() as conn:
-            conn.execute(sa.insert(sa.table(table.name, *columns)).values({**fresh, **rest}))
-        engine.dispose()
-        assert store.migrate()[0] == f"{database[1]}*: version 3, keep the limits of a process, and its pace"
+        assert [line.partition(": ")[2] for line in store.migrate()] == [
+            "version 2, copy the settings",
+            "version 3, give a process a colour",
+        ]
         stored = store.process("p")
-        assert (stored.epoch, stored.aggregate_stats, stored.limits) == (3, {"runs": 3}, None)
-        store.update_limits("p", max_in_flight=7, rate_limit=None, by="ada")
-        assert store.process("p").limits is not None
+        assert (stored.epoch, stored.aggregate_stats) == (3, {"runs": 3})
+        assert (store.overrides("p").version, store.update_settings("p", settings='{"a":2}', schedule=None)) == (7, 8)
+        assert self.rows(database, later) == ([("p", 7)], [(3, None)])
         store.close()
 
-    def test_several_at_once(self, database: tuple[str, str]) -> None:
-        """Of callers at once one upgrades, and each present setting is copied once."""
-        store = older(database, 1)
-        engine, table = sa.create_engine(database[0]), Tables(database[1]).settings
-        row = {"process": "p", "settings": "{}", "version": 1, "changed_at": datetime.now(UTC), "changed_by": ""}
-        with engine.begin() as conn:
-            conn.execute(sa.insert(table).values(**row))
-        engine.dispose()
-        stores = [store, *(opened(database) for _ in range(5))]
+    def test_several_at_once(self, database: tuple[str, str], later: Any) -> None:
+        """Of callers at once one upgrades, and each row is copied once."""
+        stores = [self.older(database), *(opened(database) for _ in range(5))]
         with ThreadPoolExecutor(6) as pool:
             done = list(pool.map(lambda store: store.migrate(), stores))
-        assert len([line for lines in done for line in lines]) == VERSION - 1
-        assert [old.version for old in store.settings_history("p", limit=9)] == [1]
+        assert len([line for lines in done for line in lines]) == later.NEWEST - 1
+        assert self.rows(database, later) == ([("p", 7)], [(3, None)])
         for each in stores:
             each.close()
 
@@ -248,15 +242,14 @@ class TestCheck:
             assert (refused.value.found, refused.value.wanted, refused.value.command) == (0, VERSION, COMMAND)
         store.close()
 
-    def test_older(self, postgresql_url: str) -> None:
+    def test_older(self, database: tuple[str, str], later: Any) -> None:
         """Tables that wait for a migration are refused before the first operation, with the command at the end."""
-        database = (postgresql_url, "older_")
-        opened(database).migrate()
-        version(database, VERSION - 1)
+        store = older(database, 2)
         with pytest.raises(SchemaMismatch) as refused:
-            opened(database).overrides("p")
+            store.overrides("p")
         assert str(refused.value).endswith(PASTE)
-        assert refused.value.found == VERSION - 1
+        assert (refused.value.found, refused.value.wanted) == (2, later.NEWEST)
+        store.close()
 
     def test_newer(self, database: tuple[str, str]) -> None:
         """Tables of newer code are refused as well."""
@@ -279,7 +272,7 @@ class TestCheck:
         ]
         assert "newer than" in store.check()[0].text
         assert store.migrate() == ()
-        assert store._schema.version() == VERSION + 1
+        assert store._schema._versions()[0] == VERSION + 1
         store.close()
 
     def test_least_is_written(self, database: tuple[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
@@ -17,7 +18,8 @@ class CeleryProcessConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect nothing, write nothing: registries adopt what is defined here when they are made."""
-        from celery_process.contrib.django import checks, databases  # noqa: F401, PLC0415 - `checks` registers itself
+        from celery_process.contrib.django import checks, databases, tables  # noqa: F401, PLC0415 - `checks` registers itself
 
         databases.remember()
+        post_migrate.connect(tables.make_unmigrated, sender=self)
         autodiscover_modules("processes")

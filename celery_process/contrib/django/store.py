@@ -26,7 +26,7 @@ from celery_process.text.masking import scheme_only
 
 _PLAIN = re.compile(r"django://([\w.\-]{0,80})/?(?:\?([\w=&]{0,200}))?")
 TABLE_PREFIX = "cp_"
-"""The tables are Django models, so their names are fixed."""
+"""Django's migrations make the tables, so their names are fixed."""
 DJANGOS_OWN = frozenset(
     ("assume_role", "context", "cursor_factory", "isolation_level", "pool", "prepare_threshold", "server_side_binding")
 )
@@ -39,8 +39,8 @@ class DjangoStore(SqlStore):
     def __init__(self, url: str, *, table_prefix: str = TABLE_PREFIX, clock: Clock | None = None, **_: Any) -> None:
         if table_prefix != TABLE_PREFIX:
             raise ConfigurationError(
-                f"process_table_prefix is {table_prefix!r:.40}, and the tables of {scheme_only(url)} are Django models "
-                f"named {TABLE_PREFIX}…; leave the setting out.",
+                f"process_table_prefix is {table_prefix!r:.40}, and the tables of {scheme_only(url)} are made by "
+                f"Django's migrations as {TABLE_PREFIX}…; leave the setting out.",
                 setting="process_table_prefix",
                 value=table_prefix,
             )

@@ -1,21 +1,23 @@
-"""What a migration of the app does to the database: the store's own frozen DDL, in Django's transaction.
+"""The store's tables on a database of Django's: its own frozen DDL in Django's transaction, and what empties them.
 
-So the tables are the store's to the last index, collation and storage option, whichever of the two made them; the
-operations that Django derives from the models serve its state alone.
+So the tables are the store's to the last index, collation and storage option, whichever of the two made them. No model
+manages them, so Django has to hear of them where it flushes a database, or makes one without migrations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from django.apps import AppConfig, apps
+from django.db import connections, router
+from django.db.migrations.loader import MigrationLoader
 
+from celery_process.contrib.django.apps import CeleryProcessConfig
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.contrib.django.store import TABLE_PREFIX
-from celery_process.stores.sql.migrations import step
-from celery_process.stores.sql.migrations.kinds import DropColumn
+from celery_process.stores.sql.migrations import VERSION, step
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction, utc_now
 
@@ -23,37 +25,52 @@ Operation = Callable[[Any, Any], None]
 """What `RunPython` takes."""
 
 
-def _operation(change: Callable[[Connection, Tables], object]) -> Operation:
-    """Return a change of the tables as an operation, which does nothing on a database that the store cannot be on."""
-
-    def operation(_: Any, editor: Any) -> None:
-        if editor.connection.vendor in URLS:
-            with joined(editor.connection.alias) as conn:
-                change(conn, Tables(TABLE_PREFIX))
-
-    return operation
+def _bring(alias: str, number: int) -> None:
+    """Take the step to a version, except on a database that the store cannot be on."""
+    if connections[alias].vendor in URLS:
+        with joined(alias) as conn:
+            step(Transaction(conn, Tables(TABLE_PREFIX), utc_now), number)
 
 
 def upgrade(number: int) -> Operation:
     """Return the step to a version of the tables; tables of that version are taken over."""
-    return _operation(lambda conn, tables: step(Transaction(conn, tables, utc_now), number))
+
+    def operation(_: Any, editor: Any) -> None:
+        _bring(editor.connection.alias, number)
+
+    return operation
 
 
-def downgrade(number: int, *nouns: str) -> Operation:
-    """Return the way back from a version that made tables, or columns ("table.column"), named without their prefix."""
-
-    def change(conn: Connection, tables: Tables) -> None:
-        for noun in nouns:
-            table, _, column = noun.partition(".")
-            name = f"{TABLE_PREFIX}{table}"
-            if not column:
-                tables.metadata.tables[name].drop(conn, checkfirst=True)
-            elif column in {found["name"] for found in sa.inspect(conn).get_columns(name)}:
-                conn.execute(DropColumn(name, column))
-        conn.execute(sa.update(tables.meta).where(tables.meta.c.number == number).values(number=number - 1))
-
-    return _operation(change)
+def drop(_: Any, editor: Any) -> None:
+    """Drop all tables: the way back from version 1."""
+    if editor.connection.vendor in URLS:
+        with joined(editor.connection.alias) as conn:
+            Tables(TABLE_PREFIX).metadata.drop_all(conn)
 
 
-drop = _operation(lambda conn, tables: tables.metadata.drop_all(conn))
-"""Drops all tables: the way back from version 1."""
+def make_unmigrated(app_config: AppConfig, using: str, **_: Any) -> None:
+    """Make the tables, after a `migrate` that skips the app's migrations, as with `TEST = {"MIGRATE": False}`."""
+    module, _explicit = MigrationLoader.migrations_module(app_config.label)
+    if module is None and router.allow_migrate_model(using, app_config.get_model("Process")):
+        for number in range(1, VERSION + 1):
+            _bring(using, number)
+
+
+@contextmanager
+def flushed_too(alias: str) -> Iterator[None]:
+    """Let what Django flushes inside the block include the tables, where they are and the router has them there."""
+    introspection = connections[alias].introspection
+    of_models, own = introspection.django_table_names, _known(alias) & set(introspection.table_names())
+    introspection.django_table_names = lambda *args, **options: [*of_models(*args, **options), *sorted(own)]
+    try:
+        yield
+    finally:
+        del introspection.django_table_names
+
+
+def _known(alias: str) -> set[str]:
+    """Return the names of the tables, none where the app is not on the database, or a test goes without the app."""
+    if not apps.is_installed(CeleryProcessConfig.name):
+        return set()
+    model = apps.get_model(CeleryProcessConfig.label, "Process")
+    return set(Tables(TABLE_PREFIX).metadata.tables) if router.allow_migrate_model(alias, model) else set()

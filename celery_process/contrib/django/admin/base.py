@@ -1,6 +1,6 @@
 """What all pages of the admin share: who may see and do what, which process is meant, errors as pages, the log.
 
-Permissions are those of the models: a page of runs needs "view" of the run, an action on a work item "change" of that.
+Permissions are by noun: a page of runs needs "view" of the run, an action on a work item "change" of that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from celery_process.text.sentences import Sentence
 logger = logger_of(__name__)
 
 NOUNS = ("process", "run", "slot", "work", "settings")
-"""The models whose permissions count."""
+"""What there are permissions to see or to change."""
 
 
 def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[[Callable[..., Any]], Any]:
@@ -65,7 +65,7 @@ def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[
 
 
 class Base(admin.ModelAdmin):
-    """The means of the pages. The model stands for a process by its name; no row of it is read or written here."""
+    """The means of the pages. The model stands for a process by its name."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Refuse: a process is defined in code."""
@@ -80,7 +80,7 @@ class Base(admin.ModelAdmin):
         return row(object_id) if object_id in processes() else None
 
     def may(self, request: HttpRequest, noun: str, *, act: bool = False) -> bool:
-        """Return whether the user may see, or act on, what a model stands for."""
+        """Return whether the user may see, or act on, what a noun stands for."""
         user = request.user
         return user.has_perm(f"celery_process.change_{noun}") or (not act and user.has_perm(f"celery_process.view_{noun}"))
 
@@ -152,4 +152,4 @@ def by(request: HttpRequest) -> str:
 
 def row(name: str) -> models.Process:
     """Return what stands for a process in the admin's log: its key there is its name."""
-    return models.Process(pk=name, name=name)
+    return models.Process(name=name)

@@ -31,7 +31,7 @@ PARTS = {
     "slots": "slot",
     "settings": "settings",
 }
-"""What of a page is drawn anew while somebody looks, by names of templates and elements, with the model it is of."""
+"""What of a page is drawn anew while somebody looks, by names of templates and elements, with the noun of its permission."""
 
 
 class OverviewPages(Base):

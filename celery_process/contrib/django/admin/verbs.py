@@ -27,7 +27,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb. `noun`: the model whose "change" it needs; `asks`: it is confirmed on a page of its own, always.
+    """A verb. `noun`: what its "change" permission is of; `asks`: it is confirmed on a page of its own, always.
 
     `act` does it and returns what was done, for the message and the log; None: there was nothing to do.
     """

@@ -18,7 +18,7 @@ from celery_process.exceptions import SchemaMismatch
 from celery_process.stores.base import StoreWarning
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
-from celery_process.stores.sql.migrations import kinds, v0001, v0002, v0003, v0004, v0005, v0006
+from celery_process.stores.sql.migrations import kinds, v0001
 from celery_process.stores.sql.transaction import Transaction
 from celery_process.text.logs import log_fields, logger_of
 
@@ -37,14 +37,7 @@ class Migration(NamedTuple):
     least: int
 
 
-MIGRATIONS = (
-    Migration("create the tables", v0001.upgrade, "work", 1),
-    Migration("keep the history of the settings", v0002.upgrade, "settings_version", 2),
-    Migration("keep the limits of a process, and its pace", v0003.upgrade, "process.pace", 3),
-    Migration("keep the limit whose breach aborted a run", v0004.upgrade, "run.limit_broken", 4),
-    Migration("keep the token of an item's last attempt", v0005.upgrade, "status.token", 5),
-    Migration("keep what sweeps did until it is told", v0006.upgrade, "run.repairs", 5),
-)
+MIGRATIONS: tuple[Migration, ...] = (Migration("create the tables", v0001.upgrade, "work", 1),)
 """What each version does, in order; the number of a version is its place, from 1."""
 VERSION = len(MIGRATIONS)
 
@@ -82,10 +75,6 @@ class Schema:
         self.ensure()
         newer = (self._warning(self._newer),) if self._newer else ()
         return (*newer, *self._db.peek("check", _warnings))
-
-    def version(self) -> int:
-        """Return the version of the tables; 0 where there are none."""
-        return self._versions()[0]
 
     def _versions(self) -> tuple[int, int]:
         """Return the version of the tables, and of the oldest code that may use them."""

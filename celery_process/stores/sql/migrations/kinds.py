@@ -51,18 +51,6 @@ def _add(element: _AddColumn, compiler: Any, **_: Any) -> str:
     return f"ALTER TABLE {compiler.preparer.quote(element.table)} ADD {compiler.get_column_specification(element.column)}"
 
 
-class DropColumn(ExecutableDDLElement):
-    """Drops a column of a table; the way back from a version."""
-
-    def __init__(self, table: str, column: str) -> None:
-        self.table, self.column = table, column
-
-
-@compiles(DropColumn)
-def _drop(element: DropColumn, compiler: Any, **_: Any) -> str:
-    return f"ALTER TABLE {compiler.preparer.quote(element.table)} DROP COLUMN {compiler.preparer.quote(element.column)}"
-
-
 def add_column(conn: Connection, table: str, column: sa.Column[Any]) -> None:
     """Add a column; on MySQL, which ends a transaction at each DDL, pass over one that is there."""
     try:

@@ -15,7 +15,7 @@ _PARTIAL = ("postgresql", "sqlite")
 def upgrade(conn: Connection, prefix: str) -> None:
     """Create all tables but `meta`, which is there already."""
     metadata = sa.MetaData()
-    for build in (_process, _settings, _work, _status, _run, _page, _item, _slot):
+    for build in (_process, _settings, _settings_version, _work, _status, _run, _page, _item, _slot):
         build(metadata, prefix)
     for table in metadata.sorted_tables:
         kinds.create(conn, table)
@@ -76,22 +76,29 @@ def _process(metadata: sa.MetaData, prefix: str) -> None:
         _required("aggregate_stats", kinds.TEXT),
         _optional("swept_at"),
         _required("purge_due", sa.Boolean),
+        _optional("limits", kinds.TEXT),
+        _optional("pace", kinds.TEXT),
         key=("name",),
     )
 
 
 def _settings(metadata: sa.MetaData, prefix: str) -> None:
-    _table(
-        metadata,
-        f"{prefix}settings",
+    _table(metadata, f"{prefix}settings", *_overrides(), key=("process",))
+
+
+def _settings_version(metadata: sa.MetaData, prefix: str) -> None:
+    _table(metadata, f"{prefix}settings_version", *_overrides(), key=("process", "version"))
+
+
+def _overrides() -> list[sa.Column[Any]]:
+    return [
         *_names("process"),
         _optional("settings", kinds.TEXT),
         _optional("schedule", kinds.TEXT),
         _required("version"),
         _required("changed_at"),
         _required("changed_by", kinds.TEXT),
-        key=("process",),
-    )
+    ]
 
 
 def _work(metadata: sa.MetaData, prefix: str) -> None:
@@ -124,6 +131,7 @@ def _status(metadata: sa.MetaData, prefix: str) -> None:
         _optional("started_at"),
         _optional("finished_at"),
         _required("attempt", sa.Integer),
+        _optional("token", kinds.NAME),
         key=("process", "name"),
     )
 
@@ -158,6 +166,8 @@ def _run(metadata: sa.MetaData, prefix: str) -> None:
         _required("total_errors"),
         _required("errors", kinds.TEXT),
         _optional("last_error_at"),
+        _optional("limit_broken", kinds.TEXT),
+        _optional("repairs", kinds.TEXT),
         _required("items_purged", sa.Boolean),
         key=("process", "epoch"),
     )
