@@ -15,7 +15,7 @@ from celery_process.protocol.tolerance import Tolerance
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency, frequency, seconds
 from celery_process.schedule.slots import Interval, Occurrences
-from celery_process.values import check_count, check_process_name, decode, encode
+from celery_process.values import check_count, check_process_name, encode
 
 Handler = Callable[[Any], object]
 
@@ -172,10 +172,6 @@ class Definition:
         if current is None or not isinstance(current.occurrences, Interval):
             return slots.progress_of(timedelta(minutes=5), minimum)
         return slots.progress_of(current.occurrences.period, minimum)
-
-    def params(self, settings: str, own: str) -> dict[str, Any]:
-        """Return the effective params: settings overlaid by the item's own (W27)."""
-        return {**decode(settings), **decode(own)}
 
 
 OPTIONS: Mapping[str, Check] = {option.name: option.metadata[_CHECK] for option in fields(Definition) if option.metadata}

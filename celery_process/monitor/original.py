@@ -12,11 +12,10 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery_process.exceptions import WorkNotFound
 from celery_process.monitor.secrets import Fact, Reader, as_shown
 from celery_process.process import Process
 from celery_process.protocol.model import ErrorEntry, RunStatus, Stats, WorkInfo, WorkStatus
-from celery_process.protocol.states import RunState, WorkList, WorkState
+from celery_process.protocol.states import RunState, WorkList
 from celery_process.stores.base import Store
 
 LIMIT = 1_000
@@ -26,7 +25,6 @@ NEXT = "next"
 
 PAGE = 500
 _INT64 = range(-(2**63), 2**63)
-_WORDS: Mapping[WorkState, str] = {state: state.value.lower() for state in WorkState} | {WorkState.NEW: "queued"}
 
 
 def document(
@@ -76,17 +74,6 @@ def _lists(found: Mapping[WorkList, list[WorkInfo]], limit: int | None, after: s
         lists[names[item.on]][item.name] = message
         last = item.name
     return lists
-
-
-def work_response(store: Store, process: Process, name: str, *, uri: str = "") -> dict[str, Any]:
-    """Return one item as a `WorkResponse` message, with its state in a word; one that nobody knows is "purged" (B38)."""
-    try:
-        item = store.work(process.name, name)
-    except WorkNotFound:
-        return _present({"id": name, "state": "purged", "uri": uri or None})
-    active = item.on is WorkList.ACTIVE
-    word = _WORDS[item.status.state] if active else item.on.value
-    return _present({"id": name, "state": word, "details": _work(item) if active else None, "uri": uri or None})
 
 
 def timestamp(instant: datetime | None) -> str | None:

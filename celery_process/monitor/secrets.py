@@ -53,7 +53,7 @@ class Mask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How a reader shows a fact. `noun`: the model whose "view" permission it needs, where Django knows who asks."""
+    """How a reader shows a fact. `noun`: what the "view" permission that it needs is of, where Django knows who asks."""
 
     mask: Mask
     noun: str = ""
@@ -90,19 +90,6 @@ TABLE: Mapping[Reader, Row] = {
     Reader.LOGS: {Fact.ERRORS: Cell(Mask.AS_IT_IS), Fact.NAMES: Cell(Mask.AS_IT_IS)},
 }
 """A fact that a reader's row lacks is not shown there."""
-ADMITTED: Mapping[Reader, str] = {
-    Reader.ADMIN: "staff with the permission named",
-    Reader.JSON: "users with `view_process` and the permission named",
-    Reader.FLOWER_PAGE: "Flower's login; without one whoever opens the page, not other sites and not other programs",
-    Reader.FLOWER_API: "Flower's login, or FLOWER_UNAUTHENTICATED_API",
-    Reader.CLI: "who has the store's URL; `--reveal` shows all as it is",
-    Reader.EXPORT: "who has the store's URL; a backup, so nothing is masked, and it says so",
-    Reader.HEALTH: "everybody: `ok` alone; users with `view_process`, Flower's login: the findings",
-    Reader.METRICS: "who may scrape",
-    Reader.EVENTS: "who has the broker's URL",
-    Reader.LOGS: "who has the log; a handler's traceback stands there as it is",
-}
-"""Who each reader is open to."""
 
 _FIELDS: Mapping[type, tuple[str, Fact]] = {
     ErrorEntry: ("text", Fact.ERRORS),

@@ -23,12 +23,25 @@ from celery_process import Processes
 from celery_process.cli.base import who
 from celery_process.exceptions import ProcessPaused
 from celery_process.monitor.health import document, examine
-from celery_process.monitor.secrets import ADMITTED, TABLE, Fact, Reader
+from celery_process.monitor.secrets import TABLE, Fact, Reader
 from celery_process.stores.memory import MemoryStore
 from celery_process.text.masking import MASK
 
 PAGE = Path(__file__).parents[2] / "docs" / "secrets.md"
 MODULE = "celery_process_readers"
+ADMITTED = {
+    Reader.ADMIN: "staff with the permission named",
+    Reader.JSON: "users with `view_process` and the permission named",
+    Reader.FLOWER_PAGE: "Flower's login; without one whoever opens the page, not other sites and not other programs",
+    Reader.FLOWER_API: "Flower's login, or FLOWER_UNAUTHENTICATED_API",
+    Reader.CLI: "who has the store's URL; `--reveal` shows all as it is",
+    Reader.EXPORT: "who has the store's URL; a backup, so nothing is masked, and it says so",
+    Reader.HEALTH: "everybody: `ok` alone; users with `view_process`, Flower's login: the findings",
+    Reader.METRICS: "who may scrape",
+    Reader.EVENTS: "who has the broker's URL",
+    Reader.LOGS: "who has the log; a handler's traceback stands there as it is",
+}
+"""Who each reader is open to."""
 HOSTILE = "a\x1b[31m\nFORGED\u202e"
 READS = (
     ["list"],
