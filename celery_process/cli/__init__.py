@@ -12,12 +12,12 @@ from celery_process.cli.limits import limits
 from celery_process.cli.reads import list_, runs, show, slots
 from celery_process.cli.settings import settings
 from celery_process.cli.transfers import export, import_
-from celery_process.cli.verbs import cancel, migrate, pause, redrive, register, resume, run, sweep, unregister
+from celery_process.cli.verbs import commands, migrate, sweep
 from celery_process.cli.watch import watch
 
 for command in (list_, watch, show, runs, slots, work, errors, settings, limits, doctor):
     process.add_command(command)
-for command in (run, pause, resume, cancel, redrive, register, unregister, sweep, migrate, export, import_):
+for command in (*commands, sweep, migrate, export, import_):
     process.add_command(command)
 
 __all__ = ["process"]

@@ -59,7 +59,7 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
         rows = (PROCESSES.as_json(one, Reader.CLI) for one in found)
         print_json([{**plain(state), **row} for state, row in zip(states, rows, strict=True)])
         return
-    print_table(PROCESSES, found, keep=("process", "schedule", "states", "progress", "tolerance", "slot"))
+    print_table(PROCESSES, found, keep=("process", "schedule", "states", "progress", "tolerance"), more=("slot",))
     for one in found:
         if one.paused is not None:
             said(pause_text(one.process, one.paused))

@@ -13,39 +13,49 @@ from celery_process.monitor.cells import NUMBERS, Column, Kind, Progress, Table
 from celery_process.monitor.secrets import Reader
 from celery_process.text.printable import printable
 
+SHORTEST = 8
+"""Columns of a terminal that the first, a name, has at least before others are left out."""
 NARROWEST = 20
 """Columns of a terminal below which no cell is cut, but for the last: an instant and a run's id stay whole."""
-BAR = 12
+LONG = frozenset({Kind.TEXT, Kind.JSON, Kind.STATS})
+"""What is cut first, where it stands last."""
+BAR = 8
 """Those of a progress bar."""
 
 
-def print_table(table: Table, rows: Iterable[Any], *, keep: Collection[str]) -> None:
-    """Print rows in columns. Where the terminal has no room, those not to `keep` are left out, the last first."""
-    for line in lines_of(table, rows, keep=keep):
+def print_table(table: Table, rows: Iterable[Any], *, keep: Collection[str], more: Collection[str] = ()) -> None:
+    """Print rows in columns. Where the terminal has no room, those not to `keep` are left out, the last ones first.
+
+    `more`: columns that otherwise stand on the page of one alone.
+    """
+    for line in lines_of(table, rows, keep=keep, more=more):
         click.echo(line)
 
 
-def lines_of(table: Table, rows: Iterable[Any], *, keep: Collection[str], bars: bool = False) -> list[str]:
+def lines_of(
+    table: Table, rows: Iterable[Any], *, keep: Collection[str], more: Collection[str] = (), bars: bool = False
+) -> list[str]:
     """Return rows as lines, with their header, states in their colours; `bars`: progress is drawn as well.
 
     What a web page writes under the first column is a column here, what it writes under others is in a last one.
     """
     found, seen = list(rows), table.of(Reader.CLI)
     first = seen[0].key
-    shown = [one for one in seen if one.key in keep or not (one.detail or one.under not in ("", first))]
+    shown = [one for one in seen if one.key in more or not (one.detail or one.under not in ("", first))]
     notes = [_note(row, [one for one in seen if one.under not in ("", first)]) for row in found]
     while True:
         cells = [[_cell(one, row, bars=bars) for one in shown] for row in found]
-        header = [one.heading.upper() for one in shown]
+        header = [(one.short or one.heading).upper() for one in shown]
         if any(notes):
             header.append("NOTE")
             cells = [[*line, note] for line, note in zip(cells, notes, strict=True)]
         widths = [max(map(columns, column)) for column in zip(header, *cells, strict=True)]
-        spare = [one for one in shown if one.key not in keep]
-        if not spare or (edge := wide()) is None or sum(widths) + 2 * (len(widths) - 1) <= edge:
+        spare = sorted((one for one in shown if one.key not in keep), key=lambda one: bool(one.under))
+        room = (wide() or 10_000) - 2 * (len(widths) - 1)
+        if not spare or sum(widths) - max(widths[0] - SHORTEST, 0) <= room:
             break
         shown.remove(spare[-1])
-    _fit(widths, header)
+    _fit(widths, header, cuts_last=any(notes) or shown[-1].kind in LONG)
     lines = [_line(header, widths, shown)]
     return lines + [_line(line, widths, shown, row=row) for line, row in zip(cells, found, strict=True)]
 
@@ -60,12 +70,13 @@ def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         click.echo("  ".join(coloured(cell, bold=number == 0) for cell in cells).rstrip())
 
 
-def _fit(widths: list[int], header: Sequence[str]) -> None:
+def _fit(widths: list[int], header: Sequence[str], *, cuts_last: bool = True) -> None:
     edge = wide()
     if edge is None:
         return
     room = edge - 2 * (len(widths) - 1)
-    widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), len(header[-1]), 4)
+    if cuts_last:
+        widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), len(header[-1]), 4)
     while sum(widths) > room and max(widths) > NARROWEST:
         widths[widths.index(max(widths))] -= 1
     if sum(widths) > room:  # the first, a name, is all that is left to give way
@@ -75,9 +86,12 @@ def _fit(widths: list[int], header: Sequence[str]) -> None:
 def _cell(column: Column, row: Any, *, bars: bool) -> str:
     value = column.shown(row)
     if isinstance(value, Progress) and value.state is not None:
-        bar = f"{_bar(value)} " if bars else ""
-        return f"{bar}{value.percent:>6}  {value.done:,} / {value.total:,}" if bars else f"{value.done:,} / {value.total:,}"
-    return printable(str(column.text(row, instant=when))) or "-"
+        part = f"{_bar(value)} {int(100 * (value.fraction or 0)):>3}% " if bars else ""
+        return f"{part}{value.done:,}/{value.total:,}"
+    if column.kind is Kind.STATE and isinstance(value, tuple):
+        return str(value[0])  # that it is paused stands below, with the note
+    text = printable(str(column.text(row, instant=when))) or "-"
+    return text.replace(" / ", "/") if column.kind is Kind.SHARE else text  # a run's id is long
 
 
 def _bar(progress: Progress) -> str:

@@ -1,116 +1,74 @@
-"""The commands that do something."""
+"""The commands that do something: one for each verb, and those about the whole store."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import found, process_name, when, who, with_processes
-from celery_process.engine.removed import RemovedProcess
+from celery_process.cli.base import found, process_name, said, when, who, with_processes
 from celery_process.exceptions import InvalidValue
-from celery_process.protocol.model import RunStatus
+from celery_process.monitor.secrets import Fact, Reader, shown
+from celery_process.monitor.verbs import VERBS, Done, Request, Takes, Verb
+from celery_process.text.printable import printable
 
 
-def _told(run: RunStatus) -> None:
-    click.echo(f"{run.process}: run {run.id} {run.state.value}, slot {when(run.slot)}, generation {run.generation}")
-
-
-@click.command()
-@process_name
-@click.option("--slot", metavar="ISO8601", help="Name a past slot, such as 2026-01-31T12:00:00Z.")
-@with_processes
-def run(processes: Processes, name: str, *, slot: str | None) -> None:
-    """Start a run now; the workers do it."""
-    instant = None
-    if slot is not None:
-        try:
-            instant = datetime.fromisoformat(slot)
-        except ValueError as error:
-            raise InvalidValue(
-                f"--slot takes an instant in ISO 8601, not {slot!r}: {error}.", argument="slot", value=slot
-            ) from None
-        instant = instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
-    _told(processes[name].run_now(slot=instant, by=who()))
-
-
-@click.command()
-@process_name
-@click.option("--note", default="", help="Why; shown to whoever looks.")
-@with_processes
-def pause(processes: Processes, name: str, *, note: str) -> None:
-    """Let nothing begin any more; items in flight finish."""
-    processes[name].pause(note, by=who())
-    click.echo(f"{name}: paused")
-
-
-@click.command()
-@process_name
-@with_processes
-def resume(processes: Processes, name: str) -> None:
-    """End the pause."""
-    processes[name].resume()
-    click.echo(f"{name}: resumed")
-
-
-@click.command()
-@process_name
-@with_processes
-def cancel(processes: Processes, name: str) -> None:
-    """Stop the open run; it ends INCOMPLETE.
-
-    Also that of a process that is no longer in the code.
-    """
-    process = found(processes, name)
-    stopped = process.cancel_run()
-    if stopped is None:
-        click.echo(f"{name}: no run is open")
-        return
-    _told(stopped)
-    if isinstance(process, RemovedProcess) and stopped.state.is_open:
-        click.echo(f"{stopped.counts.claimed} items are claimed; unless a worker ends them, repeat this after their lease")
-
-
-@click.command()
-@process_name
-@click.argument("run_id", metavar="RUN")
-@with_processes
-def redrive(processes: Processes, name: str, run_id: str) -> None:
-    """Run the items of a run again that did not complete.
-
-    The run has to be closed.
-    """
-    _told(processes[name].redrive(run_id, by=who()))
-
-
-@click.command()
-@process_name
-@click.argument("works", metavar="WORK...", nargs=-1, required=True)
-@click.option("--params", metavar="JSON", default="{}", help="The items' own params, a JSON object.")
-@with_processes
-def register(processes: Processes, name: str, works: tuple[str, ...], *, params: str) -> None:
-    """Put work items on the active list."""
+def _instant(text: str) -> datetime:
     try:
-        document = json.loads(params)
+        instant = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InvalidValue(f"--params takes a JSON object: {error}.", argument="params", value=params) from None
-    changed = processes[name].register_works(dict.fromkeys(works, document))
-    click.echo(f"{name}: {len(changed)} of {len(set(works))} items registered or changed")
+        raise InvalidValue(
+            f"--slot takes an instant in ISO 8601, not {text!r}: {error}.", argument="slot", value=text
+        ) from None
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
-@click.command()
-@process_name
-@click.argument("works", metavar="WORK...", nargs=-1, required=True)
-@with_processes
-def unregister(processes: Processes, name: str, works: tuple[str, ...]) -> None:
-    """Put work items on the cleanup list.
+def _object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidValue(f"--params takes a JSON object: {error}.", argument="params", value=text) from None
 
-    The next run cleans them up.
-    """
-    changed = processes[name].unregister_works(works)
-    click.echo(f"{name}: {len(changed)} of {len(set(works))} items moved to cleanup")
+
+_ARGUMENTS: Mapping[Takes, Any] = {
+    Takes.SLOT: click.option("--slot", metavar="ISO8601", help="Name a past slot, such as 2026-01-31T12:00:00Z."),
+    Takes.NOTE: click.option("--note", default="", help="Why; shown to whoever looks."),
+    Takes.RUN: click.argument("run", metavar="RUN"),
+    Takes.WORKS: click.argument("works", metavar="WORK...", nargs=-1, required=True),
+    Takes.PARAMS: click.option("--params", metavar="JSON", default="{}", help="The items' own params, a JSON object."),
+}
+_READ = {"slot": lambda text: None if text is None else _instant(text), "params": _object}
+
+
+def command_of(verb: Verb) -> click.Command:
+    """Return the command of a verb."""
+
+    def act(processes: Processes, name: str, **given: Any) -> None:
+        request = Request(by=who(), **{key: _READ[key](value) if key in _READ else value for key, value in given.items()})
+        process = found(processes, name) if verb.removed else processes[name]
+        _report(name, verb, verb.act(process, request))
+
+    command: Any = with_processes(act)
+    for takes in reversed(Takes):
+        command = _ARGUMENTS[takes](command) if takes in verb.takes else command
+    more = "\n\nAlso of a process that is no longer in the code." if verb.removed else ""
+    return click.command(name=verb.name, help=f"{verb.label}.\n\n{verb.question}{more}")(process_name(command))
+
+
+def _report(name: str, verb: Verb, done: Done | None) -> None:
+    if done is None:
+        said(f"{name}: {verb.nothing}")
+        return
+    run, text = done.run, shown(str(done.said), Fact.NOTES, Reader.CLI)
+    told = "" if run is None else f", {run.state.value}, slot {when(run.slot)}, generation {run.generation}"
+    said(printable(f"{name}: {text}{told}"))
+
+
+commands = [command_of(verb) for verb in VERBS.values()]
 
 
 @click.command()

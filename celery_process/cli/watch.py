@@ -18,7 +18,7 @@ from celery_process.monitor.overview import Overview, read_overview
 from celery_process.monitor.secrets import Reader
 from celery_process.process import Process
 
-KEPT = ("process", "states", "progress", "rate", "remaining", "tolerance", "next_slot")
+KEPT = ("process", "states", "progress", "rate", "remaining", "tolerance")
 """The columns that stand on a terminal of any width."""
 
 

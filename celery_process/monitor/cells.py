@@ -86,6 +86,7 @@ class Column:
     the value, its `%(value)s`; a zero has none. `under`: the column below whose value a web page writes this one, small.
     `detail`: it stands on the page of one, and in JSON, not in the list. `fact`: what of a process it shows, where
     `secrets` says who may see that. `now`: the instant that UNTIL is counted from. `hint`: more words.
+    `short`: the heading where there is little room.
     """
 
     key: str
@@ -98,6 +99,7 @@ class Column:
     fact: Fact | None = None
     now: Callable[[Any], datetime] | None = None
     hint: str = ""
+    short: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what a page has to know to draw the column."""

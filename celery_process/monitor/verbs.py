@@ -16,6 +16,7 @@ from celery_process.engine.removed import RemovedProcess
 from celery_process.exceptions import InvalidValue
 from celery_process.process import Process
 from celery_process.protocol.model import RunStatus
+from celery_process.protocol.states import WorkList
 from celery_process.text.sentences import Sentence
 from celery_process.text.sentences import marked as _
 
@@ -62,9 +63,10 @@ class Done:
 class Verb:
     """A verb. `label` is on its button, `question` is what it means, asked before and written in its help.
 
-    `noun`: the model whose "change" permission it needs, where Django knows who asks. `act` returns None where there was
+    `noun`: what the "change" permission that it needs is of, where Django knows who asks. `act` returns None where there was
     nothing to do, which `nothing` says. `destroys`: what it ends does not come back. `offered`: whether it makes sense for
-    an `Overview` or a `RunStatus`. `removed`: it works on a process that is not in the code as well.
+    an `Overview`, a `RunStatus` or a `WorkInfo`; None stands for several items. `removed`: it works on a process that is
+    not in the code as well.
     """
 
     name: str
@@ -221,11 +223,12 @@ VERBS = {
             target=Target.ITEMS,
             nothing=_("They are on the cleanup list or dropped already; nothing was done."),
             destroys=True,
+            offered=lambda item: item is None or item.on is WorkList.ACTIVE,
         ),
     )
 }
 
 
 def offered(target: Target, row: Any) -> list[Verb]:
-    """Return the verbs of a target that make sense for one: of a process by its `Overview`, of a run by its status."""
+    """Return the verbs of a target that make sense for one: as `Verb.offered` says."""
     return [verb for verb in VERBS.values() if verb.target is target and verb.offered(row)]

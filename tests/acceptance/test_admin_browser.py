@@ -143,7 +143,7 @@ def test_items_are_found_registered_and_unregistered(browser, feeds, site):
     browser.get(f"{one(site)}/register/")
     browser.find_element("name", "names").send_keys("north\nnorth-east\nsouth")
     press(browser, "[value=Register]")
-    shows(browser, ".messagelist", "3 of 3 items")
+    shows(browser, ".messagelist", "Registered 3 of 3: north, north-east, south")
     browser.find_element("name", "q").send_keys("north")
     press(browser, ".cp-filter button")
     shows(browser, "#cp-items", "north-east")
@@ -152,7 +152,7 @@ def test_items_are_found_registered_and_unregistered(browser, feeds, site):
     press(browser, ".cp-foot button")
     shows(browser, ".cp-names", "north-east")
     press(browser, "#cp-yes")
-    shows(browser, ".messagelist", "Unregistered 1 item: north-east")
+    shows(browser, ".messagelist", "Unregistered 1 of 1: north-east")
     assert "north-east" not in [info.name for info in feeds.works()]
 
 

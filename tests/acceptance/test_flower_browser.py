@@ -9,6 +9,7 @@ from .waiting import wait_for_end
 from .watching import Stage
 
 USER = "ann:pw"
+HEADING = "Kept since"
 HOSTILE = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
 
 
@@ -32,7 +33,7 @@ def processes(browser, stage):
 
 @pytest.fixture(scope="module")
 def flower(stage, processes):
-    with stage.flower(user=USER) as flower, stage.worker():
+    with stage.flower(user=USER, CP_TEST_COLUMN=HEADING) as flower, stage.worker():
         yield flower
 
 
@@ -87,6 +88,25 @@ def test_the_list_leads_to_the_processes(browser, flower, processes):
     browser.find_element("link text", "quiet").click()
     shows(browser, "#cp-state", "never ran")
     assert browser.current_url == f"{flower.url}/processes/quiet"
+
+
+def test_a_row_in_a_table_is_a_column_and_a_verb_of_the_page(browser, flower, processes):
+    """The heading and the value stand in each list and among the facts; the button asks, acts and says what it did."""
+    resize(browser, 1280)
+    browser.get(f"{flower.url}/processes")
+    shows(browser, "#cp-processes", HEADING, "since Monday")
+    browser.get(f"{flower.url}/processes/checks")
+    processes["checks"].update_settings({"a": 1})
+    processes["checks"].register_work("a")
+    processes["checks"].run_now()
+    for part in ("facts", "runs", "slots", "versions"):
+        shows(browser, f"#cp-{part}", HEADING, "since Monday")
+    browser.find_element("css selector", '[data-act="tidy"]').click()
+    shows(browser, "#cp-dialog", "Tidy up?", "What lies about goes away.")
+    browser.find_element("css selector", "#cp-yes").click()
+    shows(browser, "#cp-message", "Tidied checks.")
+    assert processes["checks"].state().paused.by == "flower:ann"
+    processes["checks"].resume()
 
 
 @pytest.mark.parametrize("path", ["/processes", "/processes/feeds"])

@@ -70,7 +70,7 @@ def test_a_cancelled_run_is_redriven_for_what_it_left(celery_setup, processes, e
     assert 4 <= len(started) < len(names)
     assert cancelled.counts.completed == len(started)
     assert cancelled.counts.cancelled == len(names) - len(started)
-    assert "no run is open" in command("cancel", "mirror").out
+    assert "No run is open" in command("cancel", "mirror").out
 
     assert command("redrive", "mirror", cancelled.id).status == 0
     redriven = wait_for_end(mirror, mirror.state().run.id)

@@ -193,7 +193,7 @@ class TestActing:
         assert "already" in boss.told()
         boss.do("unregister")
         assert "tick some first" in boss.told()
-        assert boss.log() == ["Registered 2 items: a, b", "Unregistered 2 items: a, b"]
+        assert boss.log() == ["Registered 2 of 2: a, b", "Unregistered 2 of 2: a, b"]
 
     def test_secrets_of_params_are_neither_shown_nor_lost(self, boss: Site) -> None:
         """The page of an item and its form have a mask, which stands for what is kept."""

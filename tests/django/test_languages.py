@@ -110,10 +110,12 @@ def words_of_the_store() -> frozenset[str]:
 
 def words_of_the_tables() -> set[str]:
     from celery_process.monitor.columns import TABLES
+    from celery_process.monitor.verbs import VERBS
 
     columns = [column for table in TABLES.values() for column in table.columns]
     words = {word for column in columns for word in (column.heading, column.words, column.hint)}
-    return (words | {table.empty for table in TABLES.values()}) - {""}
+    words |= {table.empty for table in TABLES.values()}
+    return (words | {word for verb in VERBS.values() for word in (verb.label, verb.question, verb.nothing)}) - {""}
 
 
 def test_every_word_of_the_store_can_be_translated(databases: Path) -> None:
@@ -124,7 +126,7 @@ def test_every_word_of_the_store_can_be_translated(databases: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="There is no xgettext on the machine's path.")
 def test_makemessages_finds_the_words(tmp_path: Path, databases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Django's command finds those of templates, of views, of models, of the store, and of the tables of columns."""
+    """Django's command finds those of templates, of views, of models, of the store, and of the tables of columns and verbs."""
     app = tmp_path / "app"
     shutil.copytree(PACKAGE, app, ignore=shutil.ignore_patterns("__pycache__"))
     (app / "locale").mkdir()

@@ -14,10 +14,14 @@ from celery.bin.celery import celery
 from click.testing import CliRunner
 
 from celery_process import Processes
+from celery_process.cli import process as group
+from celery_process.cli.verbs import command_of
 from celery_process.contrib.flower.board import Board
 from celery_process.monitor.cells import Column, Kind, Table
 from celery_process.monitor.columns import PROCESSES, TABLES
 from celery_process.monitor.secrets import Fact
+from celery_process.monitor.verbs import VERBS, Done, Request, Verb
+from celery_process.text.sentences import Sentence
 
 from .desk import Site
 
@@ -145,3 +149,53 @@ def test_a_key_that_is_a_field_is_that_field(boss: Site, table: str) -> None:
     for column in TABLES[table].columns:
         if hasattr(row, column.key) and (value := column.shown(row)) is not None:
             assert value == getattr(row, column.key), column.key
+
+
+@pytest.fixture
+def tidy(monkeypatch: pytest.MonkeyPatch) -> Verb:
+    """Add a verb until the test ends: it stores a setting, and says so."""
+
+    def act(process: Any, request: Request) -> Done:
+        process.update_settings({"tidied": True}, by=request.by)
+        return Done(Sentence("Tidied %(process)s", {"process": process.name}))
+
+    verb = Verb("tidy", "Tidy up", "What lies about goes away.", "process", act, destroys=True)
+    monkeypatch.setitem(VERBS, verb.name, verb)
+    return verb
+
+
+def tidied(boss: Site) -> str | None:
+    """Return who tidied last."""
+    found = next(iter(boss.process.settings_history(1)), None)
+    return found.by if found is not None and found.settings == {"tidied": True} else None
+
+
+class TestAVerb:
+    def test_in_the_terminal(self, boss: Site, tidy: Verb, terminal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is a command, with its words in the help, which says what was done."""
+        assert set(VERBS) - {"tidy"} <= set(group.commands)
+        monkeypatch.setitem(group.commands, "tidy", command_of(tidy))
+        assert tidy.question in terminal("tidy", "--help")
+        assert terminal("tidy", boss.process.name) == f"{boss.process.name}: Tidied {boss.process.name}\n"
+        assert str(tidied(boss)).startswith("cli:")
+
+    def test_in_the_admin(self, boss: Site, processes: Processes, tidy: Verb) -> None:
+        """It has its button, its question, its permission, its message and its line in the log."""
+        assert f">{tidy.label}…</a>" in boss.text()
+        assert tidy.question in boss.text("do/tidy/")
+        viewer = Site(processes, "view_process", "change_run")
+        assert tidy.label not in viewer.text()
+        assert viewer.do("tidy").status_code == 403
+        boss.do("tidy")
+        assert tidied(boss) == f"admin:{boss.user.username}"
+        assert f"Tidied {boss.process.name}." in boss.told()
+        assert boss.log() == [f"Tidied {boss.process.name}"]
+
+    def test_in_flower(self, processes: Processes, boss: Site, tidy: Verb) -> None:
+        """Its page has the words of the button and of the question, and where it makes sense."""
+        from celery_process.contrib.flower.handlers import actions
+
+        page = asyncio.run(Board(processes).one(boss.process.name))
+        assert page["verbs"]["tidy"]["question"] == tidy.question
+        assert "tidy" in page["overview"]["offered"]
+        assert actions()["tidy"] is tidy

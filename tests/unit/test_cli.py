@@ -170,11 +170,11 @@ def test_run(terminal: Terminal, process: Process) -> None:
 
 def test_pause_and_resume(terminal: Terminal, process: Process) -> None:
     """`pause` notes why and who; `resume` ends it."""
-    assert terminal.printed("pause", "key-gc", "--note", "lunch") == "key-gc: paused\n"
+    assert terminal.printed("pause", "key-gc", "--note", "lunch") == "key-gc: Paused: lunch\n"
     paused = process.state().paused
     assert paused is not None
     assert (paused.note, paused.by) == ("lunch", "cli:ada")
-    assert terminal.printed("resume", "key-gc") == "key-gc: resumed\n"
+    assert terminal.printed("resume", "key-gc") == "key-gc: Resumed\n"
     assert process.state().paused is None
 
 
@@ -186,7 +186,7 @@ def test_cancel(terminal: Terminal) -> None:
     def handler(work: Work) -> None:
         printed.append(terminal.printed("cancel", "slow"))
 
-    assert terminal.printed("cancel", "slow") == "slow: no run is open\n"
+    assert terminal.printed("cancel", "slow") == "slow: No run is open; there was nothing to cancel.\n"
     handler.register_works(dict.fromkeys("ab"))
     run = handler.run_now()
     assert (run.state, len(printed)) == (RunState.INCOMPLETE, 1)
@@ -204,10 +204,12 @@ def test_redrive(terminal: Terminal, process: Process) -> None:
 
 def test_register_and_unregister(terminal: Terminal, process: Process) -> None:
     """`register` and `unregister` take several items, and count those that changed."""
-    assert terminal.printed("register", "key-gc", "c", "d", "--params", '{"y": 2}').startswith("key-gc: 2 of 2")
-    assert terminal.printed("register", "key-gc", "c", "--params", '{"y": 2}').startswith("key-gc: 0 of 1")
+    assert terminal.printed("register", "key-gc", "c", "d", "--params", '{"y": 2}').startswith(
+        "key-gc: Registered 2 of 2: c, d"
+    )
+    assert terminal.printed("register", "key-gc", "c", "--params", '{"y": 2}').startswith("key-gc: They are registered")
     assert process.work("d").params == {"y": 2}
-    assert terminal.printed("unregister", "key-gc", "c", "d", "never").startswith("key-gc: 3 of 3")
+    assert terminal.printed("unregister", "key-gc", "c", "d", "never").startswith("key-gc: Unregistered 3 of 3: c, d, never")
     assert [work.name for work in process.works("cleanup")] == ["c", "d", "never"]
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from celery_process.app import Processes
 from celery_process.config import named
+from celery_process.monitor.cells import Table
 from celery_process.monitor.columns import HEAD, PROCESSES, RUNS, SLOTS, VERSIONS
 from celery_process.monitor.details import read_panel
 from celery_process.monitor.health import document, examine
@@ -21,6 +22,7 @@ from celery_process.monitor.jsonable import plain
 from celery_process.monitor.overview import Overview, read_overview
 from celery_process.monitor.probe import PATIENCE
 from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.verbs import VERBS, Target, offered
 from celery_process.process import Process
 
 T = TypeVar("T")
@@ -107,14 +109,24 @@ class Board:
                 "by": overrides.by,
                 "schedule": overrides.schedule is not None,
             },
-            **{table.name: [table.drawn(row, READER) for row in getattr(panel, table.name)] for table in LISTS},
+            **{table.name: [_drawn(table, row) for row in getattr(panel, table.name)] for table in LISTS},
             "columns": _heads(),
             "above": HEAD,
+            "verbs": {verb.name: verb.as_json() for verb in VERBS.values()},
         }
 
 
 def _summary(overview: Overview) -> Document:
-    return {**PROCESSES.drawn(overview, READER), "is_open": overview.is_open}
+    return {**PROCESSES.drawn(overview, READER), "is_open": overview.is_open, "offered": _names(Target.PROCESS, overview)}
+
+
+def _drawn(table: Table, row: Any) -> Document:
+    drawn = table.drawn(row, READER)
+    return {**drawn, "offered": _names(Target.RUN, row)} if table is RUNS else drawn
+
+
+def _names(target: Target, row: Any) -> list[str]:
+    return [verb.name for verb in offered(target, row)]
 
 
 def _heads() -> Document:

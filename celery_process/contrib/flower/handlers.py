@@ -8,7 +8,7 @@ actions. `access` refuses what comes through other sites.
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from tornado import web
 
 from celery_process.app import registry_of
 from celery_process.contrib.flower import access
-from celery_process.contrib.flower.board import Board
+from celery_process.contrib.flower.board import READER, Board
 from celery_process.exceptions import ProcessError
 from celery_process.monitor.jsonable import http_status, plain
-from celery_process.process import Process
+from celery_process.monitor.secrets import Fact, as_shown, shown
+from celery_process.monitor.verbs import VERBS, Request, Target, Verb
 from celery_process.text.logs import log_fields, logger_of
 
 logger = logger_of(__name__)
@@ -31,13 +32,11 @@ NO_PROCESSES = (
     "This app has no processes; make a Processes(app) in the module that -A names, or in one that it imports, and start "
     "Flower anew."
 )
-VERBS: dict[str, Callable[..., Any]] = {
-    "run": lambda process, by, **_: process.run_now(by=by),
-    "pause": lambda process, by, note, **_: process.pause(note, by=by),
-    "resume": lambda process, **_: process.resume(),
-    "cancel": lambda process, **_: process.cancel_run(),
-    "redrive": lambda process, by, run, **_: process.redrive(run, by=by),
-}
+
+
+def actions() -> dict[str, Verb]:
+    """Return the verbs of a process and of its runs; Flower has no list of items to choose from."""
+    return {verb.name: verb for verb in VERBS.values() if verb.target is not Target.ITEMS}
 
 
 class OfProcesses(web.RequestHandler):  # type: ignore[misc,unused-ignore]
@@ -117,7 +116,8 @@ class Page(OfProcesses, BaseHandler):
             return
         prefix = self.application.options.url_prefix
         base = f"/{prefix.strip('/')}" if prefix else ""
-        self.render(self.template, base=base, process_name=name, may_act=self.may_act, problem=problem)
+        of_process = [verb for verb in actions().values() if verb.target is Target.PROCESS]
+        self.render(self.template, base=base, process_name=name, may_act=self.may_act, problem=problem, verbs=of_process)
 
     async def _answer(self, document: Awaitable[Any]) -> None:
         try:
@@ -186,7 +186,7 @@ class Health(Api):
 
 
 class ActOnProcess(Api):
-    """`POST /api/processes/<name>/(run|pause|resume|cancel|redrive)`, with `note` or `run` in the form."""
+    """`POST /api/processes/<name>/<verb>`, such as `pause`, with what the verb takes, `note` or `run`, in the form."""
 
     acts = True
 
@@ -195,19 +195,21 @@ class ActOnProcess(Api):
         """Do it, as the user that Flower knows, and answer the run that came of it or the one in question."""
         if self.read_only:
             raise web.HTTPError(403, "Read only mode is enabled")
-        given = {key: self.get_body_argument(key, "") for key in ("note", "run")}
-
-        def act(process: Process) -> Any:
-            return VERBS[action](process, by=self.who, **given)
-
         if name not in self.board.processes:
             raise web.HTTPError(404, f"There is no process {name!r:.120}")
+        if action not in actions():
+            raise web.HTTPError(404, f"There is no action {action!r:.40}; there are {', '.join(actions())}")
+        verb = actions()[action]
+        request = Request(by=self.who, note=self.get_body_argument("note", ""), run=self.get_body_argument("run", ""))
         extra = log_fields(f"flower_{action}", process_name=name, by=self.who)
         logger.info("%s of %s by %s", action, name, self.who, extra=extra)
-        await self._answer(self._told(name, action, act))
+        await self._answer(self._told(name, verb, request))
 
-    async def _told(self, name: str, action: str, act: Callable[[Process], Any]) -> dict[str, Any]:
-        return {"process": name, "action": action, "run": plain(await self.board.act(name, act))}
+    async def _told(self, name: str, verb: Verb, request: Request) -> dict[str, Any]:
+        done = await self.board.act(name, lambda process: verb.act(process, request))
+        said = verb.nothing if done is None else f"{shown(str(done.said), Fact.NOTES, READER)}."
+        run = None if done is None else plain(as_shown(done.run, READER))
+        return {"process": name, "action": verb.name, "said": said, "run": run}
 
 
 class Assets(web.StaticFileHandler):

@@ -32,7 +32,7 @@ ROUTES = (
     (r"/processes-assets/([^/]+)", f"{_HANDLERS}.Assets"),
     (r"/api/processes", f"{_HANDLERS}.ListProcesses"),
     (r"/api/processes/([^/]+)", f"{_HANDLERS}.ShowProcess"),
-    (r"/api/processes/([^/]+)/(run|pause|resume|cancel|redrive)", f"{_HANDLERS}.ActOnProcess"),
+    (r"/api/processes/([^/]+)/([^/]+)", f"{_HANDLERS}.ActOnProcess"),
 )
 _LAST_TAB = re.compile(rb"reverse_url\('broker'\).*?</li>", re.DOTALL)
 # Flower has a name for each of its routes; one of ours would lose it under --url_prefix, so it is put together.

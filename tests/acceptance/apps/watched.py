@@ -73,3 +73,19 @@ def quiet(work):
 def feed(work):
     """Do it under a schedule and settings."""
     do(work)
+
+
+if heading := os.environ.get("CP_TEST_COLUMN"):  # one column more in each list, and one verb more
+    from celery_process.monitor.cells import Column, Kind
+    from celery_process.monitor.columns import TABLES
+    from celery_process.monitor.verbs import VERBS, Done, Verb
+    from celery_process.text.sentences import Sentence
+
+    def tidy(process, request):
+        process.pause("to tidy up", by=request.by)
+        return Done(Sentence("Tidied %(process)s", {"process": process.name}))
+
+    for table in TABLES.values():
+        new = Column("kept_since", heading, Kind.TEXT, lambda row: "since Monday")
+        object.__setattr__(table, "columns", (*table.columns, new))
+    VERBS["tidy"] = Verb("tidy", "Tidy up", "What lies about goes away.", "process", tidy, destroys=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext
 
 from celery_process.contrib.django.admin.base import Base, by, guarded
-from celery_process.contrib.django.admin.verbs import VERBS, Given, Verb
 from celery_process.contrib.django.words import isolated, translated
 from celery_process.exceptions import InvalidValue, ProcessError
 from celery_process.monitor.secrets import Fact, Reader
 from celery_process.monitor.secrets import shown as as_read
+from celery_process.monitor.verbs import VERBS, Request, Takes, Target, Verb
 from celery_process.process import Process
 from celery_process.values import MAX_TEXT
 
@@ -27,37 +28,38 @@ class ActionPages(Base):
         chosen = VERBS[verb]
         if not self.may(request, chosen.noun, act=True):
             raise PermissionDenied
+        if Takes.PARAMS in chosen.takes:  # which have a form of their own
+            return HttpResponseRedirect(self.url("register", process))
         asked = request.POST if request.method == "POST" else request.GET
-        given = Given(
+        given = Request(
             by=by(request),
             note=asked.get("note", "").strip(),
             run=asked.get("run", ""),
             works=tuple(dict.fromkeys(asked.getlist("work"))),
         )
-        back = self.url("items" if verb == "unregister" else "change", process)
+        back = self.url("items" if chosen.target is Target.ITEMS else "change", process)
         if request.method != "POST" or (chosen.asks and "confirmed" not in request.POST):
             return self.page(
                 request,
                 "confirm",
                 process,
-                title=f"{chosen.label}: {isolated(process.name)}",
-                verb=verb,
+                title=f"{gettext(chosen.label)}: {isolated(process.name)}",
                 chosen=chosen,
                 given=given,
                 back=back,
                 longest=MAX_TEXT,
             )
-        self._do(request, process, verb, chosen, given)
+        self._do(request, process, chosen, given)
         return HttpResponseRedirect(back)
 
-    def _do(self, request: HttpRequest, process: Process, name: str, verb: Verb, given: Given) -> None:
+    def _do(self, request: HttpRequest, process: Process, verb: Verb, given: Request) -> None:
         try:
-            told = verb.act(process, given)
+            done = verb.act(process, given)
         except ProcessError as error:
             messages.error(request, isolated(as_read(str(error), Fact.NOTES, Reader.ADMIN)))
             return
-        if told is None:
-            messages.info(request, verb.nothing)
+        if done is None:
+            messages.info(request, gettext(verb.nothing))
             return
-        self.done(request, process, name, told)
-        messages.success(request, as_read(f"{translated(told)}.", Fact.NOTES, Reader.ADMIN))
+        self.done(request, process, verb.name, done.said)
+        messages.success(request, as_read(f"{translated(done.said)}.", Fact.NOTES, Reader.ADMIN))

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from celery_process.contrib.django.admin.base import Base
 from celery_process.monitor.secrets import Fact, Reader, may_see
 
-_ITEMS = re.compile(r"^((?:Registered|Unregistered) \d+ items?):.*", re.DOTALL)
+_ITEMS = re.compile(r"^((?:Registered|Unregistered) \d+ of \d+):.*", re.DOTALL)
 _SETTINGS = re.compile(r"^(Stored settings version \d+);.*", re.DOTALL)
 DETAILS = {Fact.NAMES: _ITEMS, Fact.SETTINGS: _SETTINGS}
 """What of a message is a fact: all after the words that say what was done."""

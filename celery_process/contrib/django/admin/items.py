@@ -16,13 +16,13 @@ from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, NamesField, refused
 from celery_process.contrib.django.admin.listing import LOOKS, listing
 from celery_process.contrib.django.admin.overview import safely
-from celery_process.contrib.django.words import isolated, sentence
+from celery_process.contrib.django.words import isolated, sentence, translated
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
 from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.verbs import VERBS, registered
 from celery_process.process import Process
 from celery_process.protocol.states import WorkList, WorkState
 from celery_process.text.masking import MASK, unmasked
-from celery_process.text.sentences import Sentence
 
 
 class RegisterForm(forms.Form):
@@ -38,12 +38,6 @@ class RegisterForm(forms.Form):
             _("stands for a value that stays."),
         ),
     )
-
-
-def named(items: tuple[str, ...], one: str, several: str) -> Sentence:
-    """Return what was done to items, one or several, with the first twenty of their names."""
-    names = ", ".join(items[:20]) + (", …" if len(items) > 20 else "")
-    return Sentence(one if len(items) == 1 else several, {"count": len(items), "names": names})
 
 
 class ItemPages(Base):
@@ -120,13 +114,9 @@ class ItemPages(Base):
         return process.register_works(works)
 
     def _tell(self, request: HttpRequest, process: Process, names: tuple[str, ...], changed: tuple[str, ...]) -> None:
-        if not changed:
-            messages.info(request, gettext("They are registered with these params already; nothing was done."))
+        done = registered(changed, names)
+        if done is None:
+            messages.info(request, gettext(VERBS["register"].nothing))
             return
-        one, several = (
-            gettext_noop("Registered %(count)s item: %(names)s"),
-            gettext_noop("Registered %(count)s items: %(names)s"),
-        )
-        self.done(request, process, "register", named(changed, one, several))
-        text = gettext_noop("%(changed)s of %(all)s items were registered or changed.")
-        messages.success(request, sentence(text, changed=len(changed), all=len(names)))
+        self.done(request, process, "register", done.said)
+        messages.success(request, f"{translated(done.said)}.")

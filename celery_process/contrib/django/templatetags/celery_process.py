@@ -24,7 +24,8 @@ from celery_process.contrib.django.words import word as translated_word
 from celery_process.monitor.cells import NUMBERS, Column, Kind, Share
 from celery_process.monitor.columns import HEAD, NEVER_RAN, PROCESSES, TABLES
 from celery_process.monitor.secrets import Reader
-from celery_process.protocol.model import ItemCounts, RunStatus
+from celery_process.monitor.verbs import Takes, Target, Verb, offered
+from celery_process.protocol.model import ItemCounts
 from celery_process.schedule.frequency import spoken
 from celery_process.text.sentences import Sentence
 
@@ -199,10 +200,11 @@ def counted(counts: ItemCounts) -> list[tuple[str, int]]:
     ]
 
 
-@register.filter
-def redrivable(run: RunStatus) -> bool:
-    """Return whether a run has ended and left something to do again."""
-    return not run.state.is_open and run.counts.completed < run.counts.enlisted
+@register.simple_tag(takes_context=True)
+def verbs(context: template.Context, target: str, row: Any) -> list[Verb]:
+    """Return what the user may do to a process, a run or items, where it makes sense; but not what has a form of its own."""
+    may: Mapping[str, bool] = context["may"]["change"]
+    return [verb for verb in offered(Target[target.upper()], row) if may[verb.noun] and Takes.PARAMS not in verb.takes]
 
 
 @register.simple_tag

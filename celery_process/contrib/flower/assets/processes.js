@@ -140,14 +140,14 @@
 
   const took = (run, now) => Math.max(0, (new Date(run.finished_at || now) - new Date(run.started_at)) / 1000);
 
-  function chart(runs, now) {
+  function chart(runs, now, started) {
     if (!runs.length) return at("cp-chart").replaceChildren();
     const oldest = [...runs].reverse();
     const width = Math.max(260, at("cp-chart").clientWidth - 32);
     const [height, top, foot] = [130, 24, 108];
     const slowest = oldest.reduce((one, other) => took(other, now) > took(one, now) ? other : one);
     const longest = Math.max(took(slowest, now), 0.001);
-    const lasted = (run) => run.texts.took || "still open";
+    const lasted = (run) => run.texts.took || `open, started ${started}`;
     const step = Math.min(width / oldest.length, 48);
     const words = {};
     for (const run of oldest) words[run.state] = (words[run.state] || 0) + 1;
@@ -174,24 +174,23 @@
     at("cp-chart").replaceChildren(root);
   }
 
-  function redrive(run) {
-    const whole = run.counts.completed === ended(run)[1];
-    if (!page.dataset.acts || !run.finished_at || whole) return null;
-    const button = el("button", { class: "btn btn-outline-primary btn-sm", type: "button" }, "Redrive");
-    button.addEventListener("click", () => ask("redrive", run.id));
-    return button;
+  function acts(run) {
+    const names = page.dataset.acts ? run.offered : [];
+    return el("div", { class: "cp-actions" }, ...names.map((verb) => {
+      const { label, destroys } = last.verbs[verb];
+      const button = el("button", { class: `btn btn-outline-${destroys ? "danger" : "primary"} btn-sm`, type: "button" }, label);
+      button.addEventListener("click", () => ask(verb, run.id));
+      return button;
+    }));
   }
 
   function drawOne(document_) {
     const { overview, run } = document_;
     last = document_;
-    part("head", [overview.state, overview.paused, overview.schedule], () => {
+    part("head", [overview.states, overview.offered, overview.schedule], () => {
       at("cp-state").replaceChildren(...badges(overview.states));
       at("cp-schedule").textContent = overview.schedule;
-      for (const button of page.querySelectorAll("[data-act]")) {
-        const hide = { pause: overview.paused, resume: !overview.paused, cancel: !overview.is_open, run: overview.is_open || overview.paused };
-        button.hidden = Boolean(hide[button.dataset.act]);
-      }
+      for (const button of page.querySelectorAll("[data-act]")) button.hidden = !overview.offered.includes(button.dataset.act);
     });
     const note = overview.paused && `Paused by ${overview.paused.by || "somebody"}: ${overview.paused.note || "no note"}`;
     warn(note || (document_.shared ? "" : "This store is seen by one operating-system process alone: what the workers do does not show here."));
@@ -208,8 +207,8 @@
       ]);
     }), run ? "No error in this run." : "No run yet."));
     part("runs", document_.runs, () => {
-      chart(document_.runs, overview.at);
-      list("cp-runs", document_.columns.runs, document_.runs, "No run yet.", redrive);
+      chart(document_.runs, overview.at, overview.texts.started_at);
+      list("cp-runs", document_.columns.runs, document_.runs, "No run yet.", acts);
     });
     part("slots", document_.slots, () => list("cp-slots", document_.columns.slots, document_.slots, "No slot yet."));
     part("settings", [document_.settings, document_.overrides], () => {
@@ -241,21 +240,13 @@
     if (at("cp-status").textContent !== text) at("cp-status").textContent = text;
   }
 
-  const ASKED = {
-    run: ["Run now?", "The present slot runs, or runs again.", "Run now"],
-    pause: ["Pause?", "No slot, page or claim begins until it is resumed; items in flight finish.", "Pause"],
-    resume: ["Resume?", "Slots run again, and an open run goes on.", "Resume"],
-    cancel: ["Cancel the run?", "It ends INCOMPLETE once the items in flight have ended.", "Cancel the run"],
-    redrive: ["Redrive?", "The items of this run that did not complete run again.", "Redrive"],
-  };
-
   function ask(action, run) {
     const dialog = at("cp-dialog");
-    const [title, text, yes] = ASKED[action];
-    at("cp-dialog-title").textContent = title;
-    at("cp-dialog-text").textContent = run ? `${text} (${run})` : text;
-    at("cp-yes").textContent = yes;
-    at("cp-note-label").hidden = action !== "pause";
+    const { label, question, takes } = last.verbs[action];
+    at("cp-dialog-title").textContent = `${label}?`;
+    at("cp-dialog-text").textContent = run ? `${question} (${run})` : question;
+    at("cp-yes").textContent = label;
+    at("cp-note-label").hidden = !takes.includes("note");
     at("cp-note").value = "";
     dialog.onclose = () => { if (dialog.returnValue === "yes") act(action, { note: at("cp-note").value, run: run || "" }); };
     dialog.returnValue = "";
@@ -265,13 +256,15 @@
   async function act(action, fields) {
     const cookie = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/);
     const headers = cookie ? { "X-XSRFToken": decodeURIComponent(cookie[1]) } : {};
-    let told = ASKED[action][2];
+    const { label } = last.verbs[action];
+    let told = "";
     try {
       const path = `${base}/api/processes/${encodeURIComponent(name)}/${action}`;
       const answer = await fetch(path, { method: "POST", headers, body: new URLSearchParams(fields) });
-      told = answer.ok ? `${told}: done.` : (await answer.json()).error;
+      const found = await answer.json();
+      told = answer.ok ? found.said : found.error;
     } catch (error) {
-      told = `${told}: Flower did not answer.`;
+      told = `${label}: Flower did not answer.`;
     }
     at("cp-message").textContent = told;
     at("cp-message").hidden = false;
@@ -302,6 +295,6 @@
     if (button) ask(button.dataset.act);
   });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
-  window.addEventListener("resize", () => { if (last) chart(last.runs, last.overview.at); });
+  window.addEventListener("resize", () => { if (last) chart(last.runs, last.overview.at, last.overview.texts.started_at); });
   look();
 })();
