@@ -19,17 +19,18 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from celery_process.protocol.states import ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState
-from celery_process.stores.base import Store
+from celery_process.stores.base import Definitions, Items, Reads, Runs, Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 from celery_process.testing.machine import store_machine
 
+from .kept import Kept
+
 EXAMPLES = os.environ.get("CP_T2_EXAMPLES")
 STEPS = int(os.environ.get("CP_T2_STEPS", "50"))
-OPERATIONS = set(Store.__abstractmethods__)
-
+OPERATIONS = {name for part in (Definitions, Runs, Items, Reads) for name in vars(part) if not name.startswith("_")}
 
 Run = Callable[..., "Counter[str]"]
 
@@ -82,34 +83,30 @@ def test_memory(run: Run) -> None:
 
 def test_sqlite(run: Run, tmp_path: Path) -> None:
     """SQLite answers as memory does."""
-    url = migrated(f"sqlite:///{tmp_path}/process.db")
-    run("SQLite", lambda clock: SqlStore(url, clock=clock, synchronous="NORMAL"), examples=200)
+    run("SQLite", kept(f"sqlite:///{tmp_path}/process.db", synchronous="NORMAL"), examples=100)
 
 
 @pytest.mark.server("postgresql")
 def test_postgresql(run: Run, postgresql_url: str) -> None:
     """PostgreSQL answers as memory does."""
-    url = migrated(postgresql_url)
-    run("PostgreSQL", lambda clock: SqlStore(url, clock=clock), examples=100)
+    run("PostgreSQL", kept(postgresql_url), examples=50)
 
 
 @pytest.mark.server("mysql")
 def test_mysql(run: Run, mysql_url: str) -> None:
     """MySQL, or MariaDB, answers as memory does."""
-    url = migrated(mysql_url)
-    run("MySQL or MariaDB", lambda clock: SqlStore(url, clock=clock), examples=100)
+    run("MySQL or MariaDB", kept(mysql_url), examples=50)
 
 
 @pytest.mark.server("redis")
 def test_redis(run: Run, redis_url: str) -> None:
     """Redis, or Valkey, answers as memory does."""
     prefix = f"cp-{uuid4().hex[:12]}:"
-    run("Redis or Valkey", lambda clock: RedisStore(redis_url, key_prefix=prefix, clock=clock), examples=300)
+    run("Redis or Valkey", lambda clock: RedisStore(redis_url, key_prefix=prefix, clock=clock), examples=100)
 
 
-def migrated(url: str) -> str:
-    """Make the tables; the examples share them, each with process names of its own."""
-    store = SqlStore(url)
-    store.migrate()
-    store.close()
-    return url
+def kept(url: str, **options: Any) -> Callable[[MovableClock], SqlStore]:
+    """Make the tables and return what gives each example the store; each has process names of its own."""
+    kept = Kept(lambda clock: SqlStore(url, clock=clock, **options))
+    kept.store.migrate()
+    return kept.with_clock

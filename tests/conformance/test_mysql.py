@@ -8,21 +8,21 @@ from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 from celery_process.testing.conformance import *  # noqa: F403
 
+from .kept import Kept
+
 pytestmark = pytest.mark.server("mysql")
 
 
 @pytest.fixture(scope="module")
-def migrated(mysql_url: str) -> str:
-    """Give a migrated database; the tests share it, each with process names of its own."""
-    store = SqlStore(mysql_url)
-    store.migrate()
-    store.close()
-    return mysql_url
+def kept(mysql_url: str) -> Iterator[Kept]:
+    """Give a store with its tables; the tests share it, each with process names of its own."""
+    kept = Kept(lambda clock: SqlStore(mysql_url, clock=clock))
+    kept.store.migrate()
+    yield kept
+    kept.close()
 
 
 @pytest.fixture
-def store(clock: MovableClock, migrated: str) -> Iterator[SqlStore]:
-    """Give a store with the test's clock."""
-    store = SqlStore(migrated, clock=clock)
-    yield store
-    store.close()
+def store(clock: MovableClock, kept: Kept) -> SqlStore:
+    """Give the store with the test's clock."""
+    return kept.with_clock(clock)

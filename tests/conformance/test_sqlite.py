@@ -1,8 +1,6 @@
 """The SQL store keeps the contract on SQLite."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,22 +8,20 @@ from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 from celery_process.testing.conformance import *  # noqa: F403
 
+from .kept import Kept
+
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a migrated, empty database, to be copied."""
-    path = tmp_path_factory.mktemp("sqlite") / "empty.db"
-    store = SqlStore(f"sqlite:///{path}")
-    store.migrate()
-    store.close()
-    return path
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """Give a store with its tables; the tests share it, each with process names of its own."""
+    path = tmp_path_factory.mktemp("sqlite") / "process.db"
+    kept = Kept(lambda clock: SqlStore(f"sqlite:///{path}", clock=clock))
+    kept.store.migrate()
+    yield kept
+    kept.close()
 
 
 @pytest.fixture
-def store(clock: MovableClock, migrated: Path, tmp_path: Path) -> Iterator[SqlStore]:
-    """Give a fresh store."""
-    path = tmp_path / "process.db"
-    shutil.copy(migrated, path)
-    store = SqlStore(f"sqlite:///{path}", clock=clock)
-    yield store
-    store.close()
+def store(clock: MovableClock, kept: Kept) -> SqlStore:
+    """Give the store with the test's clock."""
+    return kept.with_clock(clock)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+from zlib import crc32
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -197,8 +198,8 @@ class RedisBaton(Baton):
         return self._tried(operation, once, process)
 
 
-def schedules(play: Callable[[tuple[int, ...]], Played], *, preemptions: int) -> Iterator[Played]:
-    """Play every schedule with at most so many preemptions, each once."""
+def schedules(play: Callable[[tuple[int, ...]], Played], *, preemptions: int, share: int = 1) -> Iterator[Played]:
+    """Play every schedule with at most so many preemptions, each once; with `share` one in so many, always the same ones."""
     todo: list[tuple[int, ...]] = [()]
     while todo:
         choices = todo.pop()
@@ -209,6 +210,7 @@ def schedules(play: Callable[[tuple[int, ...]], Played], *, preemptions: int) ->
             if place >= len(choices):
                 made = tuple(each.chosen for each in played.decisions[:place])
                 for other in decision.able:
-                    if other != decision.chosen and used + decision.preempts(other) <= preemptions:
+                    allowed = other != decision.chosen and used + decision.preempts(other) <= preemptions
+                    if allowed and crc32(bytes((*made, other))) % share == 0:
                         todo.append((*made, other))
             used += decision.preempts(decision.chosen)

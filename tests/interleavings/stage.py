@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 from celery_process.stores.base import Store
@@ -9,6 +10,9 @@ from celery_process.testing import MovableClock
 
 from .baton import Baton, Played, schedules
 from .scenes import ACTS, Scene
+
+DEEPLY = os.environ.get("CP_T3_DEEP") == "1"
+SHARE = 3
 
 
 class Stage:
@@ -18,7 +22,7 @@ class Stage:
         self._store, self._clock, self._baton, self._tally = store, clock, baton, tally
 
     def play(self, *acts: str, at_end: bool, preemptions: int, page: int = 2) -> None:
-        """Play every schedule of the acts with at most so many preemptions."""
+        """Play the schedules of the acts with at most so many preemptions: all of them `DEEPLY`, else one in `SHARE`."""
         scene: Scene
 
         def once(choices: tuple[int, ...]) -> Played:
@@ -26,7 +30,7 @@ class Stage:
             scene = Scene(self._store, self._clock, at_end, page)
             return self._baton.play([lambda act=act: ACTS[act](scene) for act in acts], choices)
 
-        for played in schedules(once, preemptions=preemptions):
+        for played in schedules(once, preemptions=preemptions, share=1 if DEEPLY else SHARE):
             self._tally.update(schedules=1, waited=played.waited, statements=len(played.decisions))
             try:
                 scene.check()

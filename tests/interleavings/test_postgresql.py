@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement
@@ -15,11 +14,10 @@ from celery_process.testing import MovableClock
 
 from .baton import SqlBaton
 from .scenes import ACTS
-from .stage import Stage
+from .stage import DEEPLY, Stage
 
 pytestmark = pytest.mark.server("postgresql")
 
-DEEPLY = os.environ.get("CP_T3_DEEP") == "1"
 LONG = ("claim and finish", "replace", "release and claim", "claim and lose", "renew")
 """Acts of many statements, and one that is like others, which meet a few others only."""
 AMID = tuple(combinations_with_replacement([act for act in ACTS if act not in LONG], 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import combinations_with_replacement
@@ -15,11 +14,10 @@ from celery_process.testing import MovableClock
 
 from .baton import RedisBaton
 from .scenes import ACTS
-from .stage import Stage
+from .stage import DEEPLY, Stage
 
 pytestmark = pytest.mark.server("redis")
 
-DEEPLY = os.environ.get("CP_T3_DEEP") == "1"
 AT_THE_END = tuple(act for act in ACTS if act != "register")
 """What is at the end is on the cleanup list, and a registration would take it off."""
 THREE = ("finish", "sweep", "supersede", "open_page or close", "unregister", "abort")

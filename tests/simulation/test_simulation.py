@@ -23,7 +23,7 @@ from celery_process.stores.memory import MemoryStore
 from celery_process.stores.sql import SqlStore
 from celery_process.testing.simulation import History, simulate, sleep
 
-SEEDS = int(os.environ.get("CP_T4_SEEDS", "3000"))
+SEEDS = int(os.environ.get("CP_T4_SEEDS", "1500"))
 FROM = int(os.environ.get("CP_T4_FROM", "0"))
 
 
