@@ -307,7 +307,7 @@ class ItemClaim:
     def fencing_token(self) -> int:
         """Epoch · 2¹⁶ + attempt: rises with every claim of the item, so a resource can refuse an older one.
 
-        Over what a store loses as well, since epochs are at least its seconds since 2026: see `rules.next_epoch`.
+        Over what a store loses as well, since epochs are at least its seconds since 2026: see `begin`.
         """
         return self.epoch * 2**16 + self.attempt
 

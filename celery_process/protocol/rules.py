@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from celery_process.exceptions import RunOpen
+from celery_process.exceptions import RunNotFound, RunOpen
 from celery_process.protocol.model import (
     REASON_LOST,
     ErrorEntry,
@@ -17,23 +17,16 @@ from celery_process.protocol.model import (
     Overrides,
     RunSpec,
     RunStatus,
-    SlotEntry,
-    SlotRef,
     Stats,
     WorkStatus,
 )
 from celery_process.protocol.reports import Totals
-from celery_process.protocol.states import Again, ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.states import ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
 from celery_process.protocol.tolerance import Tolerance, exceeded
 from celery_process.values import Number, add_stats, decode, encode
 
 Cursor = tuple[WorkList, str]
 """Where the walk of a run stands: the list, and the last name taken from it."""
-CLOCK_FAULT = timedelta(hours=1)
-"""A last slot this far ahead of the store's clock was claimed by a clock that was wrong; it holds up no slot (W5)."""
-EPOCHS_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-"""Epochs are seconds since, if runs do not follow faster; with 16 bits of attempts they stay below 2^53 for 4,000 years."""
-LEDGER_STEP = 100
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_BACKOFF = timedelta(hours=1)
 EVEN_WAITS = 6
@@ -52,15 +45,6 @@ def passed(at: datetime, now: datetime, span: timedelta) -> bool:
 def seen_moving(now: datetime, instants: Iterable[datetime]) -> datetime:
     """Return the latest of the instants at which a run moved; instants in the future are left out."""
     return max((at for at in instants if at <= now), default=NEVER)
-
-
-def next_epoch(last: int, now: datetime) -> int:
-    """Return the epoch of a new run, given the last one that the store knows of: at least the seconds since 2026.
-
-    A store that lost its last writes, in a failover or a restore, counts on from an older epoch. Without the seconds it
-    would give a run the number of one that it has forgotten, and the same fencing tokens once more.
-    """
-    return max(last + 1, (now - EPOCHS_BEGIN) // timedelta(seconds=1))
 
 
 def run_id(epoch: int, uuid: str) -> str:
@@ -87,46 +71,18 @@ def restored(old: Overrides, given: Overrides) -> Overrides:
     return replace(given, version=version, changed_at=given.changed_at or old.changed_at)
 
 
+def run_not_found(process: str, run: str) -> RunNotFound:
+    """Return the error of a run that is not kept."""
+    return RunNotFound(
+        f"{process!r} keeps no run {run!r:.80}; `runs()` lists those that it keeps.", process=process, run=run
+    )
+
+
 def run_open(process: str, run: RunStatus) -> RunOpen:
     """Return the error of an operation that is refused while a run is open."""
     return RunOpen(
         f"Run {run.id} of {process!r} is open; let it end, or cancel it, and try again.", process=process, run=run
     )
-
-
-def takes_slot(
-    slot: SlotRef,
-    now: datetime,
-    *,
-    again: Again,
-    last_slot: datetime | None,
-    entry: SlotEntry | None,
-    generations: int,
-    changed: bool,
-) -> bool:
-    """Whether a run of `slot` may start, given that nothing is open: one run a slot unless `again` allows more (B12)."""
-    if again is Again.ALWAYS:
-        return True
-    if generations:
-        return again is Again.IF_CHANGED and changed
-    if entry is not None and not entry.end.may_still_run:
-        return False
-    return last_slot is None or slot.slot > last_slot or last_slot - now > CLOCK_FAULT
-
-
-def missed_before(slot: SlotRef, last: datetime | None, *, same_rule: bool) -> datetime | None:
-    """Return the start (exclusive) of the range that ends at `slot.previous` and that nobody took, or None."""
-    if last is None or slot.previous is None or not same_rule:
-        return None
-    return last if last < slot.previous else None
-
-
-def ended_after(slot: SlotRef, last: datetime | None) -> datetime | None:
-    """Return the start (exclusive) of the range that a skip ends: none of it that the ledger has, whose `last` is before.
-
-    None where one slot is ended.
-    """
-    return slot.after if slot.after is None or last is None else max(slot.after, last)
 
 
 def room(*, size: int, window: int, open_items: int) -> int:
@@ -173,14 +129,6 @@ def claim_answer(
 def walk_over(state: RunState, cursor: Cursor | None) -> bool:
     """Whether a run enlists nothing more: its cursor is at the end (None), or it was stopped."""
     return cursor is None or state is not RunState.ACTIVE
-
-
-def ledger_purge_due(entries: int) -> bool:
-    """Whether a purge is due, now that an entry of a slot that did not run made the ledger so long: every hundred entries.
-
-    While a process is paused, declines or overlaps, no run closes to make one due. An entry may bring one "missed" along.
-    """
-    return entries % LEDGER_STEP < 2
 
 
 def listed_for(before: datetime, listed_at: datetime, now: datetime) -> bool:

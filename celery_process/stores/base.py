@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery_process.protocol import begin
 from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
@@ -34,6 +35,7 @@ from celery_process.protocol.model import (
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.stores.atomic import Atomic
 
 END = chr(0x10FFFF)
 """A name after all names: where to begin a walk backwards."""
@@ -52,7 +54,7 @@ class StoreWarning:
         return f"{self.text} {self.cure}"
 
 
-class Definitions(ABC):
+class Definitions(Atomic):
     """What callers write: registrations, overrides, the pause. No run ever writes these, but for a clean cleanup's drop.
 
     With `using`, a transaction of the caller's that the store can join, the write is part of it: never committed,
@@ -113,31 +115,31 @@ class Definitions(ABC):
         """
 
 
-class Runs(ABC):
+class Runs(Atomic):
     """The life of a run as a whole."""
 
-    @abstractmethod
     def claim_run(self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str) -> RunClaim:
         """Start the run of a slot, if the slot is due and free and no run is open; at most one caller is answered CLAIMED.
 
         A repeat with the same uuid is answered ALREADY with that run. The slot's entry in the ledger becomes "ran", and
         the slots before it that nobody took become one entry "missed".
         """
+        return self.atomically("claim_run", process, begin.claim_run, uuid=uuid, slot=slot, spec=spec, again=again, by=by)
 
-    @abstractmethod
     def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:
         """Start a new generation of a closed run's slot over its items that did not complete and are still registered.
 
         It completed in a run of the chain that walked past it (`rules.walked`) and keeps no item of it, or a completed one.
         Raises `RunNotFound`, and `RunPurged` where its items are no longer kept.
         """
+        return self.atomically("redrive", process, begin.redrive, run, uuid=uuid, spec=spec, by=by)
 
-    @abstractmethod
     def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:
         """Write down why a slot did not run, unless the ledger has it; return whether it was written.
 
         With `slot.after` the entry stands for the slots later than that as well, but for those that the ledger has.
         """
+        return self.atomically("skip_slot", process, begin.skip_slot, slot=slot, end=end, by=by)
 
     @abstractmethod
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:

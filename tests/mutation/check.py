@@ -126,7 +126,7 @@ def rule_mutants() -> Iterator[Mutant]:
     text = RULES.read_text(encoding="utf-8")
     conditions = Conditions(RULES, text)
     for function in ast.parse(text).body:
-        if isinstance(function, ast.FunctionDef) and function.name in ("claim_answer", "takes_slot", "is_clean", "closing"):
+        if isinstance(function, ast.FunctionDef) and function.name in ("claim_answer", "is_clean", "closing"):
             for node in ast.walk(function):
                 if isinstance(node, ast.If):
                     conditions.add(node.test, "False")

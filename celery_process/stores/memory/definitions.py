@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
-from typing import Any
+from typing import Any, Concatenate
 
 from celery_process.exceptions import CannotJoin, SettingsChanged
 from celery_process.protocol import rules
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import Overrides, Pause, StoredProcess, WorkInfo
+from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import WorkList
+from celery_process.stores.atomic import Answer, Given
 from celery_process.stores.base import Definitions, Store
 from celery_process.stores.memory.rows import Process, Run, Work
+from celery_process.stores.memory.unit import Unit
 from celery_process.values import encode, to_us
 
 
@@ -34,6 +37,17 @@ class MemoryBase(Store):
 
     def _of(self, process: str) -> Process:
         raise NotImplementedError
+
+    def atomically(  # noqa: D102
+        self,
+        operation: str,  # noqa: ARG002
+        process: str,
+        step: Callable[Concatenate[Rows, Given], Answer],
+        *args: Given.args,
+        **more: Given.kwargs,
+    ) -> Answer:
+        with self._lock:
+            return step(Unit(self._of(process), self.now()), *args, **more)
 
     def _run(self, process: str, run: str) -> Run | None:
         row = self._of(process).runs.get(rules.epoch_of(run))

@@ -149,7 +149,7 @@ class MemoryItems(MemoryBase, Items):
             epoch=found.epoch,
             params=work.params,
             params_version=work.version,
-            settings=rules.effective(found.spec.defaults, row.overrides.settings),
+            settings=rules.effective(found.defaults, row.overrides.settings),
             settings_version=row.overrides.version,
             slot=found.slot,
             generation=found.generation,
@@ -221,7 +221,7 @@ class MemoryItems(MemoryBase, Items):
 
     def _check_tolerance(self, run: rows.Run, item: rows.Item) -> None:
         broken = rules.limit_broken(
-            item.name, item.error_count, run.spec.work_limit, total=run.total_errors, run_limit=run.error_limit
+            item.name, item.error_count, run.work_limit, total=run.total_errors, run_limit=run.error_limit
         )
         if broken is not None and run.state is RunState.ACTIVE:
             run.state, run.reason, run.limit_broken = RunState.ABORTING, StopReason.ABORTED.value, broken
@@ -245,7 +245,7 @@ class MemoryItems(MemoryBase, Items):
             Progress.MERGED,
             params=work.params if work is not None else "{}",
             params_version=version,
-            settings=rules.effective(run.spec.defaults, row.overrides.settings),
+            settings=rules.effective(run.defaults, row.overrides.settings),
             settings_version=row.overrides.version,
         )
 

@@ -14,7 +14,6 @@ from celery_process.protocol.model import (
     LimitBroken,
     Overrides,
     Pause,
-    RunSpec,
     RunStatus,
     SlotEntry,
     WorkInfo,
@@ -127,7 +126,8 @@ class Run:
     uuid: str
     slot: datetime
     generation: int
-    spec: RunSpec
+    defaults: str
+    work_limit: int | None
     settings_version: int
     started_at: datetime
     listed_before: datetime

@@ -7,9 +7,9 @@ only name the operation; what it does stands in the module of its noun.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Concatenate
 
 from celery_process.protocol.model import (
     ItemClaim,
@@ -17,11 +17,8 @@ from celery_process.protocol.model import (
     Overrides,
     Page,
     Retention,
-    RunClaim,
-    RunSpec,
     RunStatus,
     SlotEntry,
-    SlotRef,
     StoredProcess,
     SweepTarget,
     Swept,
@@ -29,12 +26,15 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
-from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.protocol.rows import Rows
+from celery_process.protocol.states import StopReason, WorkList
+from celery_process.stores.atomic import Answer, Given
 from celery_process.stores.base import Store, StoreWarning
-from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, runs, server, stopping, sweeps
+from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, server, stopping, sweeps
 from celery_process.stores.redis.address import parse
 from celery_process.stores.redis.client import Client, Clock
 from celery_process.stores.redis.keys import RunKey, check_prefix
+from celery_process.stores.redis.unit import atomically
 
 
 class RedisStore(Store):
@@ -92,16 +92,15 @@ class RedisStore(Store):
     ) -> None:
         definitions.restore(self._client, process, stored, works, force=force)
 
-    def claim_run(  # noqa: D102
-        self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str
-    ) -> RunClaim:
-        return runs.claim_run(self._client, process, uuid=uuid, slot=slot, spec=spec, again=again, by=by)
-
-    def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:  # noqa: D102
-        return runs.redrive(self._client, process, run, uuid=uuid, spec=spec, by=by)
-
-    def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:  # noqa: D102
-        return runs.skip_slot(self._client, process, slot=slot, end=end, by=by)
+    def atomically(  # noqa: D102
+        self,
+        operation: str,
+        process: str,
+        step: Callable[Concatenate[Rows, Given], Answer],
+        *args: Given.args,
+        **more: Given.kwargs,
+    ) -> Answer:
+        return atomically(self._client, operation, process, step, *args, **more)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._client, RunKey.of(process, run), reason)

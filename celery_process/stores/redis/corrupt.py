@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from celery_process.exceptions import CorruptData, ProcessError
@@ -28,7 +29,8 @@ def readable(operation: Operation[About, Given, Result]) -> Operation[About, Giv
     @functools.wraps(operation)
     def done(client: Client, about: About, /, *args: Given.args, **more: Given.kwargs) -> Result:
         process = about.process if isinstance(about, RunKey) else about
-        return _read(client, operation.__name__, process, lambda: operation(client, about, *args, **more))
+        with reading(client, operation.__name__, process):
+            return operation(client, about, *args, **more)
 
     return done
 
@@ -50,15 +52,18 @@ def read_each(
             if isinstance(answer, CorruptData):
                 raise answer
             if answer:
-                found[process] = _read(client, operation, process, lambda name=process, answer=answer: read(name, answer))  # type: ignore[misc]
+                with reading(client, operation, process):
+                    found[process] = read(process, answer)
         except CorruptData as error:
             logger.error("%s", error, extra=log_fields("corrupt_data", process_name=process))  # noqa: TRY400
     return found
 
 
-def _read(client: Client, operation: str, process: str, read: Callable[[], Result]) -> Result:
+@contextlib.contextmanager
+def reading(client: Client, operation: str, process: str) -> Iterator[None]:
+    """Raise `CorruptData` where the block cannot read what it has of a process."""
     try:
-        return read()
+        yield
     except (*_MALFORMED, CorruptData) as error:
         if isinstance(error, ProcessError) and (not isinstance(error, CorruptData) or "operation" in error.facts):
             raise

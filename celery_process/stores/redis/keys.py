@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
 
-from celery_process.exceptions import ConfigurationError, RunNotFound
+from celery_process.exceptions import ConfigurationError
 from celery_process.protocol import rules
 from celery_process.values import from_us, to_us
 
@@ -66,13 +66,6 @@ def check_prefix(prefix: str) -> str:
             value=prefix,
         )
     return prefix
-
-
-def not_found(process: str, run: str) -> RunNotFound:
-    """Return the error of a run that is not kept."""
-    return RunNotFound(
-        f"{process!r} keeps no run {run!r:.80}; `runs()` lists those that it keeps.", process=process, run=run
-    )
 
 
 def slot_text(slot: datetime) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from celery_process.exceptions import WorkNotFound
+from celery_process.protocol import rules
 from celery_process.protocol.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
 from celery_process.protocol.states import By, WorkList
 from celery_process.stores.redis.client import BATCH, Client
 from celery_process.stores.redis.corrupt import read_each, readable
-from celery_process.stores.redis.keys import CHUNK, RunKey, chunks, not_found, process_key, slot_at, slot_text
+from celery_process.stores.redis.keys import CHUNK, RunKey, chunks, process_key, slot_at, slot_text
 from celery_process.stores.redis.records import (
     LETTERS,
     decode_stats,
@@ -97,7 +98,7 @@ def run(client: Client, process: str, run: str) -> RunStatus:
     key = RunKey.of(process, run)
     shown = client.call("run", "run", process, key.epoch, run)
     if not shown:
-        raise not_found(process, run)
+        raise rules.run_not_found(process, run)
     return read_run(process, shown)
 
 

@@ -30,7 +30,7 @@ from celery_process.protocol.model import (
 from celery_process.protocol.reports import Totals
 from celery_process.protocol.states import ItemState, RunState, SlotEnd, WorkList, WorkState
 from celery_process.protocol.tokens import task_of
-from celery_process.stores.redis.keys import slot_at
+from celery_process.stores.redis.keys import slot_at, slot_text
 from celery_process.values import Number, add_stats, decode, from_us, to_us
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
@@ -217,6 +217,12 @@ def read_entry(slot: str, record: str) -> SlotEntry:
     """Return an entry of the ledger."""
     end, at, run, after, by = record.split("\n", 4)
     return SlotEntry(slot_at(slot), SlotEnd(end), from_us(int(at)), by, run or None, slot_at(after) if after else None)
+
+
+def entry_record(entry: SlotEntry) -> str:
+    """Return the record that `read_entry` reads."""
+    after = "" if entry.after is None else slot_text(entry.after)
+    return "\n".join((entry.end, str(to_us(entry.at)), entry.run_id or "", after, entry.by))
 
 
 def read_pause(fields: Mapping[str, str]) -> Pause | None:

@@ -7,9 +7,9 @@ transaction an operation is; what it does stands in the module of its noun.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Concatenate
 from weakref import WeakMethod
 
 from sqlalchemy.engine import Connection
@@ -21,11 +21,8 @@ from celery_process.protocol.model import (
     Overrides,
     Page,
     Retention,
-    RunClaim,
-    RunSpec,
     RunStatus,
     SlotEntry,
-    SlotRef,
     StoredProcess,
     SweepTarget,
     Swept,
@@ -33,7 +30,9 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
-from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
+from celery_process.protocol.rows import Rows
+from celery_process.protocol.states import StopReason, WorkList
+from celery_process.stores.atomic import Answer, Given
 from celery_process.stores.base import Store, StoreWarning
 from celery_process.stores.sql import (
     definitions,
@@ -46,17 +45,17 @@ from celery_process.stores.sql import (
     reads,
     reporting,
     restoring,
-    runs,
     stopping,
     sweeps,
 )
 from celery_process.stores.sql.address import check_prefix, parse
-from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Given, Result, Step
+from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Result, Step
 from celery_process.stores.sql.joining import connection_of, place_of, refuse_elsewhere
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.migrations import Schema
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction
+from celery_process.stores.sql.unit import Unit
 
 COMMAND = "celery -A proj process migrate"
 
@@ -156,16 +155,18 @@ class SqlStore(Store):
     ) -> None:
         self._ready.write("restore", restoring.restore, process, stored, works, force=force)
 
-    def claim_run(  # noqa: D102
-        self, process: str, *, uuid: str, slot: SlotRef, spec: RunSpec, again: Again, by: str
-    ) -> RunClaim:
-        return self._ready.write("claim_run", runs.claim_run, process, uuid=uuid, slot=slot, spec=spec, again=again, by=by)
+    def atomically(  # noqa: D102
+        self,
+        operation: str,
+        process: str,
+        step: Callable[Concatenate[Rows, Given], Answer],
+        *args: Given.args,
+        **more: Given.kwargs,
+    ) -> Answer:
+        def once(tx: Transaction, process: str) -> Answer:
+            return step(Unit(tx, process), *args, **more)
 
-    def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:  # noqa: D102
-        return self._ready.write("redrive", runs.redrive, process, run, uuid=uuid, spec=spec, by=by)
-
-    def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:  # noqa: D102
-        return self._ready.write("skip_slot", runs.skip_slot, process, slot=slot, end=end, by=by)
+        return self._ready.write(operation, once, process)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._ready, RunKey.of(process, run), reason)

@@ -16,8 +16,8 @@ from celery_process.protocol.limits import Limits
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
-from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.transaction import Transaction, Values
+from celery_process.stores.sql.unit import locked_process
 from celery_process.values import to_us
 
 

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from celery_process.exceptions import RunNotFound
 from celery_process.protocol import rules
 
 Item = TypeVar("Item")
@@ -39,13 +38,6 @@ class RunKey:
     def row(self, run: sa.Table) -> sa.ColumnElement[bool]:
         """Return the condition for the run's own row."""
         return sa.and_(self.rows(run), run.c.run_uuid == self.uuid)
-
-
-def not_found(process: str, run: str) -> RunNotFound:
-    """Return the error of a run that is not kept."""
-    return RunNotFound(
-        f"{process!r} keeps no run {run!r:.80}; `runs()` lists those that it keeps.", process=process, run=run
-    )
 
 
 def chunks(rows: Iterable[Item]) -> Iterator[list[Item]]:

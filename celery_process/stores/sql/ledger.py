@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.protocol import rules
-from celery_process.protocol.model import NewestSlot, SlotEntry, SlotRef
-from celery_process.protocol.states import By, SlotEnd
+from celery_process.protocol.model import NewestSlot, SlotEntry
+from celery_process.protocol.states import By
 from celery_process.stores.sql.keys import among, chunks
 from celery_process.stores.sql.transaction import Transaction
 
@@ -55,30 +54,3 @@ def write(tx: Transaction, process: str, entry: SlotEntry) -> None:
     }
     replaced = [column for column in row if column not in ("process", "slot")]
     tx.put(tx.t.slot, [row], lambda new: {column: new[column] for column in replaced})
-
-
-def account(tx: Transaction, process: Row[Any], slot: SlotRef) -> datetime | None:
-    """Enter the slots that nobody took since the last one in the ledger, as one entry, and note the rule they follow.
-
-    Return that last one.
-    """
-    table = tx.t.slot
-    last: datetime | None = tx.value(
-        sa.select(table.c.slot)
-        .where(table.c.process == process.name, table.c.slot < slot.slot)
-        .order_by(table.c.slot.desc())
-        .limit(1)
-    )
-    after = rules.missed_before(slot, last, same_rule=process.schedule_rule == slot.schedule)
-    if after is not None and slot.previous is not None:
-        write(tx, process.name, SlotEntry(slot.previous, SlotEnd.MISSED, tx.now, "", after=after))
-    if slot.schedule and slot.schedule != process.schedule_rule:
-        rows = tx.t.process
-        tx.change(sa.update(rows).where(rows.c.name == process.name).values(schedule_rule=slot.schedule))
-    return last
-
-
-def length(tx: Transaction, process: str) -> int:
-    """Return how many entries the ledger has; a purge keeps them few."""
-    table = tx.t.slot
-    return int(tx.value(sa.select(sa.func.count()).select_from(table).where(table.c.process == process)))

@@ -12,10 +12,10 @@ from celery_process.protocol.limits import Limits, Pace, page_size
 from celery_process.protocol.model import Page, RunStatus
 from celery_process.protocol.states import PageAnswer, WorkList
 from celery_process.stores.sql.keys import RunKey
-from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction
+from celery_process.stores.sql.unit import locked_process
 from celery_process.stores.sql.walk import cursor_of, next_names
 
 

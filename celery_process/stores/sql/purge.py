@@ -11,9 +11,9 @@ from celery_process.protocol.model import Retention
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.keys import CHUNK
-from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
+from celery_process.stores.sql.unit import locked_process
 
 
 def purge(db: Database, process: str, *, retention: Retention, limit: int) -> int:

@@ -15,7 +15,7 @@ from celery_process.protocol.model import Overrides, Pause, RunStatus, SlotEntry
 from celery_process.protocol.states import ItemState, WorkList, WorkState
 from celery_process.protocol.tokens import task_of
 from celery_process.stores.sql import ledger
-from celery_process.stores.sql.keys import RunKey, among, not_found
+from celery_process.stores.sql.keys import RunKey, among
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
@@ -74,7 +74,7 @@ def run(tx: Transaction, process: str, run: str) -> RunStatus:
     """Return one run."""
     row = tx.first(sa.select(tx.t.run).where(RunKey.of(process, run).row(tx.t.run)))
     if row is None:
-        raise not_found(process, run)
+        raise rules.run_not_found(process, run)
     return status_of(tx, row)
 
 

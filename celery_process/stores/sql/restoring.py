@@ -12,10 +12,10 @@ from celery_process.protocol.model import Overrides, StoredProcess, WorkInfo
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.reads import overrides
-from celery_process.stores.sql.runs import locked_process
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction, Values
+from celery_process.stores.sql.unit import locked_process
 from celery_process.values import encode, to_us
 
 
