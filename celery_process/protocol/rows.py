@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from celery_process.protocol import rules
-from celery_process.protocol.model import RunStatus, SlotEntry
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import Pause, RunStatus, SlotEntry
 from celery_process.protocol.states import RunState
 
 
@@ -108,3 +109,15 @@ class Rows(Protocol):
 
     def make_purge_due(self) -> None:
         """Note that the next sweep purges."""
+
+    def set_pause(self, pause: Pause | None) -> None:
+        """Pause the process, or end its pause."""
+
+    def limits(self) -> Limits | None:
+        """Return the limits that are stored."""
+
+    def set_limits(self, limits: Limits | None) -> None:
+        """Store limits, or forget them."""
+
+    def await_nobody(self) -> None:
+        """Forget who was to come back for the next page of a run with a rate."""

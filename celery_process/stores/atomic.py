@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar
 
 from celery_process.protocol.rows import Rows
 
-Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
 
@@ -16,14 +15,7 @@ class Atomic(ABC):
     """What a store has to bring for the operations that are steps of the protocol: they stand in `protocol`, once."""
 
     @abstractmethod
-    def atomically(
-        self,
-        operation: str,
-        process: str,
-        step: Callable[Concatenate[Rows, Given], Answer],
-        *args: Given.args,
-        **more: Given.kwargs,
-    ) -> Answer:
+    def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:
         """Return what a step answers over the rows of a process, in one atomic unit; `operation` is named in errors.
 
         A unit that lost a race is run again, with what the rows are then.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery_process.protocol import begin
+from celery_process.protocol import begin, flow
 from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
@@ -34,6 +34,7 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
+from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.atomic import Atomic
 
@@ -87,15 +88,14 @@ class Definitions(Atomic):
         expected one.
         """
 
-    @abstractmethod
     def pause(self, process: str, *, note: str, by: str) -> None:
         """Let no slot, page or claim begin any more. Repeating it replaces the note."""
+        self.atomically("pause", process, lambda rows: flow.pause(rows, note=note, by=by))
 
-    @abstractmethod
     def resume(self, process: str) -> None:
         """End the pause, if there is one."""
+        self.atomically("resume", process, flow.resume)
 
-    @abstractmethod
     def update_limits(
         self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
     ) -> None:
@@ -103,6 +103,11 @@ class Definitions(Atomic):
 
         Nobody is awaited any more, so that whoever asks next is told when the page is due now.
         """
+
+        def step(rows: Rows) -> None:
+            flow.update_limits(rows, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by, reset=reset)
+
+        self.atomically("update_limits", process, step)
 
     @abstractmethod
     def restore(self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False) -> None:
@@ -124,7 +129,8 @@ class Runs(Atomic):
         A repeat with the same uuid is answered ALREADY with that run. The slot's entry in the ledger becomes "ran", and
         the slots before it that nobody took become one entry "missed".
         """
-        return self.atomically("claim_run", process, begin.claim_run, uuid=uuid, slot=slot, spec=spec, again=again, by=by)
+        run = lambda rows: begin.claim_run(rows, uuid=uuid, slot=slot, spec=spec, again=again, by=by)  # noqa: E731
+        return self.atomically("claim_run", process, run)
 
     def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:
         """Start a new generation of a closed run's slot over its items that did not complete and are still registered.
@@ -132,14 +138,14 @@ class Runs(Atomic):
         It completed in a run of the chain that walked past it (`rules.walked`) and keeps no item of it, or a completed one.
         Raises `RunNotFound`, and `RunPurged` where its items are no longer kept.
         """
-        return self.atomically("redrive", process, begin.redrive, run, uuid=uuid, spec=spec, by=by)
+        return self.atomically("redrive", process, lambda rows: begin.redrive(rows, run, uuid=uuid, spec=spec, by=by))
 
     def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:
         """Write down why a slot did not run, unless the ledger has it; return whether it was written.
 
         With `slot.after` the entry stands for the slots later than that as well, but for those that the ledger has.
         """
-        return self.atomically("skip_slot", process, begin.skip_slot, slot=slot, end=end, by=by)
+        return self.atomically("skip_slot", process, lambda rows: begin.skip_slot(rows, slot=slot, end=end, by=by))
 
     @abstractmethod
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:

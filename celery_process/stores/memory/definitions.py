@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from threading import RLock
-from typing import Any, Concatenate
+from typing import Any
 
 from celery_process.exceptions import CannotJoin, SettingsChanged
 from celery_process.protocol import rules
-from celery_process.protocol.limits import Limits
-from celery_process.protocol.model import Overrides, Pause, StoredProcess, WorkInfo
+from celery_process.protocol.model import Overrides, StoredProcess, WorkInfo
 from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import WorkList
-from celery_process.stores.atomic import Answer, Given
+from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Definitions, Store
 from celery_process.stores.memory.rows import Process, Run, Work
 from celery_process.stores.memory.unit import Unit
@@ -38,16 +37,9 @@ class MemoryBase(Store):
     def _of(self, process: str) -> Process:
         raise NotImplementedError
 
-    def atomically(  # noqa: D102
-        self,
-        operation: str,  # noqa: ARG002
-        process: str,
-        step: Callable[Concatenate[Rows, Given], Answer],
-        *args: Given.args,
-        **more: Given.kwargs,
-    ) -> Answer:
+    def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:  # noqa: ARG002, D102
         with self._lock:
-            return step(Unit(self._of(process), self.now()), *args, **more)
+            return step(Unit(self._of(process), self.now()))
 
     def _run(self, process: str, run: str) -> Run | None:
         row = self._of(process).runs.get(rules.epoch_of(run))
@@ -116,22 +108,6 @@ class MemoryDefinitions(MemoryBase, Definitions):
                 )
             )
             return row.overrides.version
-
-    def pause(self, process: str, *, note: str, by: str) -> None:  # noqa: D102
-        with self._lock:
-            self._of(process).paused = Pause(note, by, self.now())
-
-    def resume(self, process: str) -> None:  # noqa: D102
-        with self._lock:
-            self._of(process).paused = None
-
-    def update_limits(  # noqa: D102
-        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
-    ) -> None:
-        with self._lock:
-            row, stored = self._of(process), self._of(process).limits or Limits()
-            row.limits = stored.changed(max_in_flight, rate_limit, reset=reset, at=self.now(), by=by)
-            row.pace = row.pace and replace(row.pace, awaited="")
 
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 
-from celery_process.protocol.model import RunStatus, SlotEntry
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import Pause, RunStatus, SlotEntry
 from celery_process.protocol.rows import Head, Run
 from celery_process.protocol.states import WorkList
 from celery_process.stores.memory import rows
@@ -84,6 +86,18 @@ class Unit:
 
     def make_purge_due(self) -> None:
         self.row.purge_due = True
+
+    def set_pause(self, pause: Pause | None) -> None:
+        self.row.paused = pause
+
+    def limits(self) -> Limits | None:
+        return self.row.limits
+
+    def set_limits(self, limits: Limits | None) -> None:
+        self.row.limits = limits
+
+    def await_nobody(self) -> None:
+        self.row.pace = self.row.pace and replace(self.row.pace, awaited="")
 
 
 def _newest(runs: Iterable[rows.Run]) -> Run | None:

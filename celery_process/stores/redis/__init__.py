@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Concatenate
+from typing import Any
 
 from celery_process.protocol.model import (
     ItemClaim,
@@ -28,7 +28,7 @@ from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import StopReason, WorkList
-from celery_process.stores.atomic import Answer, Given
+from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Store, StoreWarning
 from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, server, stopping, sweeps
 from celery_process.stores.redis.address import parse
@@ -74,33 +74,13 @@ class RedisStore(Store):
             self._client, process, settings=settings, schedule=schedule, by=by, expected_version=expected_version
         )
 
-    def pause(self, process: str, *, note: str, by: str) -> None:  # noqa: D102
-        definitions.pause(self._client, process, note=note, by=by)
-
-    def resume(self, process: str) -> None:  # noqa: D102
-        definitions.resume(self._client, process)
-
-    def update_limits(  # noqa: D102
-        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
-    ) -> None:
-        definitions.update_limits(
-            self._client, process, max_in_flight=max_in_flight, rate_limit=rate_limit, by=by, reset=reset
-        )
-
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
     ) -> None:
         definitions.restore(self._client, process, stored, works, force=force)
 
-    def atomically(  # noqa: D102
-        self,
-        operation: str,
-        process: str,
-        step: Callable[Concatenate[Rows, Given], Answer],
-        *args: Given.args,
-        **more: Given.kwargs,
-    ) -> Answer:
-        return atomically(self._client, operation, process, step, *args, **more)
+    def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:  # noqa: D102
+        return atomically(self._client, operation, process, step)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._client, RunKey.of(process, run), reason)

@@ -1,4 +1,4 @@
-"""What callers write: registrations, overrides, the pause."""
+"""What callers write: registrations and overrides."""
 
 from __future__ import annotations
 
@@ -120,20 +120,3 @@ def _run_open(client: Client, process: str) -> ProcessError:
     if run is None or not run.state.is_open:
         return StoreUnavailable(f"A run of {process!r} was open and has just ended; restore again.", operation="restore")
     return rules.run_open(process, run)
-
-
-def pause(client: Client, process: str, *, note: str, by: str) -> None:
-    """Note the pause, whether or not the process was heard of before."""
-    client.call("pause", "pause", process, note, by)
-
-
-def resume(client: Client, process: str) -> None:
-    """Forget the pause."""
-    client.call("resume", "pause", process)
-
-
-def update_limits(
-    client: Client, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool
-) -> None:
-    """Store limits, whether or not the process was heard of before; nobody is awaited any more."""
-    client.call("update_limits", "limits", process, int(reset), max_in_flight or "", rate_limit or "", by)

@@ -4,41 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from celery_process.exceptions import RunNotFound, RunPurged, StoreUnavailable
 from celery_process.protocol import rules
-from celery_process.protocol.model import RunStatus, SlotEntry
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import Pause, RunStatus, SlotEntry
 from celery_process.protocol.rows import Head, Rows, Run
 from celery_process.protocol.states import RunState
 from celery_process.stores.redis import reads
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import reading
 from celery_process.stores.redis.keys import process_key, slot_at, slot_text
-from celery_process.stores.redis.records import entry_record, instant, read_entry, read_run
+from celery_process.stores.redis.records import entry_record, instant, limits_text, read_entry, read_limits, read_run
 from celery_process.values import from_us, to_us
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
+Answer = TypeVar("Answer")
 
 TRIES = 200
 """Times that a step is run. Each time but the last somebody else's write went through."""
 
 
-def atomically(
-    client: Client,
-    operation: str,
-    process: str,
-    step: Callable[Concatenate[Rows, Given], Result],
-    *args: Given.args,
-    **more: Given.kwargs,
-) -> Result:
+def atomically(client: Client, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:
     """Return what a step answers that wrote, or answered without a write, over what was true at one moment."""
     for _ in range(TRIES):
         with reading(client, operation, process):
             unit = Unit(client, operation, process)
             try:
-                result = step(unit, *args, **more)
+                result = step(unit)
             except (RunNotFound, RunPurged):
                 if unit.commit():
                     raise
@@ -62,7 +55,7 @@ class Unit:
         now, fields, self._open = client.call(operation, "head", process)
         self.now = from_us(int(now))
         self._version, self._epoch, self._last, self._rule, self._paused, self._purge, *more = fields
-        _, self._changed, self._settings, self._newest = more
+        _, self._changed, self._settings, self._newest, self._limits, self._pace = more
 
     def commit(self) -> bool:
         """Write all; return whether what was read still stands."""
@@ -182,6 +175,25 @@ class Unit:
 
     def make_purge_due(self) -> None:
         self._write("HSET", "p", "purge", "1")
+
+    def set_pause(self, pause: Pause | None) -> None:
+        if pause is None:
+            self._write("HDEL", "p", "paused", "note", "paused_by")
+        else:
+            self._write("HSET", "p", "paused", to_us(pause.at), "note", pause.note, "paused_by", pause.by)
+
+    def limits(self) -> Limits | None:
+        return read_limits(self._limits) if self._limits else None
+
+    def set_limits(self, limits: Limits | None) -> None:
+        if limits is None:
+            self._write("HDEL", "p", "limits")
+        else:
+            self._write("HSET", "p", "limits", limits_text(limits))
+
+    def await_nobody(self) -> None:
+        if self._pace:
+            self._write("HSET", "p", "pace", self._pace.rpartition("\n")[0] + "\n")
 
     def _ask(self, command: str, key: str, *words: Any) -> Any:
         asked = (self._key + key, *words)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Concatenate
+from typing import Any
 from weakref import WeakMethod
 
 from sqlalchemy.engine import Connection
@@ -32,7 +32,7 @@ from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import StopReason, WorkList
-from celery_process.stores.atomic import Answer, Given
+from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Store, StoreWarning
 from celery_process.stores.sql import (
     definitions,
@@ -49,7 +49,7 @@ from celery_process.stores.sql import (
     sweeps,
 )
 from celery_process.stores.sql.address import check_prefix, parse
-from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Result, Step
+from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Given, Result, Step
 from celery_process.stores.sql.joining import connection_of, place_of, refuse_elsewhere
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.migrations import Schema
@@ -131,42 +131,13 @@ class SqlStore(Store):
             expected_version=expected_version,
         )
 
-    def pause(self, process: str, *, note: str, by: str) -> None:  # noqa: D102
-        self._ready.write("pause", definitions.pause, process, note=note, by=by)
-
-    def resume(self, process: str) -> None:  # noqa: D102
-        self._ready.write("resume", definitions.resume, process)
-
-    def update_limits(  # noqa: D102
-        self, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool = False
-    ) -> None:
-        self._ready.write(
-            "update_limits",
-            definitions.update_limits,
-            process,
-            max_in_flight=max_in_flight,
-            rate_limit=rate_limit,
-            by=by,
-            reset=reset,
-        )
-
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
     ) -> None:
         self._ready.write("restore", restoring.restore, process, stored, works, force=force)
 
-    def atomically(  # noqa: D102
-        self,
-        operation: str,
-        process: str,
-        step: Callable[Concatenate[Rows, Given], Answer],
-        *args: Given.args,
-        **more: Given.kwargs,
-    ) -> Answer:
-        def once(tx: Transaction, process: str) -> Answer:
-            return step(Unit(tx, process), *args, **more)
-
-        return self._ready.write(operation, once, process)
+    def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:  # noqa: D102
+        return self._ready.write(operation, lambda tx, process: step(Unit(tx, process)), process)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._ready, RunKey.of(process, run), reason)

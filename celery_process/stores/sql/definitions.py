@@ -1,4 +1,4 @@
-"""What callers write: `work` and `settings` rows alone, so that their open transactions hold up no run; pause and limits.
+"""What callers write: `work` and `settings` rows alone, so that their open transactions hold up no run.
 
 Each list of names is one upsert for 500 of them, in name order, so that two callers cannot wait for each other.
 """
@@ -6,18 +6,15 @@ Each list of names is one upsert for 500 of them, in name order, so that two cal
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from celery_process.exceptions import SettingsChanged
-from celery_process.protocol.limits import Limits
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.transaction import Transaction, Values
-from celery_process.stores.sql.unit import locked_process
 from celery_process.values import to_us
 
 
@@ -116,28 +113,3 @@ def _write(tx: Transaction, process: str, given: Values, by: str, expected: int 
         return 1 if tx.add_missing(table, row) else None
     changed = sa.update(table).where(old.process == process, old.version == expected, differs)
     return expected + 1 if tx.change(changed.values(**given, **noted, version=expected + 1)) else None
-
-
-def pause(tx: Transaction, process: str, *, note: str, by: str) -> None:
-    """Note the pause, whether or not the process was heard of before."""
-    tx.add_missing(tx.t.process, {"name": process})
-    _set(tx, process, paused_at=tx.now, pause_note=note, paused_by=by)
-
-
-def resume(tx: Transaction, process: str) -> None:
-    """Forget the pause."""
-    _set(tx, process, paused_at=None, pause_note="", paused_by="")
-
-
-def update_limits(
-    tx: Transaction, process: str, *, max_in_flight: int | None, rate_limit: str | None, by: str, reset: bool
-) -> None:
-    """Store limits, whether or not the process was heard of before; nobody is awaited any more."""
-    row = locked_process(tx, process)
-    limits = (row.limits or Limits()).changed(max_in_flight, rate_limit, reset=reset, at=tx.now, by=by)
-    _set(tx, process, limits=limits, pace=row.pace and replace(row.pace, awaited=""))
-
-
-def _set(tx: Transaction, process: str, **values: Any) -> None:
-    table = tx.t.process
-    tx.change(sa.update(table).where(table.c.name == process).values(**values))

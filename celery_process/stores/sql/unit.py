@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from celery_process.protocol.model import RunStatus, SlotEntry
+from celery_process.protocol.limits import Limits
+from celery_process.protocol.model import Pause, RunStatus, SlotEntry
 from celery_process.protocol.rows import Head, Run
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import ledger
@@ -34,13 +36,14 @@ class Unit:
 
     def __init__(self, tx: Transaction, process: str) -> None:
         self.tx, self.process = tx, process
+        self._row: Row[Any]
 
     @property
     def now(self) -> datetime:
         return self.tx.now
 
     def head(self) -> Head:
-        row = locked_process(self.tx, self.process)
+        row = self._row = locked_process(self.tx, self.process)
         return Head(row.epoch, row.last_slot, row.schedule_rule, row.paused_at is not None, row.purge_due)
 
     def run_of_epoch(self, epoch: int) -> Run | None:
@@ -109,6 +112,21 @@ class Unit:
 
     def make_purge_due(self) -> None:
         self._write_process(purge_due=True)
+
+    def set_pause(self, pause: Pause | None) -> None:
+        at, note, by = (None, "", "") if pause is None else (pause.at, pause.note, pause.by)
+        self._write_process(paused_at=at, pause_note=note, paused_by=by)
+
+    def limits(self) -> Limits | None:
+        found: Limits | None = self._row.limits
+        return found
+
+    def set_limits(self, limits: Limits | None) -> None:
+        self._write_process(limits=limits)
+
+    def await_nobody(self) -> None:
+        if self._row.pace:
+            self._write_process(pace=replace(self._row.pace, awaited=""))
 
     def _write_process(self, **values: Any) -> None:
         process = self.tx.t.process

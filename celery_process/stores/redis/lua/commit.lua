@@ -13,7 +13,7 @@ while at <= #ARGV do
   at = at + count + 1
 end
 -- A key of another type fails here, before the first write: what a script wrote before an error stays written.
-for _, words in ipairs(commands) do call(words[1] == 'HSET' and 'HLEN' or 'ZCARD', words[2]) end
+for _, words in ipairs(commands) do call(string.sub(words[1], 1, 1) == 'H' and 'HLEN' or 'ZCARD', words[2]) end
 for _, words in ipairs(commands) do call(unpack(words)) end
 call('HSET', PROCESS, 'v', whole(tonumber(version ~= '' and version or 0) + 1))
 return 1
