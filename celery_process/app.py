@@ -25,7 +25,8 @@ from celery_process.process import Process
 from celery_process.protocol.model import Overrides
 from celery_process.protocol.tolerance import Tolerance
 from celery_process.schedule.frequency import zone_of
-from celery_process.stores.base import Store, StoreWarning
+from celery_process.stores.base import Store
+from celery_process.stores.warning import StoreWarning
 from celery_process.tasks import factory as tasks
 from celery_process.tasks.own import OwnTasks, place_of
 from celery_process.tasks.publish import CeleryPort, publishing

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,22 +36,10 @@ from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import Again, SlotEnd, StopReason, WorkList
 from celery_process.stores.atomic import Atomic
+from celery_process.stores.warning import StoreWarning
 
 END = chr(0x10FFFF)
 """A name after all names: where to begin a walk backwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreWarning:
-    """What a store warns of, and what to do. `fault`: something may be lost at any time, for it is wrong already."""
-
-    text: str
-    cure: str
-    fault: bool = False
-
-    def __str__(self) -> str:
-        """Return the whole of it."""
-        return f"{self.text} {self.cure}"
 
 
 class Definitions(Atomic):

@@ -12,7 +12,8 @@ from celery import Celery
 
 from celery_process.config import read_config
 from celery_process.exceptions import ConfigurationError
-from celery_process.stores.base import Store, StoreWarning
+from celery_process.stores.base import Store
+from celery_process.stores.warning import StoreWarning
 
 
 def deployment_of(app: Celery) -> str:

@@ -15,13 +15,13 @@ from django.db.utils import ConnectionDoesNotExist
 from celery_process.contrib.django.databases import SharedDatabase, is_for_tests, name_of, sharing
 from celery_process.contrib.django.joining import URLS, joined
 from celery_process.exceptions import CannotJoin, ConfigurationError
-from celery_process.stores.base import StoreWarning
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.address import parse
 from celery_process.stores.sql.engine import Database, Given, Result, Step
 from celery_process.stores.sql.options import OWN_OPTIONS
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock
+from celery_process.stores.warning import StoreWarning
 from celery_process.text.masking import scheme_only
 
 _PLAIN = re.compile(r"django://([\w.\-]{0,80})/?(?:\?([\w=&]{0,200}))?")

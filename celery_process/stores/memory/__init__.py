@@ -12,12 +12,13 @@ from typing import Any
 
 from celery_process.exceptions import ConfigurationError
 from celery_process.forks import renew_in_children
-from celery_process.stores.base import Store, StoreWarning
+from celery_process.stores.base import Store
 from celery_process.stores.memory.definitions import MemoryDefinitions
 from celery_process.stores.memory.items import MemoryItems
 from celery_process.stores.memory.reads import MemoryReads
 from celery_process.stores.memory.rows import Process
 from celery_process.stores.memory.runs import MemoryRuns
+from celery_process.stores.warning import StoreWarning
 from celery_process.text.masking import scheme_only
 
 

@@ -29,12 +29,13 @@ from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import StopReason, WorkList
 from celery_process.stores.atomic import Answer
-from celery_process.stores.base import Store, StoreWarning
+from celery_process.stores.base import Store
 from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, server, stopping, sweeps
 from celery_process.stores.redis.address import parse
 from celery_process.stores.redis.client import Client, Clock
 from celery_process.stores.redis.keys import RunKey, check_prefix
 from celery_process.stores.redis.unit import atomically
+from celery_process.stores.warning import StoreWarning
 
 
 class RedisStore(Store):

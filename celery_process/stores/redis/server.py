@@ -9,9 +9,9 @@ from redis.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
 from celery_process.exceptions import ConfigurationError
-from celery_process.stores.base import StoreWarning
 from celery_process.stores.redis.client import Client, version_of
 from celery_process.stores.redis.keys import deployment_key
+from celery_process.stores.warning import StoreWarning
 
 OLDEST = (6, 2)
 

@@ -33,7 +33,7 @@ from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import StopReason, WorkList
 from celery_process.stores.atomic import Answer
-from celery_process.stores.base import Store, StoreWarning
+from celery_process.stores.base import Store
 from celery_process.stores.sql import (
     definitions,
     deployment,
@@ -56,6 +56,7 @@ from celery_process.stores.sql.migrations import Schema
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction
 from celery_process.stores.sql.unit import Unit
+from celery_process.stores.warning import StoreWarning
 
 COMMAND = "celery -A proj process migrate"
 

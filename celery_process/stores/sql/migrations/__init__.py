@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import SchemaMismatch
-from celery_process.stores.base import StoreWarning
 from celery_process.stores.sql import mysql
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.migrations import kinds, v0001
 from celery_process.stores.sql.transaction import Transaction
+from celery_process.stores.warning import StoreWarning
 from celery_process.text.logs import log_fields, logger_of
 
 
