@@ -9,7 +9,7 @@ Invariants I1 to I16 are those of the conformance suite in `celery_process.testi
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -174,7 +174,7 @@ class Runs(Atomic):
         """Delete up to about `limit` rows of what is over for long; return how many. Less than `limit`: all is done."""
 
 
-class Items(ABC):
+class Items(Atomic):
     """The life of the items of a run, from enlisting to their end."""
 
     @abstractmethod
@@ -247,7 +247,7 @@ class Items(ABC):
         """
 
 
-class Reads(ABC):
+class Reads(Atomic):
     """What people and schedules read. None grows with the number of items, except `work_counts`."""
 
     @abstractmethod
@@ -338,3 +338,9 @@ class Store(Definitions, Runs, Items, Reads):
     @abstractmethod
     def close(self) -> None:
         """Release connections. The next operation opens them again."""
+
+
+def operations(*parts: type[Atomic]) -> frozenset[str]:
+    """Return the names of the operations of parts of the contract: those of all four, if none is named."""
+    chosen = parts or (Definitions, Runs, Items, Reads)
+    return frozenset(name for part in chosen for name in vars(part) if not name.startswith("_"))

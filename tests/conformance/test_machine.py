@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from celery_process.protocol.states import ClaimAnswer, PageAnswer, Progress, RunAnswer, RunState
-from celery_process.stores.base import Definitions, Items, Reads, Runs, Store
+from celery_process.stores.base import Store, operations
 from celery_process.stores.memory import MemoryStore
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
@@ -30,7 +30,7 @@ from .kept import Kept
 
 EXAMPLES = os.environ.get("CP_T2_EXAMPLES")
 STEPS = int(os.environ.get("CP_T2_STEPS", "50"))
-OPERATIONS = {name for part in (Definitions, Runs, Items, Reads) for name in vars(part) if not name.startswith("_")}
+OPERATIONS = operations()
 
 Run = Callable[..., "Counter[str]"]
 
