@@ -1,4 +1,4 @@
-"""`Processes`, the registry of an app: the only place that sees all parts."""
+"""`Processes`, the registry of an app: the one module that knows all parts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from celery_process.tasks.starting import start_check
 from celery_process.tasks.sweep_timer import SWEEP_TASK, SweepTimer, make_sweep_task, sweep_budget
 
 _by_app: WeakKeyDictionary[Celery, ref[Processes]] = WeakKeyDictionary()
-"""An app keeps its registry alive by its tasks; to keep it here as well would keep the app."""
+"""An app keeps its registry alive by its tasks; a strong reference here would keep the app alive too."""
 
 
 class Processes:
     """The processes of a Celery app.
 
-    `backend` is the URL of the store (`process_backend` in `app.conf`), or an open store for tests that bring their own
-    clock. Nothing connects and nothing is written before a process is used.
+    `backend` is the URL of the store (`process_backend` in `app.conf`), or an open store, for tests with a clock of their
+    own. Nothing connects and nothing is written before a process is used.
     """
 
     def __init__(self, app: Celery | None = None, *, backend: str | Store | None = None) -> None:
@@ -81,7 +81,7 @@ class Processes:
         self._tasks = OwnTasks(app, entries=self._entries.check)
         app.steps["worker"].add(start_check(self._check_start))
         self._tasks.reserve([SWEEP_TASK], __name__)
-        # As Celery binds all tasks, the last step of finalizing that an error gets out of.
+        # Checked when Celery binds all tasks: the last step of finalizing from which an error is raised on.
         make_sweep_task(app, self.sweep, bound=self._tasks.check)
         self._tasks.connect()
         self._entries.connect(app)
@@ -126,8 +126,8 @@ class Processes:
     ) -> Callable[[Handler | type[Worker] | Worker], Process]:
         """Decorate the handler for active work, a function or a `Worker`; return the `Process`.
 
-        `schedule`: seconds, a timedelta, or Celery's schedule or crontab; None where whoever triggers decides.
-        `settings`: the defaults, what a store holds wins over them (B5). `overlap`: "skip" or "replace" the open run.
+        `schedule`: seconds, a timedelta, or Celery's schedule or crontab; None: each trigger makes a slot.
+        `settings`: the defaults; stored settings win over them (B5). `overlap`: "skip" or "replace" the open run.
         `batch_size`: items a message, or "auto": as many as take about `batch_duration`, by the measured time of the items.
         `max_in_flight`: items out at once. `rate_limit`: items sent, by all workers together: a number a second, "10/m" or
         "5/h". `Process.update_limits` changes both in mid-run.
@@ -202,13 +202,13 @@ class Processes:
         return removed(self.store, self._processes)
 
     def sweep(self, *, force: bool = False, within: timedelta | None = None) -> tuple[str, ...]:
-        """Repair what needs it and bring slots that beat did not, at most once per `process_sweep_interval` unless forced.
+        """Repair open runs and trigger late slots, at most once per `process_sweep_interval` unless forced.
 
-        Return the processes looked at. `within`: how long the store and the broker are waited for altogether, a quarter of
-        it for the first answer; what is left is the next sweep's. Else the drivers' own bounds hold.
+        Return the processes that it took. `within`: how long to wait for the store and the broker in all, a quarter of it
+        for the first answer; the next sweep goes on. Without it the drivers' own timeouts hold.
         """
         dispatches = {process.name: process.dispatch for process in self}
-        # What eager mode does stays in the caller, whose transaction it may see.
+        # Eager mode stays in the caller's thread, in whose transaction it may run.
         budget = None if within is None or self.app.conf.task_always_eager else sweep_budget(within)
         if budget is not None:
             dispatches = {name: hurried(dispatch, budget) for name, dispatch in dispatches.items()}
@@ -217,7 +217,7 @@ class Processes:
         return tuple(dict.fromkeys((*turns, *self._late_slots.bring(dispatches, swept=turns))))
 
     def migrate(self) -> tuple[str, ...]:
-        """Bring the store's tables up to this version; return what was done."""
+        """Migrate the store's tables to this version; return what was done, one line each."""
         return self.store.migrate()
 
     def _check_start(self) -> None:
@@ -225,7 +225,7 @@ class Processes:
         self.check_settings()
 
     def check_settings(self) -> None:
-        """Check the `process_*` settings and those of Celery's that the processes need; raises `ConfigurationError`."""
+        """Check the `process_*` settings, and those of Celery that processes depend on; raises `ConfigurationError`."""
         read_config(self.app)
         messages: dict[str, Mapping[str, Any]] = {SWEEP_TASK: {}}
         for process in self:
@@ -233,7 +233,7 @@ class Processes:
         check_required(self.app, messages)
 
     def check_names(self) -> None:
-        """Raise `TaskNameTaken` where another task or beat entry of the app has a name of a process's own."""
+        """Raise `TaskNameTaken` if another task or beat entry of the app has a name of a process's own."""
         self._tasks.check()
 
     def check(self) -> tuple[StoreWarning, ...]:
@@ -244,7 +244,7 @@ class Processes:
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """What a process needs of its registry, see `celery_process.engine.home.Home`."""
+    """The `Home` of the processes of a registry (see `celery_process.engine.home`)."""
 
     registry: Processes
     entries: BeatEntries
@@ -273,11 +273,11 @@ class _Home:
 
 
 def registries() -> tuple[Processes, ...]:
-    """Return the registries of all apps of this interpreter, of which there is one as a rule."""
+    """Return the registries of all apps of this interpreter; usually there is one."""
     return tuple(found for known in tuple(_by_app.values()) if (found := known()) is not None)  # one without processes too
 
 
 def registry_of(app: Celery) -> Processes | None:
-    """Return the registry of an app, or None where it has none."""
+    """Return the registry of an app, or None if it has none."""
     known = _by_app.get(app)
     return None if known is None else known()

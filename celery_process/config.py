@@ -43,9 +43,9 @@ _NAMES = ("backend", *(field.name for field in fields(Config)))
 
 
 class _Opened:
-    """The store that an app began with and the one in use, each with the settings that name it; () before the first use.
+    """The first store of an app and the one in use, each with the settings that name it; () before the first use.
 
-    The first one is kept while another is in use: `memory://` would have lost everything by the time a test gives it back.
+    The first one is kept while another is in use, else `memory://` would be empty when a test's override ends.
     """
 
     def __init__(self, store: Store, named: tuple[Any, ...] = ()) -> None:
@@ -55,11 +55,11 @@ class _Opened:
         renew_in_children(self)
 
     def after_fork(self) -> None:
-        """Wait for no thread of the parent."""
+        """Make a lock that no thread of the parent holds."""
         self.lock = threading.Lock()
 
     def follow(self, app: Celery, now: tuple[Any, ...]) -> None:
-        """Open the store that the settings name, unless that is done, and close the one of before."""
+        """Open the store that the settings name now, unless it is in use, and close the one before."""
         with self.lock:
             if not self.named:
                 self.named = self.first_named = (self.first.url, *now[1:])
@@ -132,7 +132,7 @@ def _hosts(value: object) -> tuple[str, ...]:
 def _retention(value: object) -> Retention:
     known = {field.name for field in fields(Retention)}
     least = 1
-    if isinstance(value, Retention):  # which may keep nothing
+    if isinstance(value, Retention):  # its figures may be 0, which keeps nothing
         value, least = {name: getattr(value, name) for name in known}, 0
     if not isinstance(value, Mapping) or not set(value) <= known:
         raise ConfigurationError(
@@ -150,15 +150,15 @@ def _retention(value: object) -> Retention:
 
 
 def named(app: Celery) -> tuple[Any, ...]:
-    """Return the settings that name an app's store, as they are now: a few look-ups, so that it can be asked at each use."""
+    """Return the settings that name an app's store now: a few look-ups, cheap enough for each use of the store."""
     return tuple(app.conf.get(f"process_{name}") for name in ("backend", "table_prefix", "key_prefix"))
 
 
 def store_of(app: Celery) -> Store:
     """Return the store that `process_backend` names now; the same one to every part of the app.
 
-    It is opened at the first call, and where the settings name another one than before. It is rebuilt from `app.conf`
-    alone: in a spawned pool child nothing else of the app is left.
+    It is opened at the first call, and again if the settings name another store. It is made from `app.conf` alone, the one
+    part of the app that a spawned pool child has.
     """
     now, known = named(app), _stores.get(app)
     if known is None:
@@ -187,6 +187,6 @@ def _open(app: Celery) -> Store:
 
 
 def use_store(app: Celery, store: Store) -> None:
-    """Make an open store the app's store: for tests and embeddings that bring their own clock."""
+    """Make an open store the app's store: for tests and embeddings with a clock of their own."""
     app.conf.process_backend = store.url
     _stores[app] = _Opened(store)

@@ -18,10 +18,10 @@
     ├── StoreError                             the store did not do it, and nothing was written
     │   ├── StoreUnavailable (ConnectionError) an outage: out of reach or overloaded, after retries
     │   ├── AccessDenied (PermissionError)     the account may not
-    │   ├── RefusedValue (ValueError)          the database cannot hold a value
+    │   ├── RefusedValue (ValueError)          the database cannot store a value
     │   └── CorruptData                        what is stored is not what the library wrote
     ├── WorkElsewhere (RuntimeError)           a `Work` in another operating-system process than the one that claimed it
-    ├── WorkFailed (RuntimeError)              items of a Celery task did not complete: what monitors show of it
+    ├── WorkFailed (RuntimeError)              items of a Celery task did not complete: the error of the task in monitors
     └── RunInterrupted                         raised inside a handler, to stop it
         ├── RunAborted                         the run ended early: tolerance, cancelled, superseded
         └── OwnershipLost                      another worker holds this item now: write nothing more
@@ -38,7 +38,7 @@ from typing import Any
 class ProcessError(Exception):
     """Root of all errors of the library.
 
-    `facts` holds what the message says in prose, by name; each fact is an attribute as well.
+    `facts` are the values in the message, by name; each fact is an attribute as well.
     """
 
     def __init__(self, message: str, /, **facts: Any) -> None:
@@ -59,7 +59,7 @@ def _rebuild(cls: type[ProcessError], message: str, facts: dict[str, Any]) -> Pr
 
 
 class ConfigurationError(ProcessError, ValueError):
-    """The configuration cannot work. Facts: `setting`, `value` where one setting is at fault."""
+    """The configuration cannot work. Facts: `setting`, `value` if one setting is at fault."""
 
 
 class UnknownSetting(ConfigurationError):
@@ -75,7 +75,7 @@ class MissingDriver(ConfigurationError, ImportError):
 
 
 class StoreError(ProcessError):
-    """The store did not carry an operation out. Facts: `operation`."""
+    """The store did not perform an operation. Facts: `operation`."""
 
 
 class StoreUnavailable(StoreError, ConnectionError):
@@ -83,11 +83,11 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 
 class AccessDenied(StoreError, PermissionError):
-    """The store knows the account not, or does not let it do this. Facts: `operation`."""
+    """The store does not know the account, or does not permit it this. Facts: `operation`."""
 
 
 class RefusedValue(StoreError, ValueError):
-    """The database cannot hold a value. Facts: `operation`."""
+    """The database cannot store a value. Facts: `operation`."""
 
 
 class CorruptData(StoreError):
@@ -115,7 +115,7 @@ class DuplicateProcess(ProcessError, ValueError):
 
 
 class NotFound(ProcessError, LookupError):
-    """Something that was named does not exist."""
+    """A process, item or run that does not exist."""
 
 
 class ProcessNotFound(NotFound):
@@ -159,7 +159,7 @@ class SettingsChanged(WrongState):
 
 
 class CannotJoin(ProcessError, TypeError):
-    """The store cannot join the transaction given as `using=`. Facts: `using`."""
+    """The store cannot join the transaction passed as `using=`. Facts: `using`."""
 
 
 class WorkElsewhere(ProcessError, RuntimeError):

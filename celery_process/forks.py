@@ -1,6 +1,6 @@
-"""What a forked process makes anew: locks, which a thread of its parent may hold and nobody here would ever release.
+"""Renews locks in a forked process: a thread of its parent may hold them, and nobody in the child would release them.
 
-A check of the process id comes too late, since it has to be made under a lock.
+A check of the process id would be too late, since it needs a lock.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ logger = logger_of(__name__)
 
 
 class Forked(Protocol):
-    """What holds locks or threads."""
+    """An object with locks or threads."""
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, before any of its code runs."""
@@ -27,7 +27,7 @@ _all: WeakSet[Forked] = WeakSet()
 
 
 def renew_in_children(owner: Forked) -> None:
-    """Have `owner.after_fork()` called in each process that is forked from this one."""
+    """Call `owner.after_fork()` in each process that is forked from this one."""
     _all.add(owner)
 
 
@@ -41,14 +41,14 @@ if hasattr(os, "register_at_fork"):  # Windows forks nothing
 
 
 def end_child(user: str, extra: LogFields) -> None:
-    """End this forked process, which came back from the user's code that forked it; with the code of a SystemExit.
+    """End this forked process, which returned from the user's code that forked it, with the code of a SystemExit.
 
-    It is a copy of a worker, with its broker's sockets and its claims: whatever it did next would be done twice.
+    It is a copy of a worker, with its broker's sockets and its claims: it would do everything twice.
     """
     error = sys.exc_info()[1]
     code = error.code if isinstance(error, SystemExit) else 1
     if not isinstance(error, SystemExit):
-        text = "A process that %s forked came back from it and is ended here; end it there."
+        text = "A process that %s forked returned from it and is ended here; end it in that code."
         logger.critical(text, user, exc_info=error, extra=extra)
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):

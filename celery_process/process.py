@@ -1,4 +1,4 @@
-"""`Process`, with its verbs: what people and programs do with a process from outside its runs."""
+"""`Process`: what people and programs do with a process from outside its runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAGE = 200
 class Process:
     """A process of an app. Made by `Processes.process`; found as `processes["name"]`.
 
-    Reading never changes anything; each verb is one operation of the store and may raise `StoreUnavailable`.
+    Reading changes nothing. Every method is one operation of the store and may raise `StoreUnavailable`.
     """
 
     def __init__(self, definition: Definition, home: Home) -> None:
@@ -44,12 +44,12 @@ class Process:
 
     @property
     def store(self) -> Store:
-        """The app's present store, to read from: that is no use of the process."""
+        """The app's present store, to read from; reading does not fix the flow control of the process (B3)."""
         return self._home.store
 
     @property
     def dispatch(self) -> Dispatch:
-        """The dispatching of this process, by the app's present store; from its first use on, flow control is fixed (B3)."""
+        """Starts and ends runs, over the app's present store; its first use fixes the flow control (B3)."""
         store, known = self.store, self._dispatch
         if known is None or known.store is not store or known.definition is not self.definition:
             self._dispatch = known = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
@@ -83,7 +83,7 @@ class Process:
         return decorate if handler is None else decorate(handler)
 
     def wait(self, condition: Callable[[], object]) -> Callable[[], object]:
-        """Decorate the condition that is asked at each trigger before the claim; false declines the trigger."""
+        """Decorate the condition that is called at each trigger before the claim; false declines the trigger."""
         check_callable(condition, argument="wait")
         self.definition = replace(self.definition, wait=condition)
         return condition
@@ -131,11 +131,11 @@ class Process:
         by: str = "",
         using: Any = None,
     ) -> int:
-        """Replace the stored settings as a whole, and the schedule if one is given; return the new version (B4).
+        """Replace the stored settings as a whole, and the schedule if one is passed; return the new version (B4).
 
-        They win over the code's defaults, which fill what is missing (B5); `{}` goes back to the defaults, None keeps the
-        stored ones. A running beat follows a new schedule by itself. Raises `ScheduleOwned` where an entry of
-        `beat_schedule` is the schedule, `SettingsChanged` where the version is not the expected one.
+        They win over the code's defaults, which fill missing keys (B5); `{}` goes back to the defaults, None keeps the
+        stored ones. A running beat follows a new schedule by itself. Raises `ScheduleOwned` if an entry of `beat_schedule`
+        is the schedule, `SettingsChanged` if the version is not the expected one.
         """
         encoded = None if settings is None else encode(settings, argument="settings")
         check_text(by, argument="by")
@@ -162,10 +162,10 @@ class Process:
     def update_limits(
         self, *, max_in_flight: int | None = None, rate_limit: Any = None, reset: bool = False, by: str = ""
     ) -> None:
-        """Store limits, which win over the code's and bind an open run from its next page on; None keeps what is stored.
+        """Store limits, which win over the code's from the next page of an open run on; None keeps the stored one.
 
         `max_in_flight`: items of a run out at once. `rate_limit`: items sent, by all workers together: a number a second,
-        "10/m" or "5/h"; 0 lifts the code's. `reset` forgets what is stored before. Items that are out stay out.
+        "10/m" or "5/h"; 0 is no limit, whatever the code has. `reset` deletes the stored ones first.
         """
         window = None if max_in_flight is None else check_window(max_in_flight)
         rate = None if rate_limit is None else check_rate(rate_limit)
@@ -177,9 +177,9 @@ class Process:
             self.dispatch.advance(run_id)
 
     def update_flow_control(self, initial_wait: Any, min_schedule_frequency: Any, progress_frequency: Any) -> None:
-        """Set the original's flow control: the schedule becomes the minimum, progress is as given (B3).
+        """Set the original's flow control: the schedule becomes the minimum, the progress frequency is used as it is (B3).
 
-        Raises `AlreadyUsed` after this interpreter first used the process.
+        Raises `AlreadyUsed` after the first use of the process in this interpreter.
         """
         if self._dispatch is not None:
             raise AlreadyUsed(
@@ -196,24 +196,24 @@ class Process:
 
     @property
     def default_settings(self) -> dict[str, Any]:
-        """The settings that the code gives."""
+        """The settings of the code."""
         return decode(self.definition.settings)
 
     @property
     def schedule_frequency(self) -> Any:
-        """The schedule in force: a timedelta (clamped, B2), a crontab, or None where whoever triggers decides."""
+        """The schedule in force: a timedelta (clamped, B2), a crontab, or None if each trigger makes a slot."""
         current = self.current()
         return None if current is None else current.value
 
     def current(self) -> Frequency | None:
-        """Return the schedule in force; the store is not asked where an own beat entry is it."""
+        """Return the schedule in force; does not read the store if it is an entry of `beat_schedule`."""
         owned = self._home.owner(self.name) is not None
         return self.in_force(model.Overrides() if owned else self.store.overrides(self.name))
 
     def default_frequency(self) -> Frequency | None:
-        """Return the schedule that the code gives: an own entry of `beat_schedule`, else the argument `schedule`.
+        """Return the schedule of the code: an own entry of `beat_schedule`, else the argument `schedule`.
 
-        None where the triggers decide: without a schedule, and where the entry has one that only beat can ask.
+        None if each trigger makes a slot: without a schedule, and if the entry has one that only beat can evaluate.
         """
         owner = self._home.owner(self.name)
         value = self.definition.schedule if owner is None else owner[1]
@@ -222,7 +222,7 @@ class Process:
         return frequency(value, minimum=self.definition.min_schedule_frequency, zone=self._home.zone)
 
     def in_force(self, overrides: model.Overrides) -> Frequency | None:
-        """Return the schedule in force, given what is stored: an own beat entry, else the override, else the code's."""
+        """Return the schedule in force for these overrides: an own beat entry, else the stored one, else the code's."""
         if overrides.schedule is None or self._home.owner(self.name) is not None:
             return self.default_frequency()
         return from_text(overrides.schedule, minimum=self.definition.min_schedule_frequency, zone=self._home.zone)
@@ -230,7 +230,7 @@ class Process:
     # -- runs
 
     def run_now(self, slot: datetime | None = None, *, by: str = "run_now") -> model.RunStatus:
-        """Run the present slot, or its next generation if it has run; schedule, jitter and `wait` are not asked.
+        """Run the present slot, or its next generation if it has run, whatever schedule, jitter and `wait` are.
 
         A past `slot` may be named. Raises `RunOpen` and `ProcessPaused`. Under `task_always_eager` the run has closed when
         this returns.
@@ -266,7 +266,7 @@ class Process:
         self.dispatch.store.pause(self.name, note=note, by=by)
 
     def resume(self) -> None:
-        """End the pause; an open run goes on at once, and the present slot is brought if the pause kept it from running."""
+        """End the pause; an open run goes on at once, and the present slot is triggered if it met the pause."""
         self.dispatch.store.resume(self.name)
         if (run_id := self.dispatch.open_run()) is not None:
             go_on(self.dispatch, run_id)
@@ -279,7 +279,7 @@ class Process:
         return self.state_of(self.store.process(self.name))
 
     def state_of(self, stored: model.StoredProcess) -> model.ProcessState:
-        """Return what `state` does, of what was read already."""
+        """Return the state of a process that was read from the store already."""
         current = self.in_force(stored.overrides)
         return model.ProcessState(
             name=self.name,
@@ -298,7 +298,7 @@ class Process:
         return replace(stored, max_in_flight=stored.max_in_flight or window, rate_limit=rate)
 
     def settings_history(self, limit: int = 20) -> tuple[model.SettingsVersion, ...]:
-        """Return what `update_settings` stored, newest version first; about a hundred are kept."""
+        """Return the versions of the stored settings, newest first; about a hundred are kept."""
         check_count(limit, "limit", 1_000_000)
         return tuple(map(self._version, self.store.settings_history(self.name, limit=limit)))
 

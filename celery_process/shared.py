@@ -1,4 +1,4 @@
-"""`shared_process`: processes of reusable apps, defined before anybody knows which Celery app will run them.
+"""`shared_process`: processes of reusable apps, defined before it is known which Celery app will run them.
 
 It keeps a list of its own that every registry adopts, since Celery's hook behind `shared_task` is private.
 """
@@ -20,7 +20,7 @@ from celery_process.process import Process
 
 
 class Registry(Protocol):
-    """What this module needs of a `Processes`."""
+    """The part of `Processes` that this module uses."""
 
     def define_shared(self, pending: SharedProcess) -> None: ...  # noqa: D102
     def __getitem__(self, name: str) -> Process: ...
@@ -31,7 +31,7 @@ class Registry(Protocol):
 class SharedProcess:
     """A process of a reusable app; every registry, made before or after, has it as `processes[name]`.
 
-    What is not defined here is the attribute of `process`: `register_work`, `run_now`, `state` and all others.
+    All other attributes are those of `process`: `register_work`, `run_now`, `state` and so on.
     """
 
     def __init__(self, name: str, options: dict[str, Any], target: Any) -> None:
@@ -46,7 +46,7 @@ class SharedProcess:
     def process(self) -> Process:
         """The process of the app that has it; of several apps, that of the current one.
 
-        Raises `ProcessNotFound` before any app has a `Processes`, `ConfigurationError` where it is not clear which app.
+        Raises `ProcessNotFound` before any app has a `Processes`, `ConfigurationError` if it is not clear which app.
         """
         having = list(_registries)
         if not having:
@@ -56,7 +56,7 @@ class SharedProcess:
                 process=self.name,
                 known=(),
             )
-        # Elsewhere than in the thread that made the app, Celery's current app may be a stand-in of its own.
+        # In other threads than the one that made the app, Celery's current app may be a default app of its own.
         meant = having if len(having) == 1 else [registry for registry in having if registry.app == current_app]
         if not meant:
             apps = ", ".join(sorted(repr(registry.app.main) for registry in having))
@@ -69,7 +69,7 @@ class SharedProcess:
         return meant[0][self.name]
 
     def __getattr__(self, name: str) -> Any:
-        # Copying and pickling look for hooks that a half-made object has not got either.
+        # Copying and pickling look for hooks on an object whose attributes are not set yet.
         if name.startswith("_") or not (hasattr(Process, name) or name == "definition"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.process, name)
@@ -128,7 +128,7 @@ def shared_process(name: str, **options: Any) -> Callable[[Any], SharedProcess]:
         raise InvalidValue("shared_process needs schedule=, which may be None; pass it.", argument="schedule", value=None)
 
     def decorate(target: Any) -> SharedProcess:
-        define(name, handlers_of(target)["handler"], options)  # so that a mistake is told where it was made
+        define(name, handlers_of(target)["handler"], options)  # so that a mistake is raised where it was made
         made = SharedProcess(name, options, target)
         for registry in list(_registries):
             registry.define_shared(made)

@@ -9,7 +9,7 @@ The sender is the `Process`. Receivers take `**kwargs`, as Celery's do. What eac
     slot_skipped     slot (datetime), end (SlotEnd)
     work_finished    work, run_id, slot, outcome (WorkState), stats, errors, error (what its handler raised, or None)
     work_lost        work, run_id: given up after the last attempt
-    ownership_lost   work, run_id, attempt: its holder was too late, nothing of the attempt is kept
+    ownership_lost   work, run_id, attempt: another worker claimed it; nothing of this attempt is kept
 """
 
 from __future__ import annotations

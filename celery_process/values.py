@@ -53,7 +53,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def check_process_name(name: object) -> str:
-    """Return `name` if it may name a process: it becomes part of task names, so letters, digits, `_`, `.`, `-`."""
+    """Return `name` if a process may have it: it is part of task names, so letters, digits, `_`, `.`, `-`."""
     if not isinstance(name, str):
         raise InvalidType(f"A process is named by a str, not {type(name).__name__}; pass one.", argument="name", value=name)
     if not _PROCESS_NAME.fullmatch(name) or name == "celery_process":
@@ -67,7 +67,7 @@ def check_process_name(name: object) -> str:
 
 
 def check_work_name(name: object) -> str:
-    """Return `name` if it may name a work item (B7). Names compare by code point; nothing is normalised."""
+    """Return `name` if a work item may have it (B7). Names compare by code point; nothing is normalised."""
     if not isinstance(name, str):
         raise InvalidType(
             f"A work item is named by a str, not {type(name).__name__}; pass str(...).", argument="name", value=name
@@ -237,7 +237,7 @@ def add_stats(into: dict[str, Number], more: Mapping[str, Number]) -> None:
 
 
 def error_text(error: object) -> str:
-    """Return at most 1,024 printable characters that say what `error` is, even if its `__str__` raises."""
+    """Return the text of an error, at most 1,024 printable characters, even if its `__str__` raises."""
     try:
         text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
