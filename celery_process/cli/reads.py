@@ -39,9 +39,6 @@ from celery_process.protocol.states import WorkList
 from celery_process.schedule.frequency import describe
 from celery_process.text.commands import command
 
-RUN_KEYS = ("id", "slot", "state", "items", "total_errors")
-"""The columns of runs that stand on a terminal of any width."""
-
 
 @click.command(name="list")
 @reveal
