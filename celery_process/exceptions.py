@@ -19,7 +19,8 @@
     │   ├── StoreUnavailable (ConnectionError) an outage: out of reach or overloaded, after retries
     │   ├── AccessDenied (PermissionError)     the account may not
     │   ├── RefusedValue (ValueError)          the database cannot store a value
-    │   └── CorruptData                        what is stored is not what the library wrote
+    │   ├── CorruptData                        what is stored is not what the library wrote
+    │   └── IllegalTransition (AssertionError) a state was to follow another that it may not follow
     ├── WorkElsewhere (RuntimeError)           a `Work` in another operating-system process than the one that claimed it
     ├── WorkFailed (RuntimeError)              items of a Celery task did not complete: the error of the task in monitors
     └── RunInterrupted                         raised inside a handler, to stop it
@@ -92,6 +93,10 @@ class RefusedValue(StoreError, ValueError):
 
 class CorruptData(StoreError):
     """What is stored is not what the library wrote. Facts: `operation`."""
+
+
+class IllegalTransition(StoreError, AssertionError):
+    """A run or an item was to take a state that may not follow its own. Facts: `entity`, `was`, `to`."""
 
 
 class SchemaMismatch(ConfigurationError, StoreError):

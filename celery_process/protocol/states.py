@@ -5,7 +5,11 @@ The words are the original's where it has one. Nothing here reads a clock or a s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any, TypeVar
+
+from celery_process.exceptions import IllegalTransition
 
 
 class Progress(StrEnum):
@@ -211,3 +215,26 @@ ITEM_TRANSITIONS: dict[ItemState, dict[ItemState, str]] = {
     ItemState.REMOVED: {},
 }
 """Which item state may follow which, and why. An item that ended is never opened again (I3)."""
+
+State = TypeVar("State", RunState, ItemState)
+
+
+def moved(was: State, to: State) -> State:
+    """Return the state to write where another was: the same, or one that may follow it; else raise `IllegalTransition`."""
+    of_item = isinstance(was, ItemState)
+    table: Mapping[Any, Mapping[Any, str]] = ITEM_TRANSITIONS if of_item else RUN_TRANSITIONS
+    if to is not was and to not in table[was]:
+        raise illegal("item" if of_item else "run", was, to)
+    return to
+
+
+def illegal(entity: str, was: str, to: str, **facts: str) -> IllegalTransition:
+    """Return the error of a state that may not follow another."""
+    return IllegalTransition(
+        f"The {entity} is {was} and was to become {to}, which may not follow; it was not written. This is a fault of the "
+        "library, or something else wrote under the store's names: report it, with the log.",
+        entity=entity,
+        was=was,
+        to=to,
+        **facts,
+    )

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TypeVar
 
 from celery_process.exceptions import AccessDenied, CorruptData, RefusedValue, StoreError, StoreUnavailable
+from celery_process.protocol.states import illegal
 
 TRIES = 5
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
@@ -35,6 +36,7 @@ class Failure(Enum):
     VALUE = "a value does not fit"
     CORRUPT = "what is stored is not what was written"
     SCHEMA = "a table or a column is missing"
+    ILLEGAL = "a state may not follow another"
     UNKNOWN = "anything else that the server refused"
 
 
@@ -66,6 +68,8 @@ class Driver:
     code: Callable[[Exception], str]
     mismatch: Callable[[str, str], StoreError] | None = None
     """Makes the error of `Failure.SCHEMA` from what happened, and the operation."""
+    transition: Callable[[Exception], tuple[str, str, str]] | None = None
+    """Reads from `Failure.ILLEGAL` what was to change, its state, and which was to follow."""
 
 
 def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: str, process: str = "") -> Result:
@@ -97,8 +101,10 @@ def store_error(
         )
     if failure is Failure.SCHEMA and driver.mismatch is not None:
         return driver.mismatch(kind, operation)
-    made, advice = _ERRORS[failure if failure in _ERRORS else Failure.UNKNOWN]
     about = {"process": process} if process else {}
+    if failure is Failure.ILLEGAL and driver.transition is not None:
+        return illegal(*driver.transition(error), operation=operation, **about)
+    made, advice = _ERRORS[failure if failure in _ERRORS else Failure.UNKNOWN]
     of = f" of {process!r}" if process else ""
     return made(
         f"The store {url} refused {operation!r}{of} ({kind}); see the error before this one: {advice}.",

@@ -15,7 +15,7 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from celery_process.definition.options import Definition
-from celery_process.exceptions import CorruptData, InvalidValue, RefusedValue, StoreError, WorkFailed
+from celery_process.exceptions import CorruptData, IllegalTransition, InvalidValue, RefusedValue, StoreError, WorkFailed
 from celery_process.process import Process
 from celery_process.protocol.states import By, ClaimAnswer
 from celery_process.tasks.outcomes import kwargs_shown, outcome_of
@@ -34,7 +34,7 @@ MOST_TRIES, LONGEST_WAIT = 8, 30
 """How often such a message is retried at most, and the longest wait: 2, 4, 8, … up to these seconds."""
 BEFORE_WORK = ("check", "claim")
 """Operations that come before any work on a message; `check` is the first one of each pool child."""
-STAYS = (CorruptData, RefusedValue)
+STAYS = (CorruptData, IllegalTransition, RefusedValue)
 """Errors that a retry would meet again. Missing tables or rights are not among them: a deployment may add them meanwhile."""
 EXPECTED = (WorkFailed, StoreError)
 """What a task may raise and Celery logs as one line without a traceback: the library has logged it already."""

@@ -16,6 +16,7 @@ BUILTINS = {
     "CannotJoin": TypeError,
     "ConfigurationError": ValueError,
     "DuplicateProcess": ValueError,
+    "IllegalTransition": AssertionError,
     "InvalidType": TypeError,
     "InvalidValue": ValueError,
     "MissingBackend": ValueError,

@@ -194,8 +194,7 @@ class MemoryItems(MemoryBase, Items):
             return ItemAnswer(report.name, Progress.COMPLETED), False
         if report.sequence <= item.sequence:
             return self._answer(row, run, item, report), False
-        if item.state is ItemState.PENDING:
-            item.move(ItemState.CLAIMED)
+        item.move(ItemState.CLAIMED)
         self._count(run, item, report)
         item.lease_until = now + lease
         if report.outcome is not None:
@@ -224,7 +223,8 @@ class MemoryItems(MemoryBase, Items):
             item.name, item.error_count, run.work_limit, total=run.total_errors, run_limit=run.error_limit
         )
         if broken is not None and run.state is RunState.ACTIVE:
-            run.state, run.reason, run.limit_broken = RunState.ABORTING, StopReason.ABORTED.value, broken
+            run.move(RunState.ABORTING, StopReason.ABORTED.value)
+            run.limit_broken = broken
 
     def _drop(self, row: rows.Process, item: rows.Item) -> None:
         work = row.works.get(item.name)

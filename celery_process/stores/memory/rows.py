@@ -21,7 +21,7 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import Totals
-from celery_process.protocol.states import ITEM_TRANSITIONS, ItemState, RunState, WorkList, WorkState
+from celery_process.protocol.states import ItemState, RunState, WorkList, WorkState, moved
 from celery_process.protocol.tokens import task_of
 from celery_process.values import MAX_VERSIONS, Number, decode, from_us
 
@@ -70,8 +70,7 @@ class Item:
 
     def move(self, to: ItemState) -> None:
         """Change the state along the table of transitions."""
-        assert to in ITEM_TRANSITIONS[self.state], f"{self.state} → {to}"
-        self.state = to
+        self.state = moved(self.state, to)
 
     def expired(self, now: datetime) -> bool:
         """Whether its holder's lease ran out."""
@@ -155,6 +154,10 @@ class Run:
     def id(self) -> str:
         """The run's public id."""
         return rules.run_id(self.epoch, self.uuid)
+
+    def move(self, to: RunState, reason: str) -> None:
+        """Change the state along the table of transitions."""
+        self.state, self.reason = moved(self.state, to), reason
 
     def on_page(self, page: Page) -> list[Item]:
         """Items of an open page."""

@@ -18,7 +18,7 @@ def close_run(process: Process, run: Run, now: datetime) -> bool:
     """Close a run that enlists nothing more and has no open page; return whether this call did."""
     if not run.state.is_open or not rules.walk_over(run.state, run.cursor) or run.pages:
         return False
-    run.state, run.reason = rules.closing(run.state, run.reason, run.folded["lost"])
+    run.move(*rules.closing(run.state, run.reason, run.folded["lost"]))
     run.finished_at = run.progress_at = now
     duration = now - run.started_at
     run.stats = rules.finish_stats(run.stats, state=run.state, total_errors=run.total_errors, duration=duration)
@@ -58,7 +58,7 @@ class MemoryRuns(MemoryBase, Runs):
             if found is None or found.id != run or not found.state.is_open:
                 return None
             if found.state is RunState.ACTIVE:
-                found.state, found.reason = RunState.ABORTING, reason.value
+                found.move(RunState.ABORTING, reason.value)
             self._cancel(row, found, claimed=StopReason.SUPERSEDED in (reason, found.reason))
             close_run(row, found, now)
             return None if found.state.is_open else found.status()

@@ -6,6 +6,7 @@ import re
 
 from redis import exceptions
 
+from celery_process.stores.redis.records import STATES
 from celery_process.stores.retry import Driver, Failure
 
 FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
@@ -38,6 +39,8 @@ _MALFORMED = re.compile(
     r"|value is not (an integer|a valid float)|is not a(n integer| float)"
 )
 """What Lua and the commands that count say of a record that is not as the scripts write it."""
+_TRANSITION = re.compile(r"illegal transition (item|run) (\w+)>(\w+)")
+"""What `states.lua` says."""
 
 
 def code_of(error: BaseException) -> str:
@@ -59,6 +62,8 @@ def _failure(error: Exception) -> Failure:
     if isinstance(error, exceptions.DataError):
         return Failure.VALUE
     meaning = _MEANINGS.get(code_of(error), Failure.PASSES if isinstance(error, _LOST) else Failure.UNKNOWN)
+    if _TRANSITION.search(str(error)) is not None:
+        return Failure.ILLEGAL
     malformed = meaning is Failure.UNKNOWN and _MALFORMED.search(str(error)) is not None
     return Failure.CORRUPT if malformed else meaning
 
@@ -68,5 +73,12 @@ def _code(error: Exception) -> str:
     return type(error).__name__ + (f" {word}" if word else "")
 
 
-DRIVER = Driver(FAILURES, _failure, _code)
+def _transition(error: Exception) -> tuple[str, str, str]:
+    found = _TRANSITION.search(str(error))
+    assert found is not None
+    entity, was, to = found.groups()
+    return (entity, was, to) if entity == "run" else (entity, STATES[was], STATES[to])
+
+
+DRIVER = Driver(FAILURES, _failure, _code, transition=_transition)
 """How the errors of Redis are read."""

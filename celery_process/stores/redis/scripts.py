@@ -1,4 +1,7 @@
-"""The Lua scripts: read from the files beside this one, each put together once with what it includes."""
+"""The Lua scripts: read from the files beside this one, each put together once with what it includes.
+
+What `states` has of the tables of transitions is made of those in `protocol.states`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from celery_process.protocol.states import ITEM_TRANSITIONS, RUN_TRANSITIONS
+from celery_process.stores.redis.records import STATES
+
 _INCLUDE = "-- include: "
+_GENERATED = "states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +51,13 @@ def script(name: str) -> Script:
 
 
 def _lines(name: str) -> list[str]:
-    return files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8").splitlines()
+    lines = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8").splitlines()
+    return [*_moves(), *lines] if name == _GENERATED else lines
+
+
+def _moves() -> list[str]:
+    """Return the tables of transitions, each as one text: a script makes no table of it at every call."""
+    letters = {state: letter for letter, state in STATES.items()}
+    items = [f"{letters[was]}>{letters[to]}" for was, following in ITEM_TRANSITIONS.items() for to in following]
+    runs = [f"{was}>{to}" for was, following in RUN_TRANSITIONS.items() for to in following]
+    return [f"local {name}_MOVES = ' {' '.join(moves)} '" for name, moves in (("ITEM", items), ("RUN", runs))]

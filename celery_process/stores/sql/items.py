@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 from celery_process.protocol import rules
 from celery_process.protocol.model import ItemClaim
 from celery_process.protocol.reports import Reported, Totals
-from celery_process.protocol.states import ClaimAnswer, ItemState, RunState
+from celery_process.protocol.states import ClaimAnswer, ItemState, RunState, moved
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.facts import claim_facts, decided, over, read, which
 from celery_process.stores.sql.folds import fold_if_done
@@ -49,7 +49,9 @@ def _still(tx: Transaction, old: Any) -> sa.Update:
 _AS_READ = {"of_id": "id", "was_state": "state", "was_token": "token", "was_sequence": "sequence", "was_attempt": "attempt"}
 
 
-def _as_read(row: Row[Any]) -> dict[str, Any]:
+def _as_read(row: Row[Any], to: ItemState) -> dict[str, Any]:
+    """Return what an update of an item names of it as it was read; the state that it gets may follow."""
+    moved(row.state, to)
     return {
         "of_id": row.id,
         "was_state": row.state,
@@ -112,14 +114,14 @@ def _claim(
             listed=row.listed_on is row.on_list,
         )
         if answer is ClaimAnswer.PAUSED and row.state is ItemState.PENDING:
-            unpublished.append(_as_read(row))
+            unpublished.append(_as_read(row, row.state))
         elif answer is ClaimAnswer.REMOVED and row.state.is_open:
             removed.append(row)
         elif answer is ClaimAnswer.CLAIMED and not mine and row.listed_on is not None:
-            taken.append({**_as_read(row), "new_version": row.version})
+            taken.append({**_as_read(row, ItemState.CLAIMED), "new_version": row.version})
         answers[name] = _answer(row, answer, row.attempt if mine else row.attempt + 1, settings)
     tx.change_each(UNPUBLISH, unpublished)
-    tx.change_each(REMOVE, [_as_read(row) for row in removed])
+    tx.change_each(REMOVE, [_as_read(row, ItemState.REMOVED) for row in removed])
     if taken:
         tx.change_each(TAKE, taken, new_token=token, at=tx.now, until=tx.now + lease)
     absent = [name for name in chosen if name not in answers]
@@ -171,7 +173,7 @@ def _release(tx: Transaction, key: RunKey, chosen: Sequence[str], token: str, *,
     found = read(tx, claim_facts, key, chosen, wait=wait).values()
     rows = [row for row in found if row.state.is_open and row.token == token]
     states = {row.name: ItemState.PENDING if row.run_state is RunState.ACTIVE else ItemState.CANCELLED for row in rows}
-    tx.change_each(GIVE_BACK, [{**_as_read(row), "new_state": states[row.name]} for row in rows])
+    tx.change_each(GIVE_BACK, [{**_as_read(row, states[row.name]), "new_state": states[row.name]} for row in rows])
     return sorted({row.page_id for row in rows if states[row.name] is ItemState.CANCELLED})
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Row
 from celery_process.protocol import rules
 from celery_process.protocol.limits import Limits, Pace, page_size
 from celery_process.protocol.model import Page, RunStatus
-from celery_process.protocol.states import PageAnswer, WorkList
+from celery_process.protocol.states import PageAnswer, WorkList, moved
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import Tables
@@ -90,7 +90,9 @@ def open_page(tx: Transaction, key: RunKey, *, token: str, size: int, window: in
 
 
 def write_run(tx: Transaction, run: Row[Any], **values: Any) -> None:
-    """Write to the row of a run, which is locked, and so is as it was read."""
+    """Write to the row of a run, which is locked, and so is as it was read; a state along the table of transitions."""
+    if "state" in values:
+        moved(run.state, values["state"])
     tx.change(sa.update(tx.t.run).where(tx.t.run.c.id == run.id).values(**values))
 
 

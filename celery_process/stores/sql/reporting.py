@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 from celery_process.protocol import rules
 from celery_process.protocol.model import ErrorEntry
 from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Totals
-from celery_process.protocol.states import ItemState, Progress, RunState, WorkList, WorkState
+from celery_process.protocol.states import ItemState, Progress, RunState, WorkList, WorkState, moved
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Charged, Fault, charge
 from celery_process.stores.sql.facts import FoldedItems, decided, over, read, report_facts
@@ -48,13 +48,14 @@ class ReportedItem:
             return None
         of_work, of_run = rules.new_errors(self.totals, given.totals)
         work_texts, run_texts = rules.new_texts(self.totals, given.totals, tx.now)
-        self.state, self.sequence, self.totals = ItemState.CLAIMED, given.sequence, given.totals
+        self.state = moved(self.state, ItemState.CLAIMED)
+        self.sequence, self.totals = given.sequence, given.totals
         self.errors = (self.errors + work_texts)[:MAX_WORK_ERRORS]
         self.error_count += of_work
         if of_work:
             self.last_error_at = tx.now
         if given.outcome is not None:
-            self.state, self.outcome = ItemState.DONE, given.outcome
+            self.state, self.outcome = moved(self.state, ItemState.DONE), given.outcome
             self.finished_at = rules.finish_time(given.outcome, tx.now)
         if of_work or of_run or work_texts or run_texts:
             return Fault(given.name, of_work + of_run, work_texts + run_texts, self.error_count)

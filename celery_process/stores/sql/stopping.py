@@ -10,11 +10,11 @@ from sqlalchemy.engine import Row
 
 from celery_process.protocol.model import LimitBroken, RunStatus
 from celery_process.protocol.reports import Settled
-from celery_process.protocol.states import ItemState, RunState, StopReason
+from celery_process.protocol.states import ItemState, RunState, StopReason, moved
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, chunks
-from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run
+from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run, write_run
 from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
 
@@ -45,14 +45,14 @@ def _stop(tx: Transaction, key: RunKey, reason: StopReason) -> tuple[str | None,
 
 def abort(tx: Transaction, run: Row[Any], reason: StopReason, broken: LimitBroken | None = None) -> None:
     """Make a locked run, which is ACTIVE, ABORTING; its cursor stays, and tells a redrive how far it came."""
-    table = tx.t.run
-    stopped = {"state": RunState.ABORTING, "reason": reason.value, "limit_broken": broken}
-    tx.change(sa.update(table).where(table.c.id == run.id).values(stopped))
+    write_run(tx, run, state=RunState.ABORTING, reason=reason.value, limit_broken=broken)
 
 
 def cancel(tx: Transaction, pages: Collection[int], states: Collection[ItemState], after: str = "") -> None:
     """Cancel the items of pages that are in one of the states, whose names come after a name; their tokens are void."""
     item = tx.t.item
+    for state in states:
+        moved(state, ItemState.CANCELLED)
     chosen = (item.c.page_id.in_(pages), one_of(item.c.state, tuple(states)), item.c.name > after)
     found = tx.column(sa.select(item.c.id).where(*chosen).order_by(item.c.name).with_for_update())
     for chunk in chunks(found):

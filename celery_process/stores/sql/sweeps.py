@@ -17,7 +17,7 @@ from celery_process.protocol import rules
 from celery_process.protocol.limits import MAX_LOST
 from celery_process.protocol.model import ErrorEntry, RunStatus, SweepTarget, Swept
 from celery_process.protocol.repairs import Repairs
-from celery_process.protocol.states import ItemState, RunState, WorkList
+from celery_process.protocol.states import ItemState, RunState, WorkList, moved
 from celery_process.protocol.tokens import void_token
 from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.errors import Fault, charge
@@ -165,6 +165,7 @@ def _expire(tx: Transaction, key: RunKey, max_attempts: int, lease: timedelta) -
             values = _lost(row, entry)
             lost.append(row.name)
             faults.append(Fault(row.name, 1, (entry,), row.error_count + 1))
+        moved(row.state, values["state"])
         tx.change(sa.update(item).where(item.c.id == row.id).values(**values))
         expired += 1
     last = charge(tx, key, faults).fatal if faults else None

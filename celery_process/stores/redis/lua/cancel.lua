@@ -1,5 +1,5 @@
 #!lua
--- include: basics items showing
+-- include: basics states items showing
 -- Cancel what is pending on a page of a run that is ABORTING, with the flag what is claimed too; their tokens are void.
 -- ARGV: time, epoch, run, page, flag. Returns 1 if nothing of the page is open any more.
 local found = call('HMGET', run_key(epoch), 'id', 'open')
@@ -11,7 +11,7 @@ for _, name in ipairs(names) do
   local item = item_of(records[name])
   if item[STATE] == 'p' or (ARGV[5] == '1' and item[STATE] == 'c') then
     free(item)
-    item[STATE] = 'x'
+    item[STATE] = item_moved(item[STATE], 'x')
     over(page)
     change(name, record_of(item))
   end

@@ -1,5 +1,5 @@
 #!lua
--- include: basics items
+-- include: basics states items
 -- Take the right to work on items; the answers are those of `rules.claim_answer`, a line each: the word and, if it is
 -- "claimed", the list, the attempt, and the version and text of the params.
 -- ARGV: time, epoch, run, token, lease, attempts, name…
@@ -34,11 +34,11 @@ local function claimed(record, work)
     is.record = record_of(item)
   elseif is.said == 'removed' and is_open(item) then
     free(item)
-    item[STATE], is.page = 'r', item[PAGE]
+    item[STATE], is.page = item_moved(item[STATE], 'r'), item[PAGE]
     is.record = record_of(item)
   elseif is.said == 'claimed' and work then
     if not mine then
-      item[STATE], item[TOKEN], item[SEQUENCE] = 'c', token, '0'
+      item[STATE], item[TOKEN], item[SEQUENCE] = item_moved(item[STATE], 'c'), token, '0'
       item[ATTEMPT], item[VERSION] = whole(tonumber(item[ATTEMPT]) + 1), work[3]
       item[STARTED], item[LEASE], item[SENDS] = whole(now), whole(now + lease), '0'
       item[TEXTS], item[ERRORS], item[RUN_TEXTS], item[RUN_ERRORS], item[STATS], item[RUN_STATS] = '0', '0', '0', '0', '', ''

@@ -1,5 +1,5 @@
 #!lua
--- include: basics items faults showing
+-- include: basics states items faults showing
 -- Free the items of a page whose lease ran out, or give them up; in a run that is ABORTING cancel what is pending.
 -- A lease that ends later than one from now is cut to that. What is done to items is kept with the run until it is told, and
 -- at most so many names of lost ones: the others wait for the next call. ARGV: time, epoch, run, page, lease, attempts, the
@@ -21,7 +21,7 @@ for _, name in ipairs(names) do
     freed = freed + 1
     if capped then
       offer(item)
-      item[STATE], item[TOKEN] = 'l', string.match(item[TOKEN], '%..*') or ''  -- as `void_token`
+      item[STATE], item[TOKEN] = item_moved(item[STATE], 'l'), string.match(item[TOKEN], '%..*') or ''  -- as `void_token`
       local text = ARGV[7] .. item[ATTEMPT] .. ARGV[8]
       local entry = '[' .. text .. ',' .. whole(now) .. ',' .. cjson.encode(name) .. ']'
       item[STATS], item[RUN_STATS] = '', ''
@@ -32,12 +32,12 @@ for _, name in ipairs(names) do
     else
       -- Its last holder's, until somebody claims it.
       offer(item)
-      item[STATE] = 'p'
+      item[STATE] = item_moved(item[STATE], 'p')
     end
   end
   if item[STATE] == 'p' and run.state == 'ABORTING' then
     free(item)
-    item[STATE] = 'x'
+    item[STATE] = item_moved(item[STATE], 'x')
   end
   if open and not is_open(item) then over(page) end
   local record = record_of(item)

@@ -37,7 +37,7 @@ local function charge(name, item, of_work, of_run, now)
   elseif run.error_limit and run.total > run.error_limit then
     run.broken = join({whole(run.total), whole(run.error_limit), ''})
   end
-  if run.broken then run.state, run.reason = 'ABORTING', 'aborted' end
+  if run.broken then run.state, run.reason = run_moved(run.state, 'ABORTING'), 'aborted' end
 end
 
 local function save_run()

@@ -1,5 +1,5 @@
 #!lua
--- include: basics items showing
+-- include: basics states items showing
 -- Close a page that has nothing open any more, keep the statuses of its items, and close the run with it if it is due.
 -- The page goes, with the items that completed: their statuses stand for them. The others stay for a redrive.
 -- ARGV: time, epoch, run, page (empty: the close alone); then what was worked out from the facts of an earlier call, at their
@@ -31,6 +31,7 @@ if not plain and not (worked_out and holds) then
 end
 hashes(STATUSES)
 sets(open_key(epoch), UNTOLD)
+if closing then run_moved(state, ARGV[9]) end
 
 -- What is left of an item: a short record unless it completed, and a status, in which its stats alone are its own.
 local OUTCOMES, known, alike, earlier = {x = 'A', l = 'I'}, {}, {}, {}

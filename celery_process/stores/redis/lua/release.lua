@@ -1,5 +1,5 @@
 #!lua
--- include: basics items
+-- include: basics states items
 -- Give claimed items back that were not started. ARGV: time, epoch, run, token, name…
 local found = call('HMGET', run_key(epoch), 'id', 'state', 'open')
 if found[1] ~= ARGV[3] then return {} end
@@ -10,7 +10,7 @@ for _, name in ipairs(names) do
   if item and is_open(item) and item[TOKEN] == ARGV[4] then
     item[ATTEMPT] = whole(tonumber(item[ATTEMPT]) - 1)
     free(item)
-    item[STATE] = found[2] == 'ACTIVE' and 'p' or 'x'
+    item[STATE] = item_moved(item[STATE], found[2] == 'ACTIVE' and 'p' or 'x')
     if item[STATE] == 'x' then over(item[PAGE]) end
     change(name, record_of(item))
   end

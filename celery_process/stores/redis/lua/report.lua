@@ -1,5 +1,5 @@
 #!lua
--- include: basics items faults
+-- include: basics states items faults
 -- Write the totals of claimed items, charge their errors, end those with an outcome, drop a clean cleanup.
 -- ARGV: time, epoch, run, token, lease, then for each report: the name; lines of the sequence, outcome, attempt, versions of
 -- params and settings, errors of the item and of the run, how many texts of each; lines of the stats and of those of the run;
@@ -71,12 +71,12 @@ local function reported(name, record, work, report, from)
   if report.sequence <= tonumber(item[SEQUENCE]) then return {said = answer(item, report, work)}, true end
   local own = adds(item, report)
   count(name, item, report, from)
-  item[STATE], item[SEQUENCE], item[LEASE] = 'c', whole(report.sequence), whole(now + lease)
+  item[STATE], item[SEQUENCE], item[LEASE] = item_moved(item[STATE], 'c'), whole(report.sequence), whole(now + lease)
   local is = {}
   if report.outcome == '' then
     is.said = answer(item, report, work)
   else
-    item[STATE], item[OUTCOME], item[FINISHED] = 'd', report.outcome, report.outcome == 'I' and '' or whole(now)
+    item[STATE], item[OUTCOME], item[FINISHED] = item_moved(item[STATE], 'd'), report.outcome, report.outcome == 'I' and '' or whole(now)
     is.said, is.page = 'Completed', item[PAGE]
     local clean = report.outcome == 'C' and item[ON] == 'c' and item[ERRORS] == '0'
     if clean and work and work[1] == 'c' and work[3] == item[VERSION] then

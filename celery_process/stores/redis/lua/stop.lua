@@ -1,5 +1,5 @@
 #!lua
--- include: basics
+-- include: basics states
 -- Make an ACTIVE run ABORTING; the first reason stands. ARGV: time, epoch, run, reason. Returns the reason, the open pages,
 -- of which a run that is over has none.
 local epoch = ARGV[2]
@@ -7,7 +7,7 @@ local run = call('HMGET', run_key(epoch), 'id', 'state', 'reason')
 if run[1] ~= ARGV[3] then return {} end
 local pages = call('ZRANGE', open_key(epoch), 0, -1)
 if run[2] == 'ACTIVE' then
-  call('HSET', run_key(epoch), 'state', 'ABORTING', 'reason', ARGV[4])
+  call('HSET', run_key(epoch), 'state', run_moved(run[2], 'ABORTING'), 'reason', ARGV[4])
   return {ARGV[4], pages}
 end
 return {run[3], pages}
