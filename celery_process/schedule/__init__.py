@@ -1,4 +1,4 @@
 """When a process runs: the slots of a schedule, the zone they are counted in, and what may be a schedule.
 
-Pure decisions over time: no store, and of Celery only the schedules that it lets people write.
+Pure functions of time: no store, and of Celery only its classes of schedules.
 """

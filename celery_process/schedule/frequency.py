@@ -1,8 +1,8 @@
-"""What the argument `schedule` may be, how the store writes it down, and which slots it gives.
+"""What the argument `schedule` may be, as what text it is stored, and which slots it has.
 
-A schedule is seconds, a `timedelta`, or Celery's `schedule`, `crontab` or `solar`; a row of a scheduler may also say `once`.
-It becomes a `Frequency`: the value that people read, the occurrence rule of `slots`, and a JSON text that is the same
-wherever the same schedule is meant.
+A schedule is seconds, a `timedelta`, or Celery's `schedule`, `crontab` or `solar`; a row of a scheduler may also be `once`.
+It becomes a `Frequency`: the value that people read, the occurrence rule of `slots`, and a JSON text that is equal for
+equal schedules.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _FIELDS = {
     "day_of_month": range(1, 32),
     "month_of_year": range(1, 13),
 }
-"""A crontab's fields and all that each may hold; Celery gives the parsed sets as attributes of these names."""
+"""The fields of a crontab and all values of each; Celery has the parsed sets as attributes of these names."""
 _KNOWN = ("celery", "django_celery_beat", "sqlalchemy_celery_beat", "celery_process")
-"""The packages whose schedules are known to mean what their fields say."""
+"""The packages whose classes of schedules depend on their fields alone."""
 _SPELLED = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 """The fields in the order in which people write them."""
 
@@ -55,7 +55,7 @@ class Frequency:
 
 
 def zone_of(app: Celery) -> tzinfo:
-    """Return the time zone that the app's crontabs are meant in: whatever Celery takes as `timezone`, or the system's."""
+    """Return the time zone of the app's crontabs: any value that Celery takes as `timezone`, or the system's."""
     given = app.conf.timezone
     if isinstance(given, tzinfo):
         return given
@@ -73,15 +73,15 @@ def zone_of(app: Celery) -> tzinfo:
 
 
 def decides_itself(value: object) -> bool:
-    """Whether a schedule is of a class of the user's, whose methods beat asks and the slots cannot."""
+    """Whether a schedule is of a class of the user's, with methods that beat calls and slots cannot."""
     return isinstance(value, BaseSchedule) and type(value).__module__.partition(".")[0] not in _KNOWN
 
 
 def frequency(value: object, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
-    """Return the frequency that a schedule argument means; an interval is at least `minimum` (B2).
+    """Return the frequency of a schedule argument; an interval is at least `minimum` (B2).
 
-    A crontab is meant in the zone of its `nowfun`, or in `zone`, which is the app's; its text names any other than that.
-    Raises `InvalidType` for what is not a schedule and `InvalidValue` for one that is not above 0 or too long.
+    A crontab is in the zone of its `nowfun`, else in `zone`, the app's; its text names the zone unless it is the app's.
+    Raises `InvalidType` for a value that is no schedule, and `InvalidValue` for one that is not above 0 or too long.
     """
     if decides_itself(value):
         raise InvalidType(
@@ -109,7 +109,7 @@ def frequency(value: object, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequ
 
 
 def once(instant: datetime) -> Frequency:
-    """Return the frequency of one instant, which a clocked row says; refuses an instant without a time zone."""
+    """Return the frequency of one instant, as in a clocked row; refuses an instant without a time zone."""
     at = check_instant(instant, argument="schedule").astimezone(UTC)
     return Frequency(at, Once(at), json.dumps({"clocked": at.isoformat()}))
 
@@ -134,7 +134,7 @@ def seconds(value: object, *, argument: str, above_zero: bool = False) -> timede
 
 
 def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
-    """Return the frequency that `Frequency.text` wrote down."""
+    """Return the frequency with this `Frequency.text`."""
     document = json.loads(text)
     if "crontab" in document:
         fields = dict(document["crontab"])
@@ -150,17 +150,17 @@ def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency
 
 
 def in_zone(value: Any, zone: tzinfo) -> crontab:
-    """Return a crontab that is meant in a zone of its own."""
+    """Return a crontab in a zone of its own."""
     return crontab(*_given(value).values(), nowfun=ClockIn(zone))
 
 
 def _given(value: Any) -> dict[str, Any]:
-    """Return the fields of a crontab as they were given: what it pickles as, in the order of `_FIELDS`."""
+    """Return the fields of a crontab as its user wrote them, in the order of `_FIELDS`; it pickles as these."""
     return dict(zip(_FIELDS, value.__reduce__()[1], strict=False))
 
 
 def _zone_of_crontab(value: Any) -> tzinfo | None:
-    """Return the zone in which a crontab's own `nowfun` tells the time, as those with a time zone do; None without one."""
+    """Return the zone of the times that a crontab's own `nowfun` returns; None without a `nowfun`."""
     if value.nowfun is None:
         return None
     zone = getattr(value.nowfun(), "tzinfo", None)
@@ -203,9 +203,9 @@ def _name(zone: tzinfo, value: object) -> str:
 
 
 def _written(value: Any) -> dict[str, str]:
-    """Return the fields of a crontab as texts, the same for each way to write them but for one: whether there is a star.
+    """Return the fields of a crontab as texts that are equal for equal fields, apart from stars.
 
-    `*/30` and `0,30` name the same minutes, and are not the same where the clocks change.
+    `*/30` and `0,30` name the same minutes, but differ when clocks change.
     """
     given = _given(value)
     return {name: _spec(frozenset(getattr(value, name)), full, given[name]) for name, full in _FIELDS.items()}
@@ -222,7 +222,7 @@ def _spec(chosen: frozenset[int], full: range, given: object) -> str:
 
 
 def parse(text: str) -> float | crontab:
-    """Return the schedule that a person wrote: seconds, or a crontab's five fields in their usual order."""
+    """Return the schedule in a text that a person wrote: seconds, or a crontab's five fields in their usual order."""
     fields = text.split()
     if len(fields) == len(_SPELLED):
         try:

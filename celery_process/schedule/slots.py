@@ -1,7 +1,7 @@
-"""Which slot an instant belongs to, when the next one begins, and when a slot is due. Pure decisions over time.
+"""Which slot an instant belongs to, when the next one begins, and when a slot is due. Pure functions of time.
 
-An occurrence rule is an `Interval`, a `Calendar`, `Solar` or `Once`; each answers `latest(t)`, the last occurrence at or
-before `t`, and `following(t)`, the first one after it. No clock is read here, and Celery is not known.
+An occurrence rule is an `Interval`, a `Calendar`, `Solar` or `Once`. Each has `latest(t)`, the last occurrence at or before
+`t`, and `following(t)`, the first one after it. Must not read a clock, and must not know Celery.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from celery_process.values import from_us, to_us
 
 SECOND = timedelta(seconds=1)
 REPUBLISH_WITHIN = timedelta(seconds=30)
-"""A trigger that comes early comes back by itself only within this time: longer countdowns bring duplicates on Redis."""
+"""An early trigger is published again only within this time: on Redis longer countdowns may be delivered twice."""
 _MAX_DAYS = 366 * 41
 """Farthest search of a calendar: 29 February on a fixed weekday is 28 years apart, and 40 around 2100."""
 
@@ -44,9 +44,9 @@ class Interval:
 class Calendar:
     """Minutes of a calendar in a time zone, as a crontab names them; `weekdays` count from Sunday = 0.
 
-    Where the clocks change it does as cron does. A time that comes twice has two slots if the rule repeats, with a star in
-    its minutes or hours, else its first. A time that is skipped has its slot at the end of the gap; with a star in the
-    hours it has none, since the next one comes by itself. A day that a zone leaves out has no slot.
+    When clocks change, slots come as cron starts jobs. A time that comes twice has two slots if the rule has a star in its
+    minutes or hours, else one, the first. A time that is skipped has its slot at the end of the gap; with a star in the
+    hours it has none, since the next one comes soon. A day that a zone skips has no slot.
     """
 
     minutes: frozenset[int]
@@ -77,12 +77,12 @@ class Calendar:
         return self._known(found)
 
     def _turned_back(self, instant: datetime) -> timedelta:
-        """Return by how much the clock is turned back near `instant`: so much of it is shown twice."""
+        """Return by how much the clock is turned back near `instant`: that span of time comes twice."""
         before, after = zones.around(instant, self.zone)
         return max(before - after, timedelta(0))
 
     def _times(self, start: datetime, step: int) -> Iterator[datetime]:
-        """Return the times of the rule on the clock, from the hour of `start` on, or back."""
+        """Yield the local times of the rule from the hour of `start`, forward or backward by `step`."""
         hours, minutes = sorted(self.hours)[::step], sorted(self.minutes)[::step]
         for day in self._days(start.date(), step):
             for hour in hours:
@@ -123,10 +123,10 @@ def _shifted(time: datetime, by: timedelta) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Solar:
-    """An event of the sun at a place, as Celery's `solar` names it; needs the package `ephem`, which Celery asks for too.
+    """An event of the sun at a place, named as in Celery's `solar`; needs the package `ephem`, as Celery does.
 
-    Each day (UTC) is asked by itself, so that every beat and worker gets the same second. A day without it has no slot;
-    where the event comes a little earlier each day, a day may have two, just after midnight and just before the next.
+    Each day (UTC) is computed by itself, so that every beat and worker gets the same second. A day without the event has
+    no slot. If the event is a little earlier each day, a day may have two, just after midnight and just before the next.
     """
 
     event: str
@@ -152,16 +152,16 @@ class Solar:
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """One instant. Before it, the slot is the beginning of 1970; after it, the next one does not come before 9999."""
+    """One instant. The slot before it is the beginning of 1970, the one after it is in the year 9999."""
 
     at: datetime
 
     def latest(self, instant: datetime) -> datetime:
-        """Return `at`, once it has come."""
+        """Return `at` from then on, else the beginning of 1970."""
         return self.at if instant >= self.at else _BEGINNING
 
     def following(self, instant: datetime) -> datetime:
-        """Return `at`, until it has come."""
+        """Return `at` before it, else `NEVER`."""
         return self.at if instant < self.at else NEVER
 
 
@@ -169,7 +169,7 @@ Occurrences = Interval | Calendar | Solar | Once
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""An instant that does not come."""
+"""An instant that is never reached."""
 _MAX_SOLAR_DAYS = 400
 """Farthest search: where the sun does not rise in winter or set in summer, an event is less than a year away."""
 _HORIZONS = {"astronomical": "-18", "nautical": "-12", "civil": "-6"}
@@ -229,7 +229,7 @@ def clamp(schedule: timedelta, minimum: timedelta) -> timedelta:
 def progress_of(schedule: timedelta, minimum: timedelta | None) -> timedelta:
     """Return how often progress is written: schedule/10, at most a third of a minimum that was set (B2).
 
-    Where no minimum was set, between 1 and 30 seconds, so that a run of a long schedule still shows progress.
+    Without a minimum it is between 1 and 30 seconds, so that a run with a long schedule has progress too.
     """
     if minimum is not None:
         return min(schedule / 10, minimum / 3)

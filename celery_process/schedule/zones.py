@@ -1,7 +1,7 @@
-"""Time zones: what a clock shows at an instant, at which instants it shows a time, and how a zone is written down.
+"""Time zones: the local time of an instant, the instants of a local time, and the name of a zone.
 
-A zone is only asked what its clock shows at an instant. That is right in every `tzinfo`, of pytz and dateutil as well;
-the way back, `datetime.replace(tzinfo=zone)`, is not.
+Only `instant.astimezone(zone)` is used, which is right in every `tzinfo`, also of pytz and dateutil;
+`datetime.replace(tzinfo=zone)` is not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SystemZone(tzinfo):
         return None if dt is None else dt.replace(tzinfo=None).astimezone().utcoffset()
 
     def dst(self, dt: datetime | None) -> timedelta | None:  # noqa: ARG002
-        """Return None: how much of the offset is daylight saving is not known."""
+        """Return None: it is not known how much of the offset is daylight saving."""
         return None
 
     def tzname(self, dt: datetime | None) -> str | None:
@@ -35,7 +35,7 @@ class SystemZone(tzinfo):
         return None if dt is None else dt.replace(tzinfo=None).astimezone().tzname()
 
     def fromutc(self, dt: datetime) -> datetime:
-        """Return what the clock shows."""
+        """Return the local time of an instant."""
         return dt.replace(tzinfo=UTC).astimezone().replace(tzinfo=self)
 
     def __repr__(self) -> str:
@@ -47,7 +47,7 @@ SYSTEM = SystemZone()
 
 @dataclass(frozen=True)
 class ClockIn:
-    """A clock that tells the time in a zone, equal to any other of that zone: the `nowfun` of a crontab."""
+    """A clock in a zone, equal to any other of that zone: the `nowfun` of a crontab."""
 
     zone: tzinfo
 
@@ -57,7 +57,7 @@ class ClockIn:
 
 
 def zone_named(name: str) -> tzinfo:
-    """Return the zone that `name_of` wrote down; raises `InvalidValue` for what names none."""
+    """Return the zone with a name that `name_of` returned; raises `InvalidValue` for any other text."""
     if name == "UTC":
         return UTC
     fixed = _FIXED.fullmatch(name)
@@ -76,7 +76,7 @@ def zone_named(name: str) -> tzinfo:
 
 
 def name_of(zone: tzinfo) -> str | None:
-    """Return the text of a zone that `zone_named` reads; None for one that has no name and no fixed offset."""
+    """Return the name of a zone for `zone_named`; None for a zone without a name or a fixed offset."""
     for attribute in ("key", "zone"):  # of ZoneInfo, and of pytz
         name = getattr(zone, attribute, None)
         if isinstance(name, str):
