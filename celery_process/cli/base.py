@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from wcwidth import wcswidth
 
 from celery_process.app import Processes, registry_of
 from celery_process.engine.removed import RemovedProcess
-from celery_process.exceptions import ProcessError
+from celery_process.exceptions import InvalidValue, ProcessError
 from celery_process.monitor.jsonable import plain
 from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
@@ -175,6 +176,18 @@ def state_of(state: str, reason: str = "") -> str:
     return coloured(state, STATES.get(state)) + (f" ({reason})" if reason else "")
 
 
+def json_of(text: str, *, option: str) -> Any:
+    """Return what an option that takes a JSON object says."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidValue(
+            f"--{option} takes a JSON object, such as '{{\"key_ttl\": 60}}', and this is none: {error}.",
+            argument=option,
+            value=text,
+        ) from None
+
+
 def pause_text(process: str, pause: Pause) -> str:
     """Return who paused a process, and why."""
     return f"{process} is paused by {pause.by or 'somebody'}: {cut(pause.note, 200) or 'no note'}"
@@ -198,6 +211,7 @@ __all__ = [
     "cut",
     "fact",
     "found",
+    "json_of",
     "limit",
     "numbers",
     "pause_text",

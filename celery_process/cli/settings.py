@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import click
 
 from celery_process.app import Processes
 from celery_process.cli.base import (
     as_json,
+    json_of,
     limit,
     print_json,
     process_name,
@@ -19,7 +17,6 @@ from celery_process.cli.base import (
     with_processes,
 )
 from celery_process.cli.tables import print_table
-from celery_process.exceptions import InvalidValue
 from celery_process.monitor.columns import VERSIONS
 from celery_process.monitor.secrets import Reader
 from celery_process.schedule.frequency import describe, parse
@@ -59,7 +56,7 @@ def settings(
     process = processes[name]
     if new is not None or schedule is not None:
         known = decode(process.store.overrides(name).settings)
-        document = None if new is None else unmasked(_object(new), known, argument="settings")
+        document = None if new is None else unmasked(json_of(new, option="set"), known, argument="settings")
         process.update_settings(
             document,
             schedule=None if schedule is None else parse(schedule),
@@ -83,14 +80,3 @@ def settings(
     click.echo(f"schedule {describe(state.schedule_frequency)}")
     for key, value in sorted(state.settings.items()):
         click.echo(f"{printable(key)} = {printable_json(value)}")
-
-
-def _object(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidValue(
-            f"--set takes a JSON object, such as '{{\"key_ttl\": 60}}', and this is none: {error}.",
-            argument="set",
-            value=text,
-        ) from None

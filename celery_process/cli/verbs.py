@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import found, process_name, said, when, who, with_processes
+from celery_process.cli.base import found, json_of, process_name, said, when, who, with_processes
 from celery_process.exceptions import InvalidValue
 from celery_process.monitor.secrets import Fact, Reader, shown
 from celery_process.monitor.verbs import VERBS, Done, Request, Takes, Verb
@@ -27,13 +27,6 @@ def _instant(text: str) -> datetime:
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
-def _object(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InvalidValue(f"--params takes a JSON object: {error}.", argument="params", value=text) from None
-
-
 _ARGUMENTS: Mapping[Takes, Any] = {
     Takes.SLOT: click.option("--slot", metavar="ISO8601", help="Name a past slot, such as 2026-01-31T12:00:00Z."),
     Takes.NOTE: click.option("--note", default="", help="Why; shown to whoever looks."),
@@ -41,7 +34,10 @@ _ARGUMENTS: Mapping[Takes, Any] = {
     Takes.WORKS: click.argument("works", metavar="WORK...", nargs=-1, required=True),
     Takes.PARAMS: click.option("--params", metavar="JSON", default="{}", help="The items' own params, a JSON object."),
 }
-_READ = {"slot": lambda text: None if text is None else _instant(text), "params": _object}
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "slot": lambda text: None if text is None else _instant(text),
+    "params": partial(json_of, option="params"),
+}
 
 
 def command_of(verb: Verb) -> click.Command:

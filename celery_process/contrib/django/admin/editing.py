@@ -9,7 +9,6 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +21,7 @@ from celery_process.monitor.secrets import Fact, Reader
 from celery_process.monitor.secrets import shown as as_read
 from celery_process.process import Process
 from celery_process.schedule.frequency import parse, to_input
-from celery_process.text.masking import MASK, unmasked
+from celery_process.text.masking import unmasked
 from celery_process.text.sentences import Sentence
 from celery_process.values import decode, encode
 
@@ -32,12 +31,7 @@ class SettingsForm(forms.Form):
 
     settings = JsonObjectField(
         label=_("Stored settings"),
-        help_text=format_lazy(
-            "{} {} {}",
-            _("A JSON object, as a whole: what is left out is as in the code."),
-            MASK,
-            _("stands for a value that stays."),
-        ),
+        help_text=_("A JSON object, as a whole: what is left out is as in the code."),
     )
     schedule = forms.CharField(
         label=_("Schedule"),

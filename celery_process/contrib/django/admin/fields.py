@@ -6,17 +6,20 @@ import json
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext_noop as _
 
 from celery_process.contrib.django.words import isolated, sentence
 from celery_process.exceptions import ProcessError
+from celery_process.text.masking import MASK
 
 
 class JsonObjectField(forms.CharField):
-    """A JSON object in a textarea; nothing written is an empty one."""
+    """A JSON object in a textarea; nothing written is an empty one, and the mask stands for what is kept."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, help_text: Any, **options: Any) -> None:
+        options["help_text"] = format_lazy("{} {} {}", help_text, MASK, gettext_lazy("stands for a value that stays."))
         super().__init__(
             required=False, widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "dir": "ltr"}), **options
         )

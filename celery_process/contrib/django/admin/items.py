@@ -8,7 +8,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
@@ -31,12 +30,7 @@ class RegisterForm(forms.Form):
     names = NamesField(label=_("Names"), help_text=_("One name a line."))
     params = JsonObjectField(
         label=_("Params"),
-        help_text=format_lazy(
-            "{} {} {}",
-            _("A JSON object: the items' own params, which go over the settings."),
-            MASK,
-            _("stands for a value that stays."),
-        ),
+        help_text=_("A JSON object: the items' own params, which go over the settings."),
     )
 
 

@@ -132,12 +132,6 @@
     at("cp-facts").replaceChildren(...found.map(([label, value]) => el("div", {}, el("dt", {}, label), el("dd", {}, ...value))));
   }
 
-  function ended(run) {
-    const open = run.counts.pending + run.counts.claimed;
-    const all = Object.values(run.counts).reduce((sum, number) => sum + number, 0);
-    return [all - open, all];
-  }
-
   const took = (run, now) => Math.max(0, (new Date(run.finished_at || now) - new Date(run.started_at)) / 1000);
 
   function chart(runs, now, started) {
@@ -160,7 +154,7 @@
     oldest.forEach((run, index) => {
       const high = Math.max(3, (foot - top) * took(run, now) / longest);
       const rect = svg("rect", { class: `cp-is-${run.state}`, x: index * step + 1, y: foot - high, width: Math.max(step - 3, 2), height: high, rx: 2 });
-      rect.append(svg("title", {}, `${run.slot} ${run.state}, ${ended(run)[0]} items, ${run.total_errors} errors, ${lasted(run)}`));
+      rect.append(svg("title", {}, `${run.slot} ${run.state}, ${run.items.count} items, ${run.total_errors} errors, ${lasted(run)}`));
       root.append(rect);
       if (["ABORTED", "INCOMPLETE"].includes(run.state)) {
         root.append(svg("text", { class: "cp-mark", x: index * step + step / 2 - 0.5, y: foot - high - 3 }, "!"));
