@@ -82,7 +82,7 @@ class Batch:
         self._current: Work | None = None
         self._waiting: list[Outcome] = []
         self._ended: list[Outcome] = []
-        self._told: list[Reported] = []
+        self._answers: list[Reported] = []
         self._started_at = self._renewed_at = self._moved_at = monotonic()
         self._flush_at = math.inf
         self._busy_until = -math.inf
@@ -149,7 +149,7 @@ class Batch:
                 return None
             names = tuple(work.name for work in works)
             self.given_back = names
-            self._told.append(self._store.release(self._definition.name, self.run_id, names, token=self._token))
+            self._answers.append(self._store.release(self._definition.name, self.run_id, names, token=self._token))
             return works[0].on, names
 
     def beat(self) -> bool:
@@ -214,8 +214,8 @@ class Batch:
 
     @property
     def has_news(self) -> bool:
-        """Whether `take_ended` or `take_told` has anything."""
-        return bool(self._ended or self._told)
+        """Whether `take_ended` or `take_answers` has anything."""
+        return bool(self._ended or self._answers)
 
     def take_ended(self) -> list[Outcome]:
         """Return the outcomes that were reported since the last call."""
@@ -223,11 +223,11 @@ class Batch:
             ended, self._ended = self._ended, []
             return ended
 
-    def take_told(self) -> list[Reported]:
+    def take_answers(self) -> list[Reported]:
         """Return the store's answers since the last call."""
         with self._lock:
-            told, self._told = self._told, []
-            return told
+            answers, self._answers = self._answers, []
+            return answers
 
     def _report(self, report: ItemReport) -> ItemAnswer:
         with self._lock:
@@ -239,11 +239,11 @@ class Batch:
         waiting = [*self._waiting, ended] if ended is not None else self._waiting
         sent = [*(one.report for one in waiting), *reports]
         definition = self._definition
-        told = self._store.report(definition.name, self.run_id, sent, token=self._token, lease=definition.lease)
+        reported = self._store.report(definition.name, self.run_id, sent, token=self._token, lease=definition.lease)
         self._waiting, self._flush_at = [], math.inf
-        self._told.append(told)
-        self.aborting = self.aborting or told.aborting or told.stopping
-        for one, answer in zip(waiting, told.items, strict=False):
+        self._answers.append(reported)
+        self.aborting = self.aborting or reported.aborting or reported.stopping
+        for one, answer in zip(waiting, reported.items, strict=False):
             one.work.take(answer)
         self._ended += waiting
-        return told.items[len(waiting) :]
+        return reported.items[len(waiting) :]

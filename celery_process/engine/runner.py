@@ -243,7 +243,7 @@ class Runner:
         """Emit `work_finished` for the reported items, then act on the store's answers."""
         began = self.host.monotonic()
         ended = [self._ended_as(done) for done in batch.take_ended()]
-        self._follow(batch.run_id, batch.take_told(), ended)
+        self._follow(batch.run_id, batch.take_answers(), ended)
         self._slow = self.host.monotonic() - began > _SLOW
         return ended
 
@@ -297,20 +297,20 @@ class Runner:
         logger.error("Item %s %s.", work.name, text, extra=self._extra("outcome_not_stored", work.run.id, work.name))
         return Ended(work.name, None, error, text=text)
 
-    def _follow(self, run_id: str, told: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
+    def _follow(self, run_id: str, answers: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
         """Act on the store's answers: cancel the rest of an aborting run, emit the end of a run, open the next page.
 
         Not within the reports themselves, where the heartbeat would wait for it. If this fails, the sweep does it.
         """
         try:
-            if any(answer.stopping for answer in told):
+            if any(answer.stopping for answer in answers):
                 extra = self._extra("run_aborting", run_id)
                 logger.warning("Run %s of %s is beyond its tolerance.", run_id, self.dispatch.name, extra=extra)
                 self.dispatch.stop(run_id, StopReason.ABORTED)
-            for answer in told:
+            for answer in answers:
                 if answer.run is not None:
                     self.dispatch.finished(answer.run)
-            if self._early(ended) or any(answer.page_closed and answer.run is None for answer in told):
+            if self._early(ended) or any(answer.page_closed and answer.run is None for answer in answers):
                 self._advance(run_id)
         except Exception as error:  # noqa: BLE001 - logged, and the sweep does it
             text, extra = "The next steps of %s are left to the sweep", self._extra("follow_failed", run_id)

@@ -98,7 +98,7 @@ def test_quick_items_are_reported_in_one_call() -> None:
     assert [table.status(name).stats["x"] for name in NAMES] == list(range(8))
     assert [name for name in NAMES if table.status(name).state is not COMPLETED] == [NAMES[3]]
     assert [done.work.name for done in table.batch.take_ended()] == NAMES
-    (told,) = table.batch.take_told()
+    (told,) = table.batch.take_answers()
     assert told.run is None
     assert told.page_closed
 
