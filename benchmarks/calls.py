@@ -14,9 +14,7 @@ from benchmarks.trips import round_trips
 from celery_process import Processes, Store
 from celery_process.stores import base
 
-OPERATIONS = sorted(
-    {name for part in (base.Runs, base.Items, base.Reads) for name in vars(part) if not name.startswith("_")}
-)
+OPERATIONS = sorted(base.operations(base.Runs, base.Items, base.Reads))
 
 
 class Calls:
