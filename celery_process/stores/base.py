@@ -340,7 +340,7 @@ class Store(Definitions, Runs, Items, Reads):
         """Release connections. The next operation opens them again."""
 
 
-def operations(*parts: type[Atomic]) -> frozenset[str]:
+def operations(*parts: type) -> frozenset[str]:
     """Return the names of the operations of parts of the contract: those of all four, if none is named."""
-    chosen = parts or (Definitions, Runs, Items, Reads)
+    chosen: tuple[type, ...] = parts or (Definitions, Runs, Items, Reads)
     return frozenset(name for part in chosen for name in vars(part) if not name.startswith("_"))
