@@ -33,9 +33,14 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "celery_process"
 SQL = PACKAGE / "stores" / "sql"
 WRITES = [
-    SQL / f"{noun}.py" for noun in ("items", "reporting", "pages", "runs", "stopping", "errors", "sweeps", "definitions")
+    SQL / f"{noun}.py" for noun in ("items", "reporting", "pages", "unit", "stopping", "errors", "sweeps", "definitions")
 ]
-RULES = PACKAGE / "rules.py"
+RULES = {
+    PACKAGE / "protocol" / "rules.py": ("claim_answer", "is_clean", "closing"),
+    PACKAGE / "protocol" / "begin.py": (),
+    PACKAGE / "protocol" / "flow.py": (),
+}
+"""The functions of a module whose branches are removed; of an empty tuple, those of all."""
 LUA = PACKAGE / "stores" / "redis" / "lua"
 GUARD = re.compile(r"\bif (.+?) then return\b")
 HELPERS = ("basics.lua", "items.lua")
@@ -122,18 +127,19 @@ def sql_mutants() -> Iterator[Mutant]:
 
 
 def rule_mutants() -> Iterator[Mutant]:
-    """Return the mutants of the shared rules: each `if` of who may claim and what takes a slot never holds."""
-    text = RULES.read_text(encoding="utf-8")
-    conditions = Conditions(RULES, text)
-    for function in ast.parse(text).body:
-        if isinstance(function, ast.FunctionDef) and function.name in ("claim_answer", "is_clean", "closing"):
-            for node in ast.walk(function):
-                if isinstance(node, ast.If):
-                    conditions.add(node.test, "False")
-                elif isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
-                    for value in node.values:
-                        conditions.add(value, "True")
-    yield from conditions.found
+    """Return the mutants of what is decided once for all stores: each `if` never holds, each part of an `and` always does."""
+    for path, names in RULES.items():
+        text = path.read_text(encoding="utf-8")
+        conditions = Conditions(path, text)
+        for function in ast.parse(text).body:
+            if isinstance(function, ast.FunctionDef) and (not names or function.name in names):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.If | ast.IfExp):
+                        conditions.add(node.test, "False")
+                    elif isinstance(node, ast.BoolOp):
+                        for value in node.values:
+                            conditions.add(value, str(isinstance(node.op, ast.And)))
+        yield from conditions.found
 
 
 def lua_mutants() -> Iterator[Mutant]:
@@ -172,7 +178,7 @@ def suites_of(mutant: Mutant) -> Sequence[list[str]]:
     """Return the suites that run what the mutant changes."""
     if mutant.path.suffix == ".lua":
         return LUA_SUITES
-    return RULE_SUITES if mutant.path == RULES else SQL_SUITES
+    return RULE_SUITES if mutant.path in RULES else SQL_SUITES
 
 
 def caught_by(mutant: Mutant, copy: Path, suite: list[str]) -> str:
