@@ -12,11 +12,11 @@ Answer = TypeVar("Answer")
 
 
 class Atomic(ABC):
-    """What a store has to bring for the operations that are steps of the protocol: they stand in `protocol`, once."""
+    """What a store implements for the operations that are steps of the protocol; the steps themselves are in `protocol`."""
 
     @abstractmethod
     def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:
-        """Return what a step answers over the rows of a process, in one atomic unit; `operation` is named in errors.
+        """Run a step over the rows of a process in one atomic unit, and return its answer; errors name `operation`.
 
-        A unit that lost a race is run again, with what the rows are then.
+        A unit that lost a race runs the step again, over the rows as they are then.
         """

@@ -70,13 +70,13 @@ class Definitions(Atomic):
     ) -> int:
         """Replace the overrides and return the new version; None keeps what is stored (B4).
 
-        The same again keeps the version and moves `changed_at` alone, so a repeat is answered as the first call was.
+        The same values keep the version and change `changed_at` alone, so a repeat is answered as the first call was.
         A new version begins the history, in the same operation. Raises `SettingsChanged` where the version is not the
         expected one.
         """
 
     def pause(self, process: str, *, note: str, by: str) -> None:
-        """Let no slot, page or claim begin any more. Repeating it replaces the note."""
+        """Begin no slot, page or claim any more. A repeat replaces the note."""
         self.atomically("pause", process, lambda rows: flow.pause(rows, note=note, by=by))
 
     def resume(self, process: str) -> None:
@@ -88,7 +88,7 @@ class Definitions(Atomic):
     ) -> None:
         """Store limits; None keeps what is stored, `reset` forgets it before. They bind from the next page on.
 
-        Nobody is awaited any more, so that whoever asks next is told when the page is due now.
+        No caller is awaited any more, so that the next one to ask is answered LATER, by the new limits.
         """
 
         def step(rows: Rows) -> None:
@@ -98,12 +98,12 @@ class Definitions(Atomic):
 
     @abstractmethod
     def restore(self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False) -> None:
-        """Write what the reads of another store gave: overrides, limits, aggregate, last slot, epoch, and items.
+        """Write what the reads of another store returned: overrides, limits, aggregate, last slot, epoch, and items.
 
-        Items come with their lists, times and versions. Epoch, last slot and versions never go back, a pause and limits
-        are set and not ended, and an item that changed here since stays, unless `force` replaces it. The history stays
-        what it is here; overrides of a higher version are one more. A repeat changes nothing. Raises `RunOpen`, and then
-        has written nothing.
+        Items keep their lists, times and versions. Epoch, last slot and versions never decrease, a pause and limits are
+        set and never removed, and an item with a newer version here stays, unless `force` replaces it. The history here
+        stays; overrides of a higher version add one entry. A repeat changes nothing. Raises `RunOpen` before it writes
+        anything.
         """
 
 
@@ -114,7 +114,7 @@ class Runs(Atomic):
         """Start the run of a slot, if the slot is due and free and no run is open; at most one caller is answered CLAIMED.
 
         A repeat with the same uuid is answered ALREADY with that run. The slot's entry in the ledger becomes "ran", and
-        the slots before it that nobody took become one entry "missed".
+        the slots before it that no trigger claimed become one entry "missed".
         """
         run = lambda rows: begin.claim_run(rows, uuid=uuid, slot=slot, spec=spec, again=again, by=by)  # noqa: E731
         return self.atomically("claim_run", process, run)
@@ -122,15 +122,15 @@ class Runs(Atomic):
     def redrive(self, process: str, run: str, *, uuid: str, spec: RunSpec, by: str) -> RunClaim:
         """Start a new generation of a closed run's slot over its items that did not complete and are still registered.
 
-        It completed in a run of the chain that walked past it (`rules.walked`) and keeps no item of it, or a completed one.
+        An item completed if a run of the chain walked past it (`rules.walked`) and keeps no row of it, or a completed one.
         Raises `RunNotFound`, and `RunPurged` where its items are no longer kept.
         """
         return self.atomically("redrive", process, lambda rows: begin.redrive(rows, run, uuid=uuid, spec=spec, by=by))
 
     def skip_slot(self, process: str, *, slot: SlotRef, end: SlotEnd, by: str) -> bool:
-        """Write down why a slot did not run, unless the ledger has it; return whether it was written.
+        """Record in the ledger why a slot did not run, unless it has an entry; return whether one was written.
 
-        With `slot.after` the entry stands for the slots later than that as well, but for those that the ledger has.
+        With `slot.after` the entry is also for all slots later than that which the ledger does not have.
         """
         return self.atomically("skip_slot", process, lambda rows: begin.skip_slot(rows, slot=slot, end=end, by=by))
 
@@ -140,38 +140,38 @@ class Runs(Atomic):
 
         The cursor stays, so that a redrive knows what was never enlisted; a run that is not ACTIVE enlists nothing.
         With SUPERSEDED the claimed items are cancelled as well and their holders are answered Conflict, so that the run
-        is closed when the call returns. The first reason stands.
+        is closed when the call returns. The first reason is kept.
         """
 
     @abstractmethod
     def repairs(self, process: str, run: str) -> Repairs:
-        """Return what sweeps did to a run, open or closed, and nobody acknowledged; no repairs of a run that is not kept."""
+        """Return what sweeps did to a run, open or closed, and no caller acknowledged; none of a run that is not kept."""
 
     @abstractmethod
     def ack_repairs(self, process: str, run: str, number: int) -> None:
-        """Note that the repairs of this number were told; after one more sweep, whose number is another, it does nothing."""
+        """Acknowledge the emitted repairs of this number; does nothing after a later sweep, whose number is another."""
 
     @abstractmethod
     def ack_finish(self, process: str, run: str) -> bool:
-        """Note that the end of a closed run was told; return whether this was the first time."""
+        """Note that the end of a closed run was emitted; return whether this was the first time."""
 
     @abstractmethod
     def begin_sweep(self, processes: Sequence[str], *, interval: timedelta, grace: timedelta) -> tuple[SweepTarget, ...]:
         """Return those of `processes` that need a look and had none for `interval`; each goes to one caller only.
 
-        A closed run is a reason to look once its end has been untold for `grace`.
+        A closed run is a reason to look once its end has not been emitted for `grace`.
         """
 
     @abstractmethod
     def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:
-        """Return those known of `processes` that had no sweep for `interval`: they have one now, by this caller alone.
+        """Claim the sweep of those known of `processes` that had none for `interval`; this caller alone has it.
 
-        Each comes with when its last one was, which is of use as long as it is not in the future.
+        Return each with the time of its last sweep, which says something only while it is not in the future.
         """
 
     @abstractmethod
     def purge(self, process: str, *, retention: Retention, limit: int) -> int:
-        """Delete up to about `limit` rows of what is over for long; return how many. Less than `limit`: all is done."""
+        """Delete up to about `limit` rows past their retention; return how many. Less than `limit`: no more are."""
 
 
 class Items(Atomic):
@@ -181,12 +181,12 @@ class Items(Atomic):
     def open_page(self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None) -> Page:
         """Enlist the next names of the run, if the window has room; the names are the caller's to publish.
 
-        Stored limits win over `window`, the items out at once, and `rate`, items a second (None: no limit, `math.inf`:
-        nor a stored one). Under a rate the next page is due when the time of the last one has passed, whichever run that
-        was of. Until then one caller is answered LATER, and the others WAITING; all are where that takes longer than
-        `limits.COMEBACK`.
+        Stored limits win over `window` (items in flight) and `rate` (items a second; None: no limit of the code's,
+        `math.inf`: nor a stored one). Under a rate the next page is due when the time of the last one has passed, whichever
+        run of the process it belonged to. Until then one caller is answered LATER, and the others WAITING; if it takes
+        longer than `limits.COMEBACK`, all are answered WAITING.
 
-        A repeat with the token of an open page returns the same page; the token of a folded page is as good as new. At the
+        A repeat with the token of an open page returns the same page; the token of a folded page opens a new one. At the
         end of both lists, with no page open, the call closes the run. The cleanup list begins when no page of the active
         list is open (WAITING until then).
         """
@@ -199,9 +199,9 @@ class Items(Atomic):
     def claim(
         self, process: str, run: str, names: Sequence[str], *, token: str, lease: timedelta, max_attempts: int
     ) -> tuple[ItemClaim, ...]:
-        """Take the right to work on items, one answer a name in the order given; a repeat with the token is CLAIMED again.
+        """Claim items, with one answer a name in the order of `names`; a repeat with the same token is CLAIMED again.
 
-        An item whose name left the list it was enlisted from is REMOVED; one that meets a pause is noted as unpublished.
+        An item whose name is no longer on the list it was enlisted from is REMOVED; under a pause it becomes unpublished.
         A name that has no item but a status of this run is DONE.
         """
 
@@ -209,17 +209,17 @@ class Items(Atomic):
     def report(self, process: str, run: str, reports: Sequence[ItemReport], *, token: str, lease: timedelta) -> Reported:
         """Write the totals of claimed items, extend their leases, and end those with an outcome.
 
-        An item whose lease ran out, and that a sweep may have freed, is its last holder's until somebody claims it: a newer
-        report claims it again, as the same attempt.
+        An item whose lease ran out, even if a sweep freed it, stays its last holder's until another caller claims it: a
+        newer report of that holder claims it again, as the same attempt.
 
-        Errors beyond the tolerance make the run ABORTING in the same transaction. A clean cleanup of a registration
-        that did not change since drops the item in it too. An older sequence writes nothing. Once its page is folded, an
-        item that completed is no longer kept: its last report is known by its attempt, which the status of this run has.
+        Errors beyond the tolerance make the run ABORTING in the same transaction. A clean cleanup of a registration that
+        did not change since its claim drops the item, in that transaction too. An older sequence writes nothing. Once its
+        page is folded, an item that completed is no longer kept: the attempt in its status identifies its last report.
         """
 
     @abstractmethod
     def release(self, process: str, run: str, names: Sequence[str], *, token: str) -> Reported:
-        """Give claimed items back that were not started: pending and unpublished again, with no attempt used up."""
+        """Return claimed items that were not started: they are pending and unpublished again, and use up no attempt."""
 
     @abstractmethod
     def sweep_run(
@@ -233,16 +233,16 @@ class Items(Atomic):
         max_attempts: int,
         limit: int,
     ) -> Swept:
-        """Repair an open run: expired leases, pages that nobody closed, items that nobody published or claimed.
+        """Repair an open run: expired leases, pages left open, items that were never published or never claimed.
 
         Items unpublished for longer than `grace` are returned to publish, at most about `limit` of them. A run without a
-        claim for `redispatch_after` stands still: all items of it that `rules.published_again` names become unpublished
-        at once, so that what this call does not return the next one does, though workers claim meanwhile.
+        claim for `redispatch_after` is stalled: all its items that `rules.published_again` names become unpublished at
+        once, so that the next call returns those that this one does not, even if workers claim meanwhile.
 
-        What it does to items is kept with the run, in the same transaction, until `ack_repairs`, and at most
-        `limits.MAX_LOST` names are: beyond it an item stays claimed, under the lease that ran out, for the next call.
+        The repairs of items are kept with the run, in the same transaction, until `ack_repairs`, with at most
+        `limits.MAX_LOST` names: beyond it an item stays claimed, under the lease that ran out, for the next call.
 
-        A lease that ends later than `lease` from now was given by a clock that was ahead: it is cut to that, so that its
+        A lease that ends later than `lease` from now was set by a clock that was ahead: it is cut to that, so that its
         holder has the time to renew it.
         """
 
@@ -256,9 +256,9 @@ class Reads(Atomic):
 
     @abstractmethod
     def process(self, process: str, *, live: bool = True) -> StoredProcess:
-        """Return what is stored of a process; of one never heard of, an empty state.
+        """Return what is stored of a process; an empty state, if nothing is.
 
-        Not `live`, the counts and stats of an open run leave out its open pages, and the window is not read.
+        With `live=False` the counts and stats of an open run leave out its open pages, and the window is not read.
         """
 
     @abstractmethod
@@ -278,7 +278,7 @@ class Reads(Atomic):
 
     @abstractmethod
     def running(self) -> tuple[str, ...]:
-        """Return the names of the processes that have an open run, whoever defines them, by code point."""
+        """Return the names of the processes that have an open run, defined by this app or by another, by code point."""
 
     @abstractmethod
     def run(self, process: str, run: str) -> RunStatus:
@@ -317,7 +317,7 @@ class Store(Definitions, Runs, Items, Reads):
     url = ""
     """The store's address, without its password."""
     pasted: Callable[[str], str] = str
-    """Gives a text with the app's own name in its commands; whoever opens the store for an app sets it."""
+    """Returns a text with the app's own name in its commands; set where an app opens the store."""
 
     @abstractmethod
     def check(self) -> tuple[StoreWarning, ...]:
@@ -325,15 +325,15 @@ class Store(Definitions, Runs, Items, Reads):
 
     @abstractmethod
     def deployment(self, own: str = "", *, adopt: bool = False) -> str:
-        """Return the id of the deployment that this store, under its prefix, is kept for; empty where nobody has noted one.
+        """Return the id of the deployment that this store, under its prefix, is kept for; empty where none is noted.
 
-        With `own` that is noted where there is none yet, or, with `adopt`, in the place of what is there; of several at
-        once, one is noted, and all are answered that one.
+        `own` is noted where there is none yet, or, with `adopt`, in place of the present one. Of several concurrent calls
+        one is noted, and all return that one.
         """
 
     @abstractmethod
     def migrate(self) -> tuple[str, ...]:
-        """Bring the store's tables up to the code; return what was done, one line each."""
+        """Migrate the store's tables to the code's version; return one line for each step done."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """How often an operation is tried and for how long, and which error is raised in the end.
 
-A store says what a failure of its driver means. A repeat is safe since every operation can be repeated: ids come from the
-caller and totals are absolute.
+A store defines what each failure of its driver means. A retry is safe since every operation can be repeated: ids come
+from the caller and totals are absolute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from celery_process.protocol.states import illegal
 
 TRIES = 5
 FIRST_WAIT, LONGEST_WAIT = 0.05, 1.0
-"""Seconds; each wait is a random part of a span that doubles ("full jitter"), so that racers do not meet again."""
+"""Seconds; each wait is a random part of a span that doubles ("full jitter"), so that racers do not collide again."""
 PATIENCE = 8.0
 """Seconds; no try begins later than that after the first one: a lease of 30 s outlives an operation that fails."""
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 5, 8
@@ -59,7 +59,7 @@ _ERRORS: dict[Failure, tuple[type[StoreError], str]] = {
 class Driver:
     """How the errors of a driver are read.
 
-    `caught`: those that are its own. `code`: what the server called the error, without any text of it, which can quote
+    `caught`: those that are its own. `code`: the server's code of the error, without its text, which can quote
     keys and values.
     """
 
@@ -69,7 +69,7 @@ class Driver:
     mismatch: Callable[[str, str], StoreError] | None = None
     """Makes the error of `Failure.SCHEMA` from what happened, and the operation."""
     transition: Callable[[Exception], tuple[str, str, str]] | None = None
-    """Reads from `Failure.ILLEGAL` what was to change, its state, and which was to follow."""
+    """Returns, for `Failure.ILLEGAL`, the entity, its state, and the state that was refused."""
 
 
 def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: str, process: str = "") -> Result:
@@ -91,7 +91,7 @@ def retried(once: Callable[[], Result], driver: Driver, *, operation: str, url: 
 def store_error(
     error: Exception, driver: Driver, *, operation: str, url: str, process: str = "", tries: int = 1
 ) -> StoreError:
-    """Return the error that a failure of a driver is to the callers of a store."""
+    """Return the error that callers of a store get for a failure of its driver."""
     kind, failure = driver.code(error), driver.failure(error)
     if failure in _OUTAGES:
         return StoreUnavailable(

@@ -1,6 +1,6 @@
 """The memory store: the contract in its most readable form, for tests, eager mode and as the reference of the others.
 
-One lock makes each operation atomic. It lives and ends with its interpreter, so a worker of several processes refuses it.
+One lock makes each operation atomic. Its data end with the interpreter, so a worker of several processes refuses it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from celery_process.values import encode, to_us
 
 
 def refuse_using(using: Any) -> None:
-    """Raise `CannotJoin` where a transaction was given: this store has none."""
+    """Raise `CannotJoin` for a transaction: this store has none."""
     if using is not None:
         raise CannotJoin(
             "memory:// has no transactions to join; leave out using=, and call after your commit (an on-commit hook).",

@@ -81,7 +81,7 @@ class Item:
         self.lease_until = self.lease_until and min(self.lease_until, latest)
 
     def offer(self) -> None:
-        """Offer the item to whoever comes, unpublished as if it had never been; it is its last holder's until then."""
+        """Make the item pending and unpublished, free for any claim; until one comes it stays its last holder's."""
         self.lease_until, self.dispatched_at, self.dispatches = None, None, 0
 
     def free(self) -> None:
@@ -168,11 +168,11 @@ class Run:
         return [item for page in self.pages.values() for item in self.on_page(page)]
 
     def open_items(self) -> list[Item]:
-        """Items that somebody may still work on."""
+        """Items that a worker may still work on."""
         return [item for item in self.paged() if item.state.is_open]
 
     def completed(self, name: str, on: WorkList) -> bool:
-        """Whether this run, which is closed, completed a name of a list: what it walked past and does not keep, it did."""
+        """Whether this closed run completed a name of a list: it did if it walked past it and keeps no item of it."""
         item = self.items.get(name)
         if item is None:
             return rules.walked(self.cursor, on, name)
