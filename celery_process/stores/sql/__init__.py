@@ -1,8 +1,8 @@
 """The SQL store: the contract over SQLAlchemy Core, for SQLite, PostgreSQL, MySQL and MariaDB.
 
 Definitions are written by the caller's transaction or by one of the store's; everything else by short transactions of
-the store's, in one lock order: item → page → work → status → run → process. The methods here only say which kind of
-transaction an operation is; what it does stands in the module of its noun.
+the store's, in one lock order: item → page → work → status → run → process. The methods here only choose the kind of
+transaction of an operation; its statements are in the module of its noun.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ COMMAND = "celery -A proj process migrate"
 class SqlStore(Store):
     """`sqlite:///file.db`, `postgresql://…`, `mysql://…` or `mariadb://…`; the tables' names begin with `table_prefix`.
 
-    `clock` gives the store's time; without it the server does, and for SQLite this host. `synchronous` is
+    `clock` returns the store's time; without it the server's is used, and for SQLite this host's. `synchronous` is
     SQLite's: with "NORMAL" a power loss may take the last commits along.
     """
 

@@ -1,4 +1,4 @@
-"""The address of a SQL store: what a URL may be, what is shown of it, and the driver that it needs."""
+"""The address of a SQL store: what a URL may be, what is displayed of it, and the driver that it needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Address:
 
     @property
     def database(self) -> str:
-        """What tells two databases of one server, or two files, apart."""
+        """What distinguishes two databases of one server, or two files."""
         return database_of(self.url)
 
 

@@ -1,7 +1,7 @@
 """How long the server lets the store's own connections wait, idle in a transaction, and be at a statement.
 
-The server keeps these bounds, for a client that is stopped keeps none: its locks are given up while it is frozen, and
-nobody waits for them for longer. A caller's connection is left as it is.
+The server enforces these bounds, since a frozen client cannot: it releases that client's locks, so that no other
+transaction waits for them for longer. A caller's own connection is not changed.
 """
 
 from __future__ import annotations

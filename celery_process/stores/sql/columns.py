@@ -30,7 +30,7 @@ class CodePoints(sa.TypeDecorator[str]):
     """MySQL's and MariaDB's text that is equal to itself alone and in the order of code points.
 
     Most collations there, `utf8mb4_bin` too, leave out trailing spaces: 'a' would be 'a '. Those that do not have other
-    names on the two servers, and only a connection tells which one it is. Without a length it is LONGTEXT, since TEXT
+    names on the two servers, and only a connection shows which one it is. Without a length it is LONGTEXT, since TEXT
     ends a byte below 64 KiB.
     """
 
@@ -144,7 +144,7 @@ def pack_errors(errors: tuple[ErrorEntry, ...]) -> list[list[Any]]:
 
 
 def unpack_errors(packed: list[list[Any]]) -> tuple[ErrorEntry, ...]:
-    """Return what `pack_errors` was given."""
+    """Return the argument of `pack_errors`."""
     return tuple(ErrorEntry(text, from_us(at), work) for text, at, work in packed)
 
 
@@ -163,7 +163,7 @@ def pack_totals(totals: Totals) -> list[Any]:
 
 
 def unpack_totals(packed: list[Any]) -> Totals:
-    """Return what `pack_totals` was given."""
+    """Return the argument of `pack_totals`."""
     if not packed:
         return Totals()
     stats, run_stats, errors, error_count, run_errors, run_error_count = packed
@@ -176,7 +176,7 @@ def pack_limits(limits: Limits) -> list[Any]:
 
 
 def unpack_limits(packed: list[Any]) -> Limits:
-    """Return what `pack_limits` was given."""
+    """Return the argument of `pack_limits`."""
     window, rate_limit, at, by = packed
     return Limits(window, rate_limit, None if at is None else from_us(at), by)
 
@@ -187,7 +187,7 @@ def pack_pace(pace: Pace) -> list[Any]:
 
 
 def unpack_pace(packed: list[Any]) -> Pace:
-    """Return what `pack_pace` was given."""
+    """Return the argument of `pack_pace`."""
     at, items, awaited = packed
     return Pace(from_us(at), items, awaited)
 
@@ -198,7 +198,7 @@ def pack_limit_broken(broken: LimitBroken) -> list[Any]:
 
 
 def unpack_limit_broken(packed: list[Any]) -> LimitBroken:
-    """Return what `pack_limit_broken` was given."""
+    """Return the argument of `pack_limit_broken`."""
     work, errors, tolerated = packed
     return LimitBroken(work, errors, tolerated)
 
@@ -209,7 +209,7 @@ def pack_repairs(repairs: Repairs) -> list[Any]:
 
 
 def unpack_repairs(packed: list[Any]) -> Repairs:
-    """Return what `pack_repairs` was given."""
+    """Return the argument of `pack_repairs`."""
     number, expired, lost = packed
     return Repairs(number, expired, tuple(lost))
 

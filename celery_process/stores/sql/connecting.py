@@ -20,7 +20,7 @@ from celery_process.stores.sql.retry import is_wrong_server
 
 BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
 LEVELS = {"postgresql": "AUTOCOMMIT", "mysql": "READ COMMITTED"}
-"""The level of every connection; the statement that begins a transaction says more."""
+"""The level of every connection; the statement that begins a transaction may set another."""
 BEGIN = "celery_process_begin"
 """The execution option that has the statement which begins a transaction."""
 
@@ -47,7 +47,7 @@ def make_engine(address: Address, bounds: Bounds, *, keep_idle: bool, synchronou
 
 
 def _options(address: Address, family: str, bounds: Bounds) -> Mapping[str, Any]:
-    """Return what the driver is called with; what the URL says too is left to it."""
+    """Return the driver's arguments, without those that the URL sets."""
     options: dict[str, Any] = {}
     if family == "postgresql":
         options = {
@@ -57,7 +57,7 @@ def _options(address: Address, family: str, bounds: Bounds) -> Mapping[str, Any]
             **KEEPALIVES,
         }
     elif family == "mysql":
-        # Without the strict mode MySQL cuts off what is too long, and says nothing.
+        # Without the strict mode MySQL truncates a value that is too long, without an error.
         options = {
             "charset": "utf8mb4",
             "sql_mode": "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",
@@ -85,7 +85,7 @@ def _bound(engine: Engine, bounds: Bounds, connection: Any, _: Any) -> None:
 def _prepare(synchronous: str, connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # else the driver begins transactions of its own, all of them DEFERRED
     connection.execute(BUSY_TIMEOUT)
-    # The mode is the file's and is set while nobody else is in it; a later connection makes up for this one.
+    # The mode belongs to the file and can be set only while no other connection uses it; a later connection tries again.
     with contextlib.suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(synchronous)
@@ -98,6 +98,6 @@ def _begin(conn: Connection) -> None:
 
 
 def _judge(family: str, context: ExceptionContext) -> None:
-    """Have all connections given up where the server is the wrong one, as where one was lost."""
+    """Drop all pooled connections if the server is the wrong one, as SQLAlchemy does for a lost connection."""
     if is_wrong_server(family, context.original_exception):
         context.is_disconnect = True

@@ -1,4 +1,4 @@
-"""What callers write: `work` and `settings` rows alone, so that their open transactions hold up no run.
+"""What callers write: `work` and `settings` rows alone, so that their open transactions delay no run.
 
 Each list of names is one upsert for 500 of them, in name order, so that two callers cannot wait for each other.
 """
@@ -72,7 +72,7 @@ def _list(tx: Transaction, rows: Iterable[Values], differs: Any, *replaced: str)
 def update_settings(
     tx: Transaction, process: str, *, settings: str | None, schedule: str | None, by: str, expected_version: int | None
 ) -> int:
-    """Replace the overrides that are given; return the version, which the same again keeps, or raise `SettingsChanged`."""
+    """Replace the overrides that are not None; return the version, which the same values keep, or `SettingsChanged`."""
     table = tx.t.settings
     given = {column: text for column, text in (("settings", settings), ("schedule", schedule)) if text is not None}
     version = _write(tx, process, given, by, expected_version) if given else None

@@ -19,7 +19,7 @@ def noted(tx: Transaction) -> str:
 def note(tx: Transaction, own: str, *, adopt: bool) -> str:
     """Note an id where there is none or, with `adopt`, in any case; return the one that is noted."""
     meta = tx.t.meta
-    # The row that has the version is locked, so that of two who find nothing one waits and finds the other's.
+    # The row that has the version is locked, so that of two callers that find no id one waits and finds the other's.
     tx.rows(sa.select(meta.c.number).where(meta.c.name == "schema_version").with_for_update())
     found = noted(tx)
     if found and not adopt:

@@ -1,7 +1,7 @@
 """Transactions: one engine for each operating-system process, how a transaction begins, and that it is tried again.
 
 SQLite writes begin IMMEDIATE, for a transaction that reads first and writes later fails at once when another wrote in
-between, whatever the busy timeout says. The servers' writes are READ COMMITTED: each compare-and-set sees the newest
+between, whatever the busy timeout is. The servers' writes are READ COMMITTED: each compare-and-set sees the newest
 row, and MySQL locks no gaps.
 """
 
@@ -42,7 +42,7 @@ class Mode(Enum):
     """One SELECT, which needs no transaction around it.
 
     The client's deadline alone ends it: a bound at the server would cost a transaction, a session's own setting is lost
-    behind a pooler, and nobody waits for a statement that locks no row.
+    behind a pooler, and no transaction waits for a statement that locks no row.
     """
 
     def __init__(self, sqlite: str, postgresql: str, mysql: str) -> None:
@@ -107,7 +107,7 @@ class Database:
 
     @contextlib.contextmanager
     def patient(self) -> Iterator[Database]:
-        """Give this database over connections that may wait and work for as long as a migration takes."""
+        """Return this database over connections that may wait and work for as long as a migration takes."""
         clock, synchronous = self._given
         database = Database(
             self.address, self.tables, clock=clock, synchronous=synchronous, keep_idle=False, bounds=MIGRATING

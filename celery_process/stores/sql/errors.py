@@ -1,4 +1,4 @@
-"""Errors that a run takes over from its items, and the tolerance that they use up: the one write to a busy run's row."""
+"""Errors that a run counts from its items, and the tolerance that they use up: the one write to a busy run's row."""
 
 from __future__ import annotations
 

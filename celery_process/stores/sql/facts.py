@@ -1,8 +1,8 @@
 """All that decides about items, read in one statement: the item, its run, the pause, the registration, the settings.
 
-After a wait for an item's row PostgreSQL looks at that row again, and at the others as they were before the wait; MySQL
-waits in the update that follows. So nothing is read in a statement that waits: a stop, a pause or a removal that was
-committed meanwhile would not be seen.
+After a wait for an item's row PostgreSQL reads that row again, but the others as they were before the wait; MySQL waits in
+the update that follows. So nothing is read in a statement that waits: it would not see a stop, a pause or a removal that
+was committed meanwhile.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _facts(tx: Transaction, *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
         .where(_of_items(tx))
         .order_by(item.c.name)
     )
-    # One statement changes many items there, in an order that is the plan's: they are locked before, in that of their names.
+    # One statement changes many items there, in the plan's order: so they are locked before, in the order of their names.
     return query.with_for_update(of=item, skip_locked=True) if tx.is_postgresql else query
 
 
@@ -88,13 +88,13 @@ def report_facts(tx: Transaction) -> sa.Select[Any]:
 
 
 class Waits(Exception):
-    """Items are locked by somebody else: wait for them, and only then read what decides about them."""
+    """Another transaction locks items: wait for it, and only then read what decides about them."""
 
 
 def decided(db: Database, operation: str, step: Callable[..., Result], *args: Any, **more: Any) -> Result:
-    """Run a step that decides about items, over those that nobody has locked; where some are, once more after the wait.
+    """Run a step that decides about items without waiting for locks; if some are locked, run it again and wait.
 
-    The step hands its argument `wait` on to `read`.
+    The step passes its argument `wait` on to `read`.
     """
     try:
         return db.write(operation, step, *args, **more, wait=False)
@@ -142,7 +142,7 @@ def _any_of(tx: Transaction) -> sa.Select[Any]:
 
 @dataclass(frozen=True, slots=True)
 class FoldedItems:
-    """What is known of names of which a run has no item: its state, and how those ended that it had, by their status."""
+    """Names of which a run has no item: the run's state, and, by their statuses, how the deleted ones ended."""
 
     run_state: RunState | None
     ended: Mapping[str, tuple[WorkState, int]]
@@ -154,7 +154,7 @@ class FoldedItems:
 
 
 def over(tx: Transaction, key: RunKey, chosen: Collection[str]) -> FoldedItems:
-    """Read what is left of items that are gone with their page."""
+    """Read the statuses of items that were deleted with their page."""
     run, status = tx.t.run, tx.t.status
     kept = sa.and_(status.c.process == run.c.process, status.c.epoch == run.c.epoch, among(status.c.name, chosen))
     columns = (run.c.state, status.c.name, status.c.state.label("ended_as"), status.c.attempt)

@@ -1,4 +1,4 @@
-"""Folds: a page of which nothing is open any more is taken over by its run, and what completed in it goes.
+"""Folds: a page without open items is added to its run, and its completed items are deleted.
 
 A page closes in a transaction after the one that ended its last item. So of two last finishers, the later sees the
 page empty, and the compare-and-set on the page lets one of them fold it.
@@ -28,14 +28,14 @@ KINDS = 4
 
 
 def fold_if_done(db: Database, operation: str, key: RunKey, pages: Collection[int]) -> Settled:
-    """Fold those of the pages that have nothing open any more, and close the run if it is due.
+    """Fold those of the pages that have no open item, and close the run if nothing more is to come.
 
     No transaction may be open here: the later one of two that ended the last items of a page has to see it empty.
     """
     settled = Settled()
     if not pages:
         return settled
-    # Nothing of a page is opened again, so that what is seen here holds in the next transaction.
+    # No item of a page is opened again, so that what is read here holds in the next transaction.
     still_open = db.peek(operation, _with_open, pages)
     for page in pages:
         if page not in still_open:
@@ -55,13 +55,13 @@ def _open_of(tx: Transaction) -> sa.Select[Any]:
 def _fold(tx: Transaction, key: RunKey, page: int) -> Settled:
     table = tx.t.page
     still_open = (table.c.id == page, table.c.is_open.is_(True))
-    # Its opener's token is free again: with it a new page is opened, for the names of this one are gone.
+    # The opener's token opens a new page from now on, since the names of this one are deleted.
     if not tx.change(sa.update(table).where(*still_open).values(is_open=False, token=str(page))):
         return Settled()
     alike = _keep_alike(tx, page)
     items = tx.rows(tx.built(_others if alike else _all_of), page=page)
     _keep_statuses(tx, items)
-    # What completed leaves its status alone behind. Nobody waits for a lock on it: what is over is written no more.
+    # Of a completed item only its status is kept. No transaction waits for its lock: an ended item is written no more.
     tx.change(tx.built(_completed), page=page)
     row = locked_run(tx, key)
     if row is None:

@@ -1,4 +1,4 @@
-"""The history of the overrides: each version as it was first stored, written by whoever has locked the row in force."""
+"""The history of the overrides: each version as it was first stored, written under the lock of the row in force."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work on an item: claimed, given back, published. Each writes the item's own row, by compare-and-set."""
+"""The steps of an item: claim, release, publish. Each writes the item's own row, by compare-and-set."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Claims:
 
 
 def _still(tx: Transaction, old: Any) -> sa.Update:
-    """Return an update of an item that matches only while nobody changed it since it was read.
+    """Return an update of an item that matches only if no other transaction changed it since it was read.
 
-    What renews a lease raises the sequence; an item that went through other hands has another token or attempt.
+    Renewing a lease raises the sequence; an item that another holder claimed has another token or attempt.
     """
     item = tx.t.item
     same = (
@@ -164,7 +164,7 @@ def _answer(row: Row[Any], answer: ClaimAnswer, attempt: int, settings: _Setting
 
 
 def release(db: Database, key: RunKey, chosen: Sequence[str], *, token: str) -> Reported:
-    """Give items back in one transaction; a page that this emptied, as the run is aborting, is closed after it."""
+    """Release items in one transaction; a page that this emptied, as the run is aborting, is closed after it."""
     settled = fold_if_done(db, "release", key, decided(db, "release", _release, key, chosen, token))
     return Reported(page_closed=settled.page_closed, run=settled.run)
 

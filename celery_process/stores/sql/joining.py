@@ -15,7 +15,7 @@ from celery_process.stores.sql.address import Address, database_of, family_of
 def connection_of(using: Any, address: Address) -> Connection:
     """Return the connection of a `Connection`, `Session` or `scoped_session` to the store's own database.
 
-    Raises `CannotJoin` for anything else. Two names of one server cannot be told from two servers, so hosts may differ.
+    Raises `CannotJoin` for anything else. Two names of one server look like two servers, so hosts may differ.
     """
     if isinstance(using, Session | scoped_session):
         conn: Connection = using.connection()

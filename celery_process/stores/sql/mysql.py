@@ -1,7 +1,7 @@
 """What MySQL and MariaDB do in their own way: the clock, the oldest servers, and upserts without ON CONFLICT.
 
-`ON DUPLICATE KEY UPDATE` alone would lock gaps, not say which rows it wrote, and assign from left to right. So rows that
-are there are locked by their whole key, in the order given, those that are not are inserted, and the former are updated.
+`ON DUPLICATE KEY UPDATE` alone would lock gaps, not return which rows it wrote, and assign from left to right. So existing
+rows are locked by their whole key, in the caller's order, missing ones are inserted, and then the existing ones updated.
 """
 
 from __future__ import annotations
@@ -83,14 +83,14 @@ def _insert_missing(conn: Connection, table: sa.Table, rows: Sequence[Values]) -
     """Insert the rows whose key is not there; return the keys that were there, which are locked now."""
     seen = _there(conn, table, rows)
     if len(seen) < len(rows) and "fence" in table.info:
-        # A view from before the wait does not show what came meanwhile; to insert that again is to hold a shared lock on it,
-        # and whoever waits for it too is waited for.
+        # A snapshot from before the wait lacks rows inserted meanwhile. Inserting one of those is a duplicate-key error,
+        # which leaves a shared lock, so two inserters can deadlock.
         late = _wait_at(conn, table.info["fence"], f"{table.name} of {rows[0]['process']}")
         seen = _there(conn, table, rows, lock=late)
-    # Locked only where it was seen: to lock what is not there is to lock the gap in which others insert.
+    # Lock only rows that were seen: locking a missing row locks the gap in which others insert.
     there = _there(conn, table, [row for row in rows if _key_of(table, row) in seen], lock=True) if seen else seen
     if not _inserted(conn, table, [row for row in rows if _key_of(table, row) not in there]):
-        # The transaction of a caller sees an older moment, unless it locks what it reads.
+        # A caller's transaction reads an older snapshot, unless it locks what it reads.
         there = _there(conn, table, rows, lock=True)
         if absent := [row for row in rows if _key_of(table, row) not in there]:
             conn.execute(sa.insert(table), absent)
@@ -98,10 +98,10 @@ def _insert_missing(conn: Connection, table: sa.Table, rows: Sequence[Values]) -
 
 
 def _wait_at(conn: Connection, fence: sa.Table, name: str) -> bool:
-    """Lock a row, which is made if need be, to the end of the transaction; return whether others came since its view.
+    """Lock a fence row, or insert it, to the end of the transaction; return whether others locked it since the snapshot.
 
-    Whoever inserts what is there already is left with a shared lock on it; two of them would wait for each other. So
-    those who bring new names of one process go one after the other, and count themselves.
+    A duplicate-key error leaves a shared lock, so two inserters can deadlock. So transactions that insert new names of
+    one process take turns, and each raises the fence's number.
     """
     number = sa.select(fence.c.number).where(fence.c.name == name)
     seen, row = conn.execute(number).scalar(), {"name": name, "number": 0}
@@ -145,7 +145,7 @@ def _update(table: sa.Table, row: Values, change: Change, where: Where | None) -
 
 
 def _in_order(table: sa.Table, values: Values) -> list[tuple[sa.Column[Any], Any]]:
-    """Return assignments so that none reads a column after its change, for they are carried out from left to right."""
+    """Order assignments so that none reads a column after its change, since MySQL assigns from left to right."""
     after: dict[str, set[str]] = {name: set() for name in values}
     for name, value in values.items():
         for part in visitors.iterate(value) if isinstance(value, sa.ClauseElement) else ():

@@ -45,7 +45,7 @@ class Options:
 
 
 def taken_from(url: URL, shown: str, family: str) -> tuple[URL, Options]:
-    """Return a URL without the store's own options, and those; raises `ConfigurationError` for one that nobody knows."""
+    """Return a URL without the store's own options, and those; raises `ConfigurationError` for an unknown one."""
     own = (*_OWN, *_OWN_OF.get(family, ()))
     given: dict[str, int | None] = {name: _number(name, url.query[name], shown) for name in own if name in url.query}
     if given.get("pool_size") == 0:

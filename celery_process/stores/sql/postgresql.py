@@ -1,6 +1,6 @@
 """A connection of psycopg's that waits for an answer for a bounded time: libpq has no option for that.
 
-`tcp_user_timeout` alone ends a connection whose packets nobody acknowledges; a proxy or a frozen server acknowledges.
+`tcp_user_timeout` alone ends a connection whose packets no peer acknowledges; a proxy or a frozen server acknowledges.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from celery_process.stores.sql.options import OFTEN, WHERE_DIRECT
 
 
 class NoAnswer(psycopg.OperationalError):
-    """The server said nothing in time."""
+    """The server did not answer in time."""
 
 
 class Cursor(psycopg.Cursor[Any]):
@@ -54,7 +54,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 def _is_direct(connection: BoundedConnection) -> bool:
     """Whether a new connection has the session that the server began for it.
 
-    A pooler gives numbers of its own to its clients, and lends them sessions: the next one has none of the statements that
+    A pooler numbers its clients itself, and lends them sessions: the next session has none of the statements that
     were prepared in this one.
     """
     connection.autocommit = True

@@ -1,4 +1,4 @@
-"""Deleting what is over for long, in chunks: items of closed runs, runs, dropped registrations, the ledger's tail."""
+"""Deletion past the retention, in chunks: items of closed runs, runs, dropped registrations, the ledger's tail."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def purge(db: Database, process: str, *, retention: Retention, limit: int) -> in
 
 
 def _mark(tx: Transaction, process: str, retention: Retention) -> tuple[list[int], list[int]]:
-    """Return the closed runs whose items go, and of those the ones that go whole.
+    """Return the closed runs whose items are to be deleted, and those of them to be deleted whole.
 
-    They are marked before the first item goes and under the process row's lock, so that no redrive begins over a part
-    of them. What the open run redrives stays until it is closed. A run that closes from here on makes a purge due again.
+    They are marked before the first item is deleted and under the process row's lock, so that no redrive begins over a part
+    of them. What the open run redrives stays until it is closed. A run that closes later requests a purge again.
     """
     run = tx.t.run
     locked_process(tx, process)

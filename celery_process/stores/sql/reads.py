@@ -28,7 +28,7 @@ def now(tx: Transaction) -> datetime:
 
 
 def process(tx: Transaction, name: str, *, live: bool) -> StoredProcess:
-    """Return what is stored of a process; of one never heard of, an empty state."""
+    """Return what is stored of a process; an empty state, if nothing is."""
     table, run = tx.t.process, tx.t.run
     stored = overrides(tx, name)
     row = tx.first(sa.select(table).where(table.c.name == name))

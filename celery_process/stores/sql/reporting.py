@@ -75,7 +75,7 @@ class Written:
 def report(db: Database, key: RunKey, reports: Sequence[ItemReport], *, token: str, lease: timedelta) -> Reported:
     """Write reports in one transaction; pages that this ended are closed after it.
 
-    A repeat looks at its page again, for the first call may have died between the two.
+    A repeat checks its page again, since the first call may have died between the two.
     """
     written = decided(db, "report", _report, key, reports, token, lease)
     settled = fold_if_done(db, "report", key, written.pages)
@@ -130,7 +130,7 @@ def _repeated(given: ItemReport, gone: FoldedItems) -> ItemAnswer:
 
 def _reported(tx: Transaction, new: Any) -> sa.Update:
     item = tx.t.item
-    # Whoever ends or claims an item that another holds takes its token away, so that the state needs no look.
+    # Ending or claiming an item that another holds replaces its token, so the token alone proves the state.
     same = (item.c.id == new.of_id, item.c.token == new.was_token, item.c.sequence == new.was_sequence)
     return (
         sa.update(item)
@@ -174,8 +174,8 @@ def _write(tx: Transaction, changed: Sequence[ReportedItem], until: datetime) ->
 def _drop(tx: Transaction, cleaned: Sequence[ReportedItem]) -> None:
     """Drop clean cleanups whose registrations are as they were claimed.
 
-    Its version says that an item is still on the cleanup list, for each move to another raises it. One that a caller's
-    transaction has locked is left on its list, since a report waits for no caller.
+    An unchanged version proves that an item is still on the cleanup list, since each move to another list raises it. A
+    registration that a caller's transaction locks stays on its list, since a report waits for no caller.
     """
     if not cleaned:
         return

@@ -20,7 +20,7 @@ from celery_process.values import encode, to_us
 
 
 def restore(tx: Transaction, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool) -> None:
-    """Write items, overrides, and what stands in the process's own row; refuse while a run is open."""
+    """Write items, overrides, and the process's own row; refuse while a run is open."""
     _put_works(tx, process, works, force=force)
     _put_overrides(tx, process, stored.overrides)
     table, run = tx.t.process, tx.t.run

@@ -15,14 +15,14 @@ from celery_process.stores.sql.columns import Malformed
 
 
 class StaleRead(Exception):
-    """A compare-and-set met another state than the one that was read: read again, decide again."""
+    """A compare-and-set found another state than the one that was read: read again, decide again."""
 
 
 @dataclass(frozen=True)
 class Codes:
     """What the codes of a database mean. `wrong_server`: those of one that is not, or no longer, for writing.
 
-    `prefixes`: the first two characters of codes that are not named. `vague`: those that say less than their text. A code
+    `prefixes`: the first two characters of codes that are not named. `vague`: codes less precise than their text. A code
     that is in none of them is unknown.
     """
 
@@ -56,7 +56,7 @@ _POSTGRESQL = Codes(
     lambda cause: getattr(cause, "sqlstate", None),
     {
         # Serialization, deadlock, lock_timeout, statement_timeout, a transaction idle or open too long, too many
-        # connections, idle too long. A duplicate key: somebody was first, so decide again; the same for DDL.
+        # connections, idle too long. A duplicate key: another transaction was first, so decide again; the same for DDL.
         Failure.PASSES: frozenset(
             {"40001", "40P01", "55P03", "57014", "25P03", "25P04", "53300", "57P05", "23505", "42P07", "42710"}
         ),
@@ -99,7 +99,7 @@ _SQLITE = Codes(
 )
 _FAMILIES = {"postgresql": _POSTGRESQL, "mysql": _MYSQL, "sqlite": _SQLITE}
 
-# What has no code. libpq hands on only the text of a server that lets nobody in, here in its default language.
+# Errors without a code. libpq passes on only the text of a server that refuses a login, here in its default language.
 _NOT_LET_IN = re.compile(
     r"authentication failed|no password supplied|no pg_hba.conf entry|(role|user|database) \"[^\"]*\" does not exist"
     r"|permission denied for database|no such (user|database)"
@@ -108,7 +108,7 @@ _NO_TABLE = re.compile(r"no such (table|column)|has no column named")
 
 
 def is_wrong_server(family: str, cause: BaseException | None) -> bool:
-    """Whether a server said that it is not the one to ask, so that every connection to it is of no use."""
+    """Whether a server answered that it takes no writes, so that every connection to it is of no use."""
     codes = _FAMILIES[family]
     return cause is not None and codes.code(cause) in codes.wrong_server
 

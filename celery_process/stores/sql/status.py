@@ -47,7 +47,7 @@ def status_of(tx: Transaction, run: Row[Any], *, live: bool = True) -> RunStatus
 
 def _live(tx: Transaction, key: RunKey) -> sa.Select[Any]:
     item, page = tx.t.item, tx.t.page
-    # The totals of what is still open count for nothing yet and may be long.
+    # The totals of open items do not count yet and may be long.
     totals = sa.case((tx.t.item_is_open, sa.null()), else_=item.c.totals)
     return (
         sa.select(item.c.state, item.c.outcome, item.c.on_list, sa.type_coerce(totals, item.c.totals.type).label("totals"))

@@ -1,4 +1,4 @@
-"""How a run ends early: nothing new starts, what is pending is cancelled page by page, and the end is told once."""
+"""How a run ends early: nothing new starts, what is pending is cancelled page by page, and the end is emitted once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _stop(tx: Transaction, key: RunKey, reason: StopReason) -> tuple[str | None,
 
 
 def abort(tx: Transaction, run: Row[Any], reason: StopReason, broken: LimitBroken | None = None) -> None:
-    """Make a locked run, which is ACTIVE, ABORTING; its cursor stays, and tells a redrive how far it came."""
+    """Make a locked run, which is ACTIVE, ABORTING; its cursor stays, for a redrive to know how far it came."""
     write_run(tx, run, state=RunState.ABORTING, reason=reason.value, limit_broken=broken)
 
 
@@ -60,7 +60,7 @@ def cancel(tx: Transaction, pages: Collection[int], states: Collection[ItemState
 
 
 def ack_finish(tx: Transaction, key: RunKey) -> bool:
-    """Note that the end of a closed run was told; return whether this was the first time."""
+    """Note that the end of a closed run was emitted; return whether this was the first time."""
     run = tx.t.run
     closed = (key.row(run), run.c.state.not_in(OPEN_RUNS), run.c.notified_at.is_(None))
     return tx.change(sa.update(run).where(*closed).values(notified_at=tx.now)) == 1

@@ -1,4 +1,4 @@
-"""The repair of what crashes left: expired leases, pages that nobody closed, items that nobody published or claimed.
+"""The repair after crashes: expired leases, pages left open, items that were never published or never claimed.
 
 Each step is a transaction of its own, so that a sweep that dies leaves nothing for the next one to undo.
 """
@@ -42,7 +42,7 @@ class Expired:
 def begin_sweep(db: Database, processes: Sequence[str], *, interval: timedelta, grace: timedelta) -> tuple[SweepTarget, ...]:
     """Return the processes that need a look and had none for the interval, each to one caller only.
 
-    One process at a time, so that nobody holds several, and none that somebody else holds: it comes up again.
+    One process a transaction, so that none locks several; a process that another caller locks is skipped until later.
     """
     due = db.read("begin_sweep", _due, processes, interval, grace)
     mine = {name for name, target in sorted(due.items()) if db.write("begin_sweep", _take, name, target.last_sweep)}
@@ -51,7 +51,7 @@ def begin_sweep(db: Database, processes: Sequence[str], *, interval: timedelta, 
 
 def _due(tx: Transaction, processes: Sequence[str], interval: timedelta, grace: timedelta) -> dict[str, SweepTarget]:
     process, run, now = tx.t.process, tx.t.run, tx.now
-    # Nothing is read that one process may have corrupted: it would hold up all others.
+    # No column is read that may be corrupt: a process with corrupt data would block the sweep of all others.
     looked_at = sa.select(process.c.name, process.c.swept_at, process.c.purge_due)
     due = sa.or_(process.c.swept_at.is_(None), passed(process.c.swept_at, now, interval))
     rows = {row.name: row for row in tx.rows(looked_at.where(process.c.name.in_(processes), due))}
@@ -188,13 +188,13 @@ def _keep(tx: Transaction, key: RunKey, expired: int, lost: Sequence[str]) -> Re
 
 
 def repairs(tx: Transaction, key: RunKey) -> Repairs:
-    """Return what sweeps did to a run and nobody acknowledged."""
+    """Return what sweeps did to a run and no caller acknowledged."""
     kept = _kept(tx, key)
     return kept if kept.expired else Repairs()
 
 
 def ack_repairs(tx: Transaction, key: RunKey, number: int) -> None:
-    """Note that the repairs of this number were told."""
+    """Acknowledge the repairs of this number."""
     row = locked_run(tx, key)
     if row is not None and row.repairs is not None and row.repairs != row.repairs.acknowledged(number):
         write_run(tx, row, repairs=row.repairs.acknowledged(number))

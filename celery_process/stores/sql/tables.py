@@ -43,7 +43,7 @@ OPEN_ITEMS = tuple(state for state in ItemState if state.is_open)
 OPEN_RUNS = tuple(state for state in RunState if state.is_open)
 
 OFFERED: Mapping[str, Any] = {"lease_until": None, "dispatched_at": None, "dispatches": 0}
-"""What an item has whose lease ran out: unpublished as if it had never been, and its last holder's until it is claimed."""
+"""What an item has whose lease ran out: unpublished as if never published, and its last holder's until another claim."""
 FREED: Mapping[str, Any] = {**OFFERED, "token": ""}
 """What an item has that nobody holds: with no token that could write."""
 

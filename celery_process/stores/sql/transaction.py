@@ -71,7 +71,7 @@ class Transaction:
 
     @property
     def now(self) -> datetime:
-        """The store's time, read once: when it is first asked for, so ask after having waited for locks."""
+        """The store's time, read once, at the first use: so use it only after waiting for locks."""
         if self._now is None:
             self._now = self._clock() if self._clock else self.conn.execute(sa.select(self.clock)).scalar_one()
         return self._now
@@ -124,7 +124,7 @@ class Transaction:
 
     @property
     def times(self) -> tuple[sa.ColumnElement[datetime], ...]:
-        """The store's time as a column of a statement that is built once; none where the clock is given."""
+        """The store's time as a column of a statement that is built once; none if the store has a clock of its own."""
         return () if self._clock else (self.clock.label("now"),)
 
     def first(self, query: sa.Select[Any], **values: Any) -> Row[Any] | None:
@@ -167,7 +167,7 @@ class Transaction:
             raise StaleRead
 
     def add(self, table: sa.Table, rows: Sequence[Values]) -> None:
-        """Insert rows that nobody else can insert at the same time."""
+        """Insert rows that no other transaction can insert at the same time."""
         self.conn.execute(sa.insert(table), list(rows))
 
     def add_one(self, table: sa.Table, row: Values) -> int:
@@ -195,7 +195,7 @@ class Transaction:
     ) -> Sequence[Any]:
         """Insert rows, or change those whose key is there; return a column of those written.
 
-        `change` and `where` get the new row's columns. Rows are locked in the order given.
+        `change` and `where` get the new row's columns. Rows are locked in the order of `rows`.
         """
         if mysql.is_mysql(self.conn):
             return mysql.put(self.conn, table, rows, change, where, returning)

@@ -14,14 +14,14 @@ from celery_process.stores.sql.keys import CHUNK, among
 from celery_process.stores.sql.transaction import Transaction
 
 REDRIVE_CHUNK = 10 * CHUNK
-"""Names that a redrive looks at a time: it leaves out most of them."""
+"""Names that a redrive reads at a time: it skips most of them."""
 
 
 def next_names(tx: Transaction, run: Row[Any], on: WorkList, after: str, size: int) -> list[Row[Any]]:
     """Return up to `size` names with their versions, in name order, that the run has not enlisted and should.
 
-    Names listed after the run began are left to the next. One with a status of this run was folded already, even where
-    its item is gone. A redrive leaves out what completed in the runs before it.
+    Names listed after the run began are for the next run. A name with a status of this run was folded already, even if
+    its item is deleted. A redrive skips what completed in the runs before it.
     """
     most = REDRIVE_CHUNK if run.redrives else CHUNK
     chosen: list[Row[Any]] = []
@@ -64,7 +64,7 @@ def _taken(tx: Transaction, run: Row[Any], on: WorkList, names: list[str]) -> se
 def _completed(tx: Transaction, run: Row[Any], on: WorkList, names: list[str]) -> set[str]:
     """Return those of the names that completed in a run that this one redrives.
 
-    Such a run walked by them and kept no item of theirs, or keeps one that says so.
+    Such a run walked past them and keeps no item of theirs, or a completed one.
     """
     item, runs = tx.t.item, tx.t.run
     before = tx.rows(sa.select(runs).where(runs.c.process == run.process, runs.c.epoch.in_(run.redrives)))

@@ -1,8 +1,8 @@
 """Versioned migrations, and the check that refuses tables which do not fit the code.
 
 Each migration is frozen DDL with a MetaData of its own; `tables.py` may change, a released migration may not. The
-version stands in the table `meta`, whose row is locked by whoever migrates, so that several may try at once. Where the row
-is missing the tables are judged by their columns, and the next migration makes the row again.
+version is stored in the table `meta`, whose row a migration locks, so that several may run at once. If the row is missing,
+the version is derived from the tables' columns, and the next migration inserts the row again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Migration(NamedTuple):
     """A version of the tables.
 
     `mark`: the last table, or column ("table.column"), that `upgrade` makes, without prefix. `least`: the version of the
-    oldest code that may use these tables, for in a rolling deploy older workers meet them; code knows the number of its
-    own newest migration. An additive change leaves it as it was, unless older code would do harm by not knowing of it.
+    oldest code that may use these tables, since in a rolling deploy older workers use them too; code knows the number of
+    its own newest migration. An additive change keeps it, unless older code would do harm by not knowing of the change.
     """
 
     title: str
@@ -38,7 +38,7 @@ class Migration(NamedTuple):
 
 
 MIGRATIONS: tuple[Migration, ...] = (Migration("create the tables", v0001.upgrade, "work", 1),)
-"""What each version does, in order; the number of a version is its place, from 1."""
+"""The migration to each version, in order; a version's number is its place, from 1."""
 VERSION = len(MIGRATIONS)
 
 _KEY, _LEAST = "schema_version", "least_version"
@@ -55,7 +55,7 @@ class Schema:
         """Whether missing tables are made at first use."""
 
     def ensure(self) -> None:
-        """Refuse tables of another version. SQLite has nobody else to create them, so there it does so itself."""
+        """Refuse tables of another version. On SQLite nothing else creates missing ones, so this does."""
         if self._checked == os.getpid():
             return
         found, least = self._versions()
@@ -88,7 +88,7 @@ class Schema:
         )
 
     def migrate(self) -> tuple[str, ...]:
-        """Bring the tables up to `VERSION`, each step a transaction; return a line for each that this call did."""
+        """Migrate the tables to `VERSION`, each step in a transaction; return a line for each step that this call did."""
         done = []
         found, least = self._versions()
         if least > VERSION:
@@ -135,9 +135,9 @@ def _versions(tx: Transaction, url: str) -> tuple[int, int]:
 
 
 def _of_columns(tx: Transaction) -> int:
-    """Return the version that the tables and columns are of.
+    """Return the version that the tables and columns have.
 
-    Whoever empties all tables, as a flush of Django's does, deletes the row that says the version along with the others.
+    Emptying all tables, as Django's flush does, deletes the row with the version along with the others.
     """
     look, columns = sa.inspect(tx.conn), dict[str, set[str]]()
     for number, migration in enumerate(MIGRATIONS):
@@ -151,7 +151,7 @@ def _of_columns(tx: Transaction) -> int:
 
 
 def step(tx: Transaction, number: int) -> bool:
-    """Bring the tables from the version before to a version, in a transaction of the caller's; return whether it did."""
+    """Migrate the tables from the version before to `number`, in the caller's transaction; return whether it did."""
     _begin(tx)
     return _step(tx, number, MIGRATIONS[number - 1])
 
@@ -169,7 +169,7 @@ def _step(tx: Transaction, number: int, migration: Migration) -> bool:
     if tx.value(locked) != number - 1:
         return False
     migration.upgrade(tx.conn, tx.t.prefix)
-    # MySQL's DDL has given the lock up, so that somebody else may have done the same meanwhile.
+    # MySQL's DDL commits and so releases the lock: another migration may have done the same step meanwhile.
     mine = (meta.c.name == _KEY, meta.c.number == number - 1)
     tx.compare_and_set(sa.update(meta).where(*mine).values(number=number))
     tx.put(meta, [{"name": _LEAST, "number": migration.least}], lambda new: {"number": new.number})

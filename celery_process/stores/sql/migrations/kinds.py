@@ -21,7 +21,7 @@ OPTIONS: Mapping[str, Any] = {
 
 
 class _CodePoints(sa.TypeDecorator[str]):
-    """Text whose collation heeds trailing spaces; its name depends on the server, which a connection tells."""
+    """Text whose collation heeds trailing spaces; its name depends on the server, which the connection knows."""
 
     impl = sa.String
     cache_ok = True
