@@ -1,8 +1,8 @@
 """The Redis store: the contract over Lua scripts, for Redis and Valkey, alone, behind sentinels or as a cluster.
 
-All keys of a process lie in one hash slot, and each script is atomic over them. What sums up numbers or decides about a
-whole run is worked out here over what a script read, and written by another only if that still stands. The methods here
-only name the operation; what it does stands in the module of its noun.
+All keys of a process are in one hash slot, and each script is atomic over them. Sums, and decisions about a whole run, are
+made in Python over what one script read; another script writes them only if that is unchanged. The methods here only name
+the operation; its steps are in the module of its noun.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from celery_process.stores.warning import StoreWarning
 class RedisStore(Store):
     """`redis://host:port/db`, `rediss://`, `unix://`, `sentinel://`, `redis+cluster://`; keys begin with `key_prefix`.
 
-    `clock` gives the store's time; without it the server does. `volatile_store=true` in the URL's query says that losing
-    what is stored at a restart is meant.
+    `clock` returns the store's time; without it the server's is used. `volatile_store=true` in the URL's query declares that
+    losing all data at a restart is intended.
     """
 
     shared = True

@@ -1,4 +1,4 @@
-"""The address of a Redis store: what a URL may be, and what is shown of it."""
+"""The address of a Redis store: what a URL may be, and what is displayed of it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _sentinel(url: SplitResult, query: Mapping[str, str], options: dict[str, Any
 
 
 def _is_cut_password(url: SplitResult, scheme: str) -> bool:
-    """Return whether what is left of a login ends in the path or the query, since its password has a '/', '?' or '#'."""
+    """Return whether the rest of a login ends in the path or the query, since its password has a '/', '?' or '#'."""
     options = (option.partition("=") for option in url.query.split("&"))
     in_path = "@" in url.path and (scheme not in _SOCKETS or ":" in url.netloc)
     return in_path or any("@" in name or ("@" in value and not is_secret(name)) for name, _, value in options)

@@ -58,7 +58,7 @@ class Client:
         renew_in_children(self)
 
     def after_fork(self) -> None:
-        """Make the lock anew. The connections of the parent are left alone, and replaced at the first call."""
+        """Make the lock anew. The parent's connections are not closed, and are replaced at the first call."""
         self._lock = threading.Lock()
 
     @property
@@ -76,7 +76,7 @@ class Client:
         return self.call_at(operation, name, process, self._time(), *args)
 
     def call_at(self, operation: str, name: str, process: str, *args: Any) -> Any:
-        """Return what a script answers that is told the time, in microseconds: its first argument."""
+        """Return the answer of a script whose first argument is the time, in microseconds."""
         sent, key = script(name), process_key(self.prefix, process)
         return self.tried(operation, lambda server: self._evaluate(server, sent, key, args), process)
 
@@ -85,7 +85,7 @@ class Client:
     ) -> list[Any]:
         """Return what a script answers for each of several processes and arguments, many a round trip.
 
-        With `corrupt` a `CorruptData` stands in the place of an answer that is one; else the first of them is raised.
+        With `corrupt`, each corrupt answer is returned as a `CorruptData`; else the first of them is raised.
         """
         sent, time, answers = script(name), self._time(), []
         for first in range(0, len(calls), BATCH):
@@ -111,7 +111,7 @@ class Client:
         return self.tried(operation, once)
 
     def tried(self, operation: str, once: Callable[[Any], Result], process: str = "") -> Result:
-        """Return what `once` does with the connection, tried again where that helps."""
+        """Return the answer of `once` over the connection, retried where that helps."""
 
         def attempt() -> Result:
             server = self._connection()
@@ -177,7 +177,7 @@ class Client:
         answers = pipe.execute(raise_on_error=False)
         for place, answer in enumerate(answers):
             if isinstance(answer, NoScriptError):
-                # Once a server has it, it is known by its digest again.
+                # Once a server has the script, its digest is enough again.
                 try:
                     answers[place] = self._evaluate(server, sent, *batch[place])
                 except redis.ResponseError as error:
@@ -202,8 +202,8 @@ def connect(address: Address) -> Any:
     options = {**_DEFAULTS, **address.options, **_CODEC, "retry": Retry(NoBackoff(), 0)}
     if address.kind is Kind.CLUSTER:
         nodes = [ClusterNode(host, port) for host, port in address.nodes]  # type: ignore[no-untyped-call]
-        # Slots that moved are followed within a try, and after an error the driver looks at the new map. A try of its own
-        # beyond that would wait once more for a node that does not answer.
+        # The driver follows moved slots within a try, and reads the new map after an error. Another try of its own
+        # would wait once more for a node that does not answer.
         if int(redis.__version__.partition(".")[0]) < OWN_RETRY_SINCE:
             options["cluster_error_retry_attempts"] = 0
         return RedisCluster(startup_nodes=nodes, **options)

@@ -1,4 +1,4 @@
-"""What is stored and cannot be read is `CorruptData`, which names the process and the operation."""
+"""Raises `CorruptData`, with the process and the operation, for stored data that cannot be read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 Operation = Callable[Concatenate[Client, About, Given], Result]
 
 _MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError)
-"""What Python raises over a record of too few lines, no number, JSON that is broken or of another shape, no known word."""
+"""Python's errors for too few lines, no number, JSON that is broken or of another shape, or an unknown word."""
 
 
 def readable(operation: Operation[About, Given, Result]) -> Operation[About, Given, Result]:
@@ -42,9 +42,9 @@ def read_each(
     calls: Sequence[tuple[str, tuple[Any, ...]]],
     read: Callable[[str, Any], Result],
 ) -> dict[str, Result]:
-    """Return what `read` makes of a script's answers, by process; a process without an answer is left out.
+    """Return what `read` makes of a script's answers, by process, without the processes that have none.
 
-    So is one whose data are corrupt, which is logged: it holds up no other.
+    A process whose data are corrupt is left out too, and logged, so that it delays no other.
     """
     found: dict[str, Result] = {}
     for (process, _), answer in zip(calls, client.call_all(operation, name, calls, corrupt=True), strict=True):

@@ -16,11 +16,11 @@ from celery_process.stores.redis.records import LETTERS, encode_stats, limits_te
 from celery_process.values import encode, to_us
 
 BYTES = 512 * 1024
-"""Params that one script is given at most."""
+"""Params that one script takes at most."""
 
 
 def refuse_using(using: Any, shown: str) -> None:
-    """Raise `CannotJoin` where a transaction was given: Redis cannot be part of one."""
+    """Raise `CannotJoin` for a transaction: Redis cannot be part of one."""
     if using is not None:
         raise CannotJoin(
             f"{shown} cannot join a transaction of a database; leave out using=, and call after your commit: an on-commit "
@@ -62,9 +62,9 @@ def unregister(client: Client, process: str, names: Collection[str]) -> tuple[st
 def update_settings(
     client: Client, process: str, *, settings: str | None, schedule: str | None, by: str, expected_version: int | None
 ) -> int:
-    """Replace the overrides that are given; return the version, or raise `SettingsChanged`."""
+    """Replace the overrides that are not None; return the version, or raise `SettingsChanged`."""
     if schedule is not None:
-        # Before the schedule itself, which lies in another slot: a name in this set says only where to look.
+        # Before the schedule itself, which is in another slot: a name in this set means only that there may be one.
         client.tried("update_settings", lambda server: server.sadd(client.schedules, process))
     expected = "" if expected_version is None else expected_version
     given = [part for text in (settings, schedule) for part in (int(text is not None), text or "")]

@@ -1,4 +1,4 @@
-"""The work on an item: claimed, given back, published."""
+"""The steps of an item: claim, release, publish."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _of_item(key: RunKey, on: str, attempt: str, version: str, params: str) -> t
 
 @readable
 def release(client: Client, key: RunKey, names: Sequence[str], *, token: str) -> Reported:
-    """Give items back; a page that this emptied, as the run is aborting, is folded afterwards."""
+    """Release items; a page that this emptied, as the run is aborting, is folded afterwards."""
     settled = Settled()
     for chunk in chunks(names):
         due = client.call("release", "release", key.process, key.epoch, key.id, token_text(token), *chunk)

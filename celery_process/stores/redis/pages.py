@@ -1,8 +1,8 @@
 """Pages: opened with the next names of a run, folded into it once nothing of them is open, and the close of the run.
 
-A page is folded by a script after the one that ended its last item: in between its items cannot change. Where they bring
-stats, or the run closes with it, they are added up here, where numbers are exact: the script gives the facts, and takes the
-sums if the run is still as it was read. Of two who fold at once one finds it so; the other has newer facts.
+A page is folded by a script after the one that ended its last item: in between its items cannot change. If they have stats,
+or the run closes with the page, the totals are added here, where numbers are exact: the script returns the facts, and takes
+the sums if the run is still as it was read. Of two concurrent folds one finds it so; the other reads newer facts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from celery_process.stores.redis.records import LISTS, add_up, decode_stats, enc
 from celery_process.values import from_us
 
 TRIES = 200
-"""Times that a fold adds up again. Each time somebody else's went through; what is left over the sweep takes up."""
+"""Times that a fold is tried. Each time but the last another fold was first; the sweep folds what remains open."""
 BUDGET = 1_000
-"""Names that one script looks at most to find those that the run has not had."""
+"""Names that one script reads at most to find those that the run has not enlisted."""
 
 
 def fold_all_done(client: Client, operation: str, key: RunKey, pages: Iterable[str]) -> Settled:

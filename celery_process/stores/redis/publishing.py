@@ -1,7 +1,7 @@
-"""What a sweep finds to publish: items that nobody sent, or whose messages nobody came with.
+"""What a sweep finds to publish: items that were never published, or whose messages no worker claimed.
 
-A run that stands still has all that waited long enough noted as unpublished, page by page, before any of it is sent. So
-one look decides about all of it, however fast workers come and whoever of the sweeps sends it.
+In a stalled run a sweep marks all items that waited long enough as unpublished, page by page, before any is published. So
+one read decides about all of them, however fast workers claim and whichever sweep publishes them.
 """
 
 from __future__ import annotations

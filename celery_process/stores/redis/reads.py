@@ -42,7 +42,7 @@ def now(client: Client) -> datetime:
 
 @readable
 def process(client: Client, name: str, *, live: bool) -> StoredProcess:
-    """Return what is stored of a process; of one never heard of, an empty state."""
+    """Return what is stored of a process; an empty state, if nothing is."""
     flat, shown = client.call("process", "process", name, int(live))
     fields = pairs(flat)
     return StoredProcess(

@@ -1,6 +1,6 @@
-"""What is written in the store and how it reads: records of lines, JSON for whatever is a user's.
+"""The format of stored data: records of lines for the store's own facts, JSON for a user's values.
 
-The scripts look into lines only. JSON stays as it came, since Lua's own turns empty lists into dicts and long ints into
+The scripts read lines only. JSON is stored as it came, since Lua's own turns empty lists into dicts and long ints into
 floats.
 """
 
@@ -47,7 +47,7 @@ OUTCOMES = {"C": WorkState.COMPLETED, "I": WorkState.INCOMPLETE, "A": WorkState.
 OUTCOME_LETTERS = {outcome: letter for letter, outcome in OUTCOMES.items()}
 
 FOLDED = 6
-"""Lines that an item has left once its page is folded: state, outcome, list, two that are empty, token."""
+"""Lines that an item keeps once its page is folded: state, outcome, list, two that are empty, token."""
 FAULTLESS = 15
 """Lines of an item that had no error."""
 _REST = ("0", "", "", "", "", "", "", "")

@@ -20,14 +20,14 @@ from celery_process.stores.redis.records import OUTCOME_LETTERS, encode_stats
 
 PROGRESS = {progress.value: progress for progress in Progress}
 MOST = 100
-"""Reports that one script takes: each may bring a hundred stats and the texts of its errors."""
+"""Reports that one script takes: each may have a hundred stats and the texts of its errors."""
 
 
 @readable
 def report(client: Client, key: RunKey, reports: Sequence[ItemReport], *, token: str, lease: timedelta) -> Reported:
     """Write reports; pages that this ended are folded after it.
 
-    A repeat looks at its page again, for the first call may have died between the two.
+    A repeat checks its page again, since the first call may have died between the two.
     """
     answers: list[ItemAnswer] = []
     settled, stopping, aborting = Settled(), False, False

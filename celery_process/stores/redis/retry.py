@@ -33,14 +33,14 @@ _WORDS = {
     "AuthorizationError": "NOPERM",
 }
 _WORD = re.compile(r"[A-Z]{2,20}\b")
-_INNER = re.compile(r": -([A-Z]{2,20})\b")  # Redis 6.2 wraps what a command said into an error of its script
+_INNER = re.compile(r": -([A-Z]{2,20})\b")  # Redis 6.2 wraps a command's error into an error of its script
 _MALFORMED = re.compile(
     r"user_script:\d+: (attempt to|bad argument|table index)|arguments must be strings or integers"
     r"|value is not (an integer|a valid float)|is not a(n integer| float)"
 )
-"""What Lua and the commands that count say of a record that is not as the scripts write it."""
+"""Errors of Lua, and of the commands that count, for a record that the scripts did not write."""
 _TRANSITION = re.compile(r"illegal transition (item|run) (\w+)>(\w+)")
-"""What `states.lua` says."""
+"""The error that `states.lua` raises."""
 
 
 def code_of(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """The Lua scripts: read from the files beside this one, each put together once with what it includes.
 
-What `states` has of the tables of transitions is made of those in `protocol.states`.
+The tables of transitions in `states` are generated from those in `protocol.states`.
 """
 
 from __future__ import annotations

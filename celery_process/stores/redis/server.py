@@ -1,4 +1,4 @@
-"""The look at the server when a worker starts: what cannot serve is refused, what may lose data is said."""
+"""The check of the server when a worker starts: refuse one that cannot serve, warn of one that may lose data."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _warnings(client: Client) -> Iterator[StoreWarning]:
 
 
 def _infos(server: Any) -> list[Mapping[str, Any]] | None:
-    """Return what the servers say of themselves, or None where they may not be asked."""
+    """Return what the servers answer to INFO, or None where the account may not ask."""
     cluster = isinstance(server, RedisCluster)
     try:
         answers = [

@@ -1,4 +1,4 @@
-"""How a run ends early: nothing new starts, what is pending is cancelled page by page, and the end is told once."""
+"""How a run ends early: nothing new starts, what is pending is cancelled page by page, and the end is emitted once."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def stop_run(client: Client, key: RunKey, reason: StopReason) -> RunStatus | Non
 
 
 def ack_finish(client: Client, key: RunKey) -> bool:
-    """Note that the end of a closed run was told; return whether this was the first time."""
+    """Note that the end of a closed run was emitted; return whether this was the first time."""
     return bool(client.call("ack_finish", "acknowledge", key.process, key.epoch, key.id))

@@ -1,4 +1,4 @@
-"""The repair of what crashes left: expired leases, pages that nobody folded, items that nobody published or claimed.
+"""The repair after crashes: expired leases, pages left open, items that were never published or never claimed.
 
 Each page is a script of its own, so that none runs long and a sweep that dies leaves nothing for the next one to undo.
 """
@@ -90,7 +90,7 @@ def sweep_run(
 
 
 def repairs(client: Client, key: RunKey, *, operation: str) -> Repairs:
-    """Return what sweeps did to a run and nobody acknowledged."""
+    """Return what sweeps did to a run and no caller acknowledged."""
     found = client.call(operation, "repairs", key.process, key.epoch, key.id)
     if not found:
         return Repairs()
@@ -99,5 +99,5 @@ def repairs(client: Client, key: RunKey, *, operation: str) -> Repairs:
 
 
 def ack_repairs(client: Client, key: RunKey, number: int) -> None:
-    """Note that the repairs of this number were told."""
+    """Acknowledge the repairs of this number."""
     client.call("ack_repairs", "ack_repairs", key.process, key.epoch, key.id, number)

@@ -22,11 +22,11 @@ from celery_process.values import from_us, to_us
 Answer = TypeVar("Answer")
 
 TRIES = 200
-"""Times that a step is run. Each time but the last somebody else's write went through."""
+"""Times that a step is run. Each time but the last another caller's write was first."""
 
 
 def atomically(client: Client, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:
-    """Return what a step answers that wrote, or answered without a write, over what was true at one moment."""
+    """Run a step until its reads were consistent, whether it wrote or not, and return its answer."""
     for _ in range(TRIES):
         with reading(client, operation, process):
             unit = Unit(client, operation, process)
@@ -62,7 +62,7 @@ class Unit:
         if not self._words:
             return bool((self._ask("HGET", "p", "v") or "") == self._version)
         if self._begun:
-            # Before the run itself, which lies in another slot: a name in this set says only where to look.
+            # Before the run itself, which is in another slot: a name in this set means only that there may be one.
             self.client.tried(self.operation, lambda server: server.sadd(self.client.started, self.process))
         return bool(self.client.call(self.operation, "commit", self.process, self._version, *self._words))
 

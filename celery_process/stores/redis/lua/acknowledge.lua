@@ -1,6 +1,6 @@
 #!lua
 -- include: basics
--- Note that the end of a closed run was told; return 1 the first time. ARGV: time, epoch, run.
+-- Note that the end of a closed run was emitted; return 1 the first time. ARGV: time, epoch, run.
 local run = call('HMGET', run_key(ARGV[2]), 'id', 'finished', 'notified')
 if run[1] ~= ARGV[3] or not run[2] or run[3] then return 0 end
 call('ZREM', UNTOLD, ARGV[2])

@@ -1,6 +1,6 @@
 #!lua
 -- include: basics
--- Give a process to this caller, if it needs a look and had none for the interval. ARGV: time, interval, grace.
+-- Claim the sweep of a process for this caller, if it needs one and had none for the interval. ARGV: time, interval, grace.
 local now = clock()
 local found = call('HMGET', PROCESS, 'swept', 'run', 'purge')
 if found[1] and not passed(tonumber(found[1]), now, tonumber(ARGV[2])) then return {} end

@@ -1,6 +1,6 @@
 #!lua
 -- include: basics states items
--- Take the right to work on items; the answers are those of `rules.claim_answer`, a line each: the word and, if it is
+-- Claim items; the answers are those of `rules.claim_answer`, a line each: the word and, if it is
 -- "claimed", the list, the attempt, and the version and text of the params.
 -- ARGV: time, epoch, run, token, lease, attempts, name…
 local found = call('HMGET', run_key(epoch), 'id', 'state', 'defaults', 'slot', 'generation', 'started', 'open')
@@ -23,7 +23,7 @@ local function answer(item, mine, listed)
   return listed and 'claimed' or 'removed'
 end
 
--- What comes of items with this record and this registration.
+-- The answer for items with this record and this registration, and their new record.
 local function claimed(record, work)
   local item = item_of(record)
   local mine = item[STATE] == 'c' and item[TOKEN] == token

@@ -1,9 +1,10 @@
 #!lua
 -- include: basics states items faults showing
--- Free the items of a page whose lease ran out, or give them up; in a run that is ABORTING cancel what is pending.
--- A lease that ends later than one from now is cut to that. What is done to items is kept with the run until it is told, and
--- at most so many names of lost ones: the others wait for the next call. ARGV: time, epoch, run, page, lease, attempts, the
--- text of a loss as JSON, before and after the number of attempts, and the names that are kept at most.
+-- Free the items of a page whose lease ran out, or mark them lost after their last attempt; in a run that is ABORTING cancel
+-- what is pending. A lease that ends later than one lease from now is cut to that. The repairs are kept with the run until
+-- they are acknowledged, with a bounded number of lost names: the other items wait for the next call.
+-- ARGV: time, epoch, run, page, lease, attempts, the text of a loss as JSON, before and after the number of attempts, and
+-- the names that are kept at most.
 if not load_run() then return {} end
 local page, lease, attempts, now = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), clock()
 if not call('ZSCORE', open_key(epoch), page) then return {} end
@@ -30,7 +31,7 @@ for _, name in ipairs(names) do
       charge(name, item, 1, 0, now)
       lost[#lost + 1] = name
     else
-      -- Its last holder's, until somebody claims it.
+      -- It stays its last holder's until another caller claims it.
       offer(item)
       item[STATE] = item_moved(item[STATE], 'p')
     end

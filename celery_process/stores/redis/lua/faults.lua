@@ -1,4 +1,4 @@
--- Errors that a run takes over from its items, and the tolerance that they use up.
+-- Errors that a run counts from its items, and the tolerance that they use up.
 local run = {}
 
 local function load_run()

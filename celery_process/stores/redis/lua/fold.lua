@@ -1,7 +1,7 @@
 #!lua
 -- include: basics states items showing
--- Close a page that has nothing open any more, keep the statuses of its items, and close the run with it if it is due.
--- The page goes, with the items that completed: their statuses stand for them. The others stay for a redrive.
+-- Close a page without open items, keep the statuses of its items, and close the run if that was its last page.
+-- The page is deleted with the items that completed: only their statuses are kept. The other items stay for a redrive.
 -- ARGV: time, epoch, run, page (empty: the close alone); then what was worked out from the facts of an earlier call, at their
 -- time: fold, counts, stats; to close as well: the state as it was read, then state, reason, stats and aggregate as they
 -- become. Answers "over", "folded", "closed" and the run, or "facts", where numbers are to be added up first.
@@ -33,7 +33,7 @@ hashes(STATUSES)
 sets(open_key(epoch), UNTOLD)
 if closing then run_moved(state, ARGV[9]) end
 
--- What is left of an item: a short record unless it completed, and a status, in which its stats alone are its own.
+-- What is kept of an item: a short record unless it completed, and a status, in which only its stats are its own.
 local OUTCOMES, known, alike, earlier = {x = 'A', l = 'I'}, {}, {}, {}
 local function left_of_all(record)
   local item, is = item_of(record), {}

@@ -1,6 +1,6 @@
 -- The items of one run, while a script goes through them: read once, changed here, written at the end.
--- An item's record leaves out its name, so that items which are alike have the same one. What comes of a record is worked out
--- once for all of them. The lines from COUNT on are there only if the item had an error.
+-- An item's record does not contain its name, so that equal items have the same record, which is processed once for all of
+-- them. The lines from COUNT on are there only if the item had an error.
 local STATE, OUTCOME, ON, STATS, RUN_STATS, TOKEN, PAGE, VERSION, ATTEMPT, SEQUENCE, LEASE, STARTED, FINISHED, SENT, SENDS = 1,
   2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 local COUNT, ERROR_AT, TEXTS, ERRORS, RUN_TEXTS, RUN_ERRORS, KEPT, ENTRIES = 16, 17, 18, 19, 20, 21, 22, 23
@@ -42,7 +42,7 @@ end
 
 local function is_open(item) return item[STATE] == 'p' or item[STATE] == 'c' end
 
--- The outcome and the attempt by which an item that is not kept ended, as its status of this run says; nil where it has none.
+-- The outcome and the attempt of an item that is no longer kept, from its status of this run; nil where it has none.
 local function ended_by(name)
   local of, outcome, attempt = string.match(call('HGET', STATUSES, name) or '', '^%d+\n(%d+)\n(%a)\n(%d+)\n')
   if of == epoch then return outcome, attempt end
@@ -56,7 +56,7 @@ local function change(name, record)
   end
 end
 
--- Unpublished as if it had never been, and its last holder's until somebody claims it.
+-- Make an item unpublished, as if it had never been published; it stays its last holder's until another caller claims it.
 local function offer(item)
   item[LEASE], item[SENT], item[SENDS] = '', '', '0'
 end

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- include: basics
 -- Return the newest entry of the ledger, whether any came by the schedule, and whether the process is paused. ARGV: time,
--- the words of those who bring slots by the schedule.
+-- the `by` words of callers that claim slots by the schedule.
 local words = {}
 for _, word in ipairs(given(2)) do words[word] = true end
 local newest = call('ZREVRANGEBYLEX', SLOTS, '+', '-', 'LIMIT', 0, 1)[1]

@@ -43,7 +43,7 @@ local function up_to(name, last)
   return true
 end
 
--- Whether a run that is over completed a name of a list: what it walked past and does not keep, it did.
+-- Whether a closed run completed a name of a list: it did if it walked past the name and keeps no item of it.
 local function completed(run_before, record, on, name)
   if record then return string.sub(record, 1, 5) == 'd\nC\n' .. on end
   if run_before.cur == on then return up_to(name, run_before.cursor) end
@@ -56,15 +56,15 @@ local function registered(record)
   local is = read[record]
   if not is then
     local listed, version = string.match(record, '^%a\n(%d+)\n(%d+)\n')
-    -- `rules.listed_for`: what is ahead of the clock was listed by one that was wrong.
+    -- `rules.listed_for`: a time ahead of the clock was written under a clock that was wrong.
     is = {wanted = tonumber(listed) <= tonumber(run[4]) or tonumber(listed) > now, version = version}
     read[record] = is
   end
   return is
 end
 
--- Names of the list that this run has not had: one that was moved from the active list, behind the cursor, has an item or,
--- where that was folded, a status of this epoch.
+-- Names of the list that this run has not enlisted: one moved from the active list, behind the cursor, has an item or, if
+-- that was folded, a status of this epoch.
 local function wanted(names, on)
   local works, out = many('HMGET', WORKS, names), {}
   if on == 'c' then

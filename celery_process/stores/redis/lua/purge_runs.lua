@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- include: basics
--- Delete closed runs beyond the limits, with their items. Removing a key frees its memory beside the server's main thread.
--- ARGV: time, runs kept, runs kept with items, most rows. Returns how many rows went.
+-- Delete closed runs beyond the limits, with their items. UNLINK frees a key's memory off the server's main thread.
+-- ARGV: time, runs kept, runs kept with items, most rows. Returns how many rows were deleted.
 local runs, with_items, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local process = call('HMGET', PROCESS, 'v', 'run')
 local spared, deleted = {}, 0

@@ -1,6 +1,6 @@
 #!lua
 -- include: basics states items
--- Give claimed items back that were not started. ARGV: time, epoch, run, token, name…
+-- Return claimed items that were not started. ARGV: time, epoch, run, token, name…
 local found = call('HMGET', run_key(epoch), 'id', 'state', 'open')
 if found[1] ~= ARGV[3] then return {} end
 local names = given(5)

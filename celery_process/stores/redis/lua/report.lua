@@ -62,7 +62,7 @@ local function answer(item, report, work)
   return 'Merged ' .. version .. ' ' .. (work and work[4] or '{}')
 end
 
--- What comes of a report for items with this record and this registration, and whether that is so for all alike.
+-- The answer to a report for items with this record and this registration, and whether all equal items get the same.
 local function reported(name, record, work, report, from)
   local item = item_of(record)
   work = work and split(work)
@@ -109,7 +109,7 @@ for place, report in ipairs(reports) do
     if is.before then change(name, is.before .. stats[place] .. is.after) end
     if is.page then over(is.page) end
     if is.work then works[name], dropped[#dropped + 1] = is.work, name end
-    -- Whoever ended the page's last item may have died before the fold.
+    -- The worker that ended the page's last item may have died before the fold.
     local page = is.repeated
     if page and not left[page] and left_of(page) == 0 then due[#due + 1] = page end
   end

@@ -1,6 +1,6 @@
 #!lua
 -- include: basics history
--- Replace the overrides that are given. ARGV: time, expected version (or empty), by, then settings and schedule, each as a
+-- Replace the overrides whose flag is 1. ARGV: time, expected version (or empty), by, then settings and schedule, each as a
 -- flag and a text. Returns whether the version is not the expected one, and the version.
 local old = call('HMGET', PROCESS, 'settings', 'schedule', 'sv')
 local version = tonumber(old[3] or 0)

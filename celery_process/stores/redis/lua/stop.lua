@@ -1,7 +1,7 @@
 #!lua
 -- include: basics states
--- Make an ACTIVE run ABORTING; the first reason stands. ARGV: time, epoch, run, reason. Returns the reason, the open pages,
--- of which a run that is over has none.
+-- Make an ACTIVE run ABORTING; the first reason is kept. ARGV: time, epoch, run, reason. Returns the reason, the open pages,
+-- of which a closed run has none.
 local epoch = ARGV[2]
 local run = call('HMGET', run_key(epoch), 'id', 'state', 'reason')
 if run[1] ~= ARGV[3] then return {} end

@@ -1,8 +1,8 @@
 #!lua
 -- include: basics items showing
--- Note as unpublished what waits on a page for long enough, as `rules.published_again` has it. ARGV: time, epoch, run, page, when
--- the run was last seen to move, then by when it was published, a number for 0, 1, 2, … dispatches and the last for all that
--- follow: of items that were published since, and of others.
+-- Mark items of a page that waited long enough as unpublished, as `rules.published_again` decides. ARGV: time, epoch, run,
+-- page, when the run last progressed, then the latest publish times, a number for 0, 1, 2, … dispatches and the last for all
+-- that follow: of items that were published since, and of others.
 local found = call('HMGET', run_key(epoch), 'id', 'state', 'open')
 if found[1] ~= ARGV[3] or found[2] ~= 'ACTIVE' then return 0 end
 local page, seen, now = ARGV[4], tonumber(ARGV[5]), clock()

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- include: basics items showing
--- Return the list of a page, then name and attempt of each item that is pending and unpublished; of those that nobody worked on
--- yet none where the page is younger than a grace. ARGV: time, epoch, run, page, grace.
+-- Return the list of a page, then name and attempt of each item that is pending and unpublished; of never claimed
+-- items none if the page is younger than the grace. ARGV: time, epoch, run, page, grace.
 if call('HGET', run_key(epoch), 'id') ~= ARGV[3] then return {} end
 local page = ARGV[4]
 if not call('ZSCORE', open_key(epoch), page) then return {} end
