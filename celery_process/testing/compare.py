@@ -1,4 +1,4 @@
-"""Two stores that are asked the same, one of them the memory store: every answer, error and read has to be the same."""
+"""Two stores that get the same calls, one of them the memory store: every answer, error and read has to be equal."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ class Comparison:
 
 
 def check_repeat(first: Call, second: Any) -> None:
-    """Raise AssertionError unless `second` is how the contract has a call answered that is repeated at once."""
+    """Raise AssertionError unless `second` is the contract's answer to a call that is repeated at once."""
     if isinstance(first.answer, tuple) and first.answer and isinstance(first.answer[0], type):
         expected: Any = first.answer
     elif first.operation == "report":
         _check_reported(first.answer, second)
         return
     elif first.operation == "sweep_run":
-        # A sweep that closed the run has nothing more to sweep: `repairs` tells what nobody acknowledged.
+        # A sweep that closed the run has nothing more to sweep: `repairs` returns what no caller acknowledged.
         expected = first.answer.repairs if first.answer.run is None else Repairs()
         ensure("repeat", second.repairs == expected, f"a sweep was answered {first.answer}, and repeated {second}")
         return

@@ -16,7 +16,7 @@ from celery_process.testing.invariants import ensure
 
 @dataclass(eq=False)
 class Holder:
-    """A claim on one item, and what its attempt counted. `taken` is the highest sequence that the store took."""
+    """A claim on one item, and what its attempt counted. `taken` is the highest sequence that the store accepted."""
 
     process: str
     run: str
@@ -33,7 +33,7 @@ class Holder:
     released: bool = False
 
     def next(self, at: datetime, outcome: WorkState | None, *, errors: int, run_errors: int, x: float) -> ItemReport:
-        """Count more, and return the report that says so."""
+        """Add to the totals, and return the report of them."""
         self.sequence += 1
         self.errors, self.run_errors = self.errors + errors, self.run_errors + run_errors
         self.x, self.y = self.x + x, self.y + 1
@@ -76,14 +76,14 @@ class Expected:
         return new
 
     def released(self, process: str, run: str, token: str, names: Sequence[str]) -> None:
-        """Note that items were given back."""
+        """Note that items were released."""
         for name in names:
             holder = self.holders.get((process, run, name, token))
             if holder is not None:
                 holder.released = True
 
     def took(self, process: str, run: str, token: str, reports: Sequence[ItemReport]) -> bool:
-        """Whether the store took these reports, or newer ones of the same holders, before."""
+        """Whether the store accepted these reports, or newer ones of the same holders, before."""
         known = [(self.holders.get((process, run, report.name, token)), report.sequence) for report in reports]
         return all(holder is not None and sequence <= holder.taken for holder, sequence in known)
 
@@ -106,7 +106,7 @@ class Expected:
                 self.stats.setdefault(run, Counter()).update({"work.x": totals.stats["x"], "y": totals.run_stats["y"]})
 
     def told(self, run: RunStatus | None) -> None:
-        """Note that a call was given a run that it closed: one call is (I4)."""
+        """Note that a call returned the run that it closed: one call does (I4)."""
         if run is not None:
             ensure("I4", run.id not in self.closed, f"two calls closed run {run.id}")
             ensure("I3", not run.state.is_open, f"a call was given run {run.id} as closed: {run.state}")

@@ -4,9 +4,9 @@
 
     TestMyStore = store_machine(lambda clock: MyStore(clock=clock)).TestCase
 
-After each step the invariants hold, both stores show the same, and the runs say what their holders were answered. Steps
-that are no operation: the clock moves (a little back, too), a holder forgets its claim, the last call or an old one comes
-once more, an older report comes late. Needs Hypothesis, which comes with the extra `testing`.
+After each step the invariants hold, both stores read the same, and the runs agree with the answers that holders got. Steps
+besides the operations: the clock moves (a little back, too), a holder forgets its claim, the last call or an old one is
+repeated, an older report arrives late. Needs Hypothesis, which comes with the extra `testing`.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(at=index, outcome=st.none() | outcomes, errors=counts, swept=st.booleans())
     def take_over(self, at: int, outcome: WorkState | None, errors: int, swept: bool) -> None:  # noqa: FBT001 - drawn
-        """Let a lease run out, and a sweep or another take the item; its holder goes on all the same."""
+        """Let a lease run out, and a sweep free the item or another claim it; its holder continues all the same."""
         holder = self.held[at % len(self.held)]
         self.clock.advance(LEASE)
         if swept:
@@ -303,7 +303,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
     @precondition(lambda self: self.fresh)
     @rule()
     def repeat(self) -> None:
-        """Ask the last call once more, at once: it is answered the same, and changes nothing that can be read."""
+        """Repeat the last call at once: it is answered the same, and changes nothing that can be read."""
         call = self.fresh
         assert call is not None
         check_repeat(call, self.do(call.operation, call.process, *call.args, **call.named))
@@ -331,7 +331,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
     @precondition(lambda self: self.sent)
     @rule(at=st.integers(0, 5))
     def overtaken(self, at: int) -> None:
-        """Let an older report come late: where its holder reported since, it writes nothing."""
+        """Send an older report late: if its holder reported since, it writes nothing."""
         call = self.sent[-1 - at % len(self.sent)]
         if call.process == self.touched:
             known = self.expected.took(call.process, call.args[0], call.named["token"], call.args[1])
@@ -342,7 +342,7 @@ class StoreMachine(Bench, RuleBasedStateMachine):
 def store_machine(make_store: Callable[[MovableClock], Store]) -> type[StoreMachine]:
     """Return the machine that compares the stores of `make_store` with the memory store; `.TestCase` runs it.
 
-    `make_store` gives an open store with the given clock. Each example uses process names of its own, so the stores may
+    `make_store` returns an open store with the clock it gets. Each example uses process names of its own, so the stores may
     share one database. Settings of Hypothesis go to `TestCase.settings`, or to `run_state_machine_as_test`.
     """
     members = {"make_store": staticmethod(make_store), "reached": Counter(), "__doc__": StoreMachine.__doc__}

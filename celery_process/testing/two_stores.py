@@ -1,4 +1,4 @@
-"""A store and the memory store, asked the same, with one clock and what the answers let expect."""
+"""A store and the memory store, given the same calls under one clock, with what the answers make expected."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Bench:
         return call.answer
 
     def note(self, call: Call) -> None:
-        """Keep what a call lets expect, whether it came for the first time or not."""
+        """Keep what follows from a call, whether it came for the first time or was a repeat."""
         answer, token = call.answer, call.named.get("token", "")
         if isinstance(answer, RunClaim):
             self.reached[f"run {answer.answer}"] += 1

@@ -1,4 +1,4 @@
-"""What a report is told of a run that is stopping: `Reported.aborting`, by which a holder starts nothing more of it."""
+"""The answer to a report in a run that is stopping: with `Reported.aborting` a holder starts nothing more of the run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class TestAborting:
     """`Reported.aborting`."""
 
     def test_active(self, drive: Driver) -> None:
-        """A report in a run that goes on is not told so, with an outcome or without."""
+        """A report in an ACTIVE run is answered `aborting=False`, with an outcome or without."""
         held = drive.take(drive.begin("a", "b"), "a")
         assert not held.report(errors=1).aborting
         assert not held.finish().aborting
 
     def test_by_this_call(self, drive: Driver) -> None:
-        """The report that goes beyond the tolerance is told so, as it is told `stopping`."""
+        """The report that exceeds the tolerance is answered `aborting`, together with `stopping`."""
         run = drive.begin("a", "b")
         drive.take(run, "b")
         held = drive.take(run, "a")
@@ -26,14 +26,14 @@ class TestAborting:
         assert (answer.stopping, answer.aborting) == (False, True)
 
     def test_by_its_outcome(self, drive: Driver) -> None:
-        """So is the one that ends its item with it, as others are still open."""
+        """So is a report that exceeds it and ends its item, while others are still open."""
         run = drive.begin("a", "b")
         drive.take(run, "b")
         answer = drive.take(run, "a").finish(WorkState.ABORTED, errors=11)
         assert (answer.stopping, answer.aborting, answer.run) == (True, True, None)
 
     def test_by_another(self, drive: Driver) -> None:
-        """A report of another holder is told so, while only the first one is told `stopping`."""
+        """A report of another holder is answered `aborting`, while only the first one is answered `stopping`."""
         run = drive.begin("a", "b", "c")
         first, second = drive.take(run, "a"), drive.take(run, "b")
         drive.take(run, "c")
@@ -43,7 +43,7 @@ class TestAborting:
         assert answer.items[0].progress is Progress.COMPLETED
 
     def test_by_a_stop(self, drive: Driver) -> None:
-        """A report in a run that was cancelled is told so."""
+        """A report in a cancelled run is answered `aborting`."""
         run = drive.begin("a", "b")
         held = drive.take(run, "a")
         drive.stop(run)
@@ -51,7 +51,7 @@ class TestAborting:
         assert (answer.stopping, answer.aborting) == (False, True)
 
     def test_in_one_call(self, drive: Driver) -> None:
-        """Of many reports in one call it is enough that one goes beyond, whichever."""
+        """Of many reports in one call it is enough that any one exceeds the tolerance."""
         run = drive.begin("a", "b", "c")
         drive.take(run, "c")
         token = new_id()
@@ -61,7 +61,7 @@ class TestAborting:
         assert (answer.stopping, answer.aborting) == (True, True)
 
     def test_closed_by_this_call(self, drive: Driver) -> None:
-        """The report that closes the run is given the run instead."""
+        """The report that closes the run returns the run instead."""
         run = drive.begin("a", "b")
         held = drive.take(run, "a")
         drive.stop(run)
@@ -69,7 +69,7 @@ class TestAborting:
         assert (answer.aborting, answer.run) == (False, drive.status(run))
 
     def test_closed(self, drive: Driver) -> None:
-        """After the end of the run nobody is told so."""
+        """After the end of the run no report is answered `aborting`."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         last = held.next(WorkState.ABORTED, errors=11)
@@ -78,7 +78,7 @@ class TestAborting:
         assert (first.aborting, held.send(last).aborting) == (False, False)
 
     def test_superseded(self, drive: Driver) -> None:
-        """A holder whose item was taken from it by the next slot is told Conflict and no more."""
+        """A holder whose item the next slot cancelled is answered Conflict only."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.stop(run, StopReason.SUPERSEDED)
@@ -86,7 +86,7 @@ class TestAborting:
         assert (answer.items[0].progress, answer.aborting) == (Progress.CONFLICT, False)
 
     def test_nothing_written(self, drive: Driver) -> None:
-        """A repeat and a Conflict in such a run are told so as well: it is a fact of the run."""
+        """A repeat and a Conflict in such a run are answered `aborting` as well: it is a fact of the run."""
         run = drive.begin("a", "b")
         late = drive.take(run, "a")
         drive.clock.advance(LEASE + SECOND)
@@ -112,7 +112,7 @@ class TestAborting:
         assert (answer.items[0].progress, answer.aborting) == (Progress.COMPLETED, True)
 
     def test_unknown_run(self, drive: Driver) -> None:
-        """Of a run that is not kept nothing is said."""
+        """A report in a run that is not kept is answered `aborting=False`."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.stop(run)
@@ -120,7 +120,7 @@ class TestAborting:
         assert not held.report().aborting
 
     def test_release(self, drive: Driver) -> None:
-        """`release` says nothing of it."""
+        """`release` never answers `aborting`."""
         run = drive.begin("a", "b")
         held = drive.take(run, "a")
         drive.take(run, "b")

@@ -42,7 +42,7 @@ class TestItemClaims:
         assert drive.work("a").status.attempt == 1
 
     def test_repeated_after_the_lease(self, drive: Driver) -> None:
-        """The same token again is answered the same as long as nobody took the item."""
+        """The same token again is answered the same as long as no other caller claimed the item."""
         run, token = drive.begin("a"), new_id()
         first = drive.claim_one(run, "a", token=token)
         drive.clock.advance(LEASE * 2)
@@ -63,7 +63,7 @@ class TestItemClaims:
         assert drive.claim_one(run, "a").answer is ClaimAnswer.BUSY
 
     def test_expired(self, drive: Driver) -> None:
-        """An item whose lease ran out goes to who asks, as its next attempt."""
+        """An item whose lease ran out goes to the next claim, as its next attempt."""
         run = drive.begin("a")
         first = drive.take(run, "a")
         drive.clock.advance(LEASE)
@@ -72,7 +72,7 @@ class TestItemClaims:
         assert second.claim.fencing_token > first.claim.fencing_token
 
     def test_stale_token(self, drive: Driver) -> None:
-        """Who lost its item to another is BUSY when it asks again, and its reports are a Conflict."""
+        """A holder that lost its item to another is BUSY when it claims again, and its reports are a Conflict."""
         run = drive.begin("a")
         first = drive.take(run, "a")
         drive.clock.advance(LEASE)
@@ -81,7 +81,7 @@ class TestItemClaims:
         assert first.answer(stats={"x": 1}).progress is Progress.CONFLICT
 
     def test_attempts_used_up(self, drive: Driver) -> None:
-        """Beyond the cap of attempts an item is claimed no more: it is for the sweep to give up."""
+        """Beyond the cap of attempts an item is claimed no more: the sweep marks it lost."""
         run = drive.begin("a")
         for _ in range(3):
             drive.take(run, "a")
@@ -120,7 +120,7 @@ class TestItemClaims:
         assert drive.claim_one(run, "a", token=held.token).answer is ClaimAnswer.DONE
 
     def test_lost(self, drive: Driver) -> None:
-        """An item that was given up is DONE: nobody works on it any more."""
+        """A lost item is DONE: no worker claims it any more."""
         run = drive.begin("a", "b")
         drive.take(run, "a")
         drive.clock.advance(LEASE)
@@ -296,7 +296,7 @@ class TestItemClaims:
         assert [claim.attempt for claim in claims if claim.answer is ClaimAnswer.CLAIMED] == [2]
 
     def test_race_of_batches(self, drive: Driver) -> None:
-        """Batches claimed at once in different orders share no item, and none is left."""
+        """Batches claimed at once in different orders share no item, and claim all of them."""
         names = [f"n{number:02}" for number in range(40)]
         run = drive.begin(*names)
         batches = at_once(lambda number: drive.claim(run, *(names if number % 2 else reversed(names))))
@@ -316,7 +316,7 @@ class TestItemClaims:
         check_invariants(drive.store, drive.process)
 
     def test_superseded_holder(self, drive: Driver) -> None:
-        """Who held an item of a superseded run is ABORTED when it asks again."""
+        """The holder of an item of a superseded run is ABORTED when it claims again."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.stop(run, StopReason.SUPERSEDED)

@@ -69,7 +69,7 @@ class TestCleanup:
         assert drive.work("a").on is WorkList.DROPPED
 
     def test_errors_of_a_dead_attempt(self, drive: Driver) -> None:
-        """Only the winning attempt says whether a cleanup was clean (I12)."""
+        """Only the winning attempt decides whether a cleanup was clean (I12)."""
         run = drive.begin(cleanup=("a",))
         drive.take(run, "a").report(errors=1)
         drive.clock.advance(LEASE)

@@ -44,7 +44,7 @@ class TestClock:
         assert not drive.targets()
 
     def test_ends_are_told(self, drive: Driver, ahead: Ahead) -> None:
-        """The end of a run that closed under the wrong clock is told."""
+        """The end of a run that closed under the wrong clock is emitted."""
         run = drive.start("a")
         drive.page(run)
         with ahead:
@@ -53,7 +53,7 @@ class TestClock:
         assert [target.unnotified for target in drive.targets()] == [(run,)]
 
     def test_leases_end(self, drive: Driver, ahead: Ahead) -> None:
-        """A lease that was given under the wrong clock ends a lease after a sweep saw it, and not before."""
+        """A lease set under the wrong clock ends a lease after a sweep read it, and not before."""
         run = drive.begin("a", "b")
         with ahead:
             dead, live = drive.take(run, "a"), drive.take(run, "b")
@@ -69,7 +69,7 @@ class TestClock:
         assert live.finish().items[0].progress is Progress.COMPLETED
 
     def test_leases_that_are_right(self, drive: Driver) -> None:
-        """A lease that was given by the right clock is not cut."""
+        """A lease set under the right clock is not cut."""
         run = drive.begin("a")
         drive.take(run, "a")
         drive.clock.advance(LEASE - SECOND)

@@ -92,7 +92,7 @@ class TestRegistering:
         assert drive.work("a").on is WorkList.ACTIVE
 
     def test_race_for_one_name(self, drive: Driver) -> None:
-        """Of callers who register the same at once, one is told that it changed the name."""
+        """Of callers that register the same at once, one is answered that it changed the name."""
         answers = at_once(lambda _: drive.register("a", params='{"x":1}'))
         assert sorted(answers) == [()] * 7 + [("a",)]
 
@@ -162,7 +162,7 @@ class TestUnregistering:
         assert drive.store.work_counts(drive.process)[WorkList.CLEANUP] == 1_200
 
     def test_race(self, drive: Driver) -> None:
-        """Of callers who unregister the same at once, one is told that it changed the name."""
+        """Of callers that unregister the same at once, one is answered that it changed the name."""
         drive.register("a")
         assert sorted(at_once(lambda _: drive.unregister("a"))) == [()] * 7 + [("a",)]
 

@@ -12,7 +12,7 @@ class TestDeployment:
     """`deployment`."""
 
     def test_first(self, drive: Driver) -> None:
-        """The first id is kept, whoever comes later; asking without one notes none."""
+        """The first id is kept against later ones; a call without an id notes none."""
         known = drive.store.deployment()
         assert drive.store.deployment(adopt=True) == known
         first = known or "staging"

@@ -1,4 +1,4 @@
-"""What the tests say in one line: a run, a page, a claim held. Names follow the operations of the contract."""
+"""The steps of the tests, a line each: a run, a page, a claim. Names follow the operations of the contract."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Held:
     def next(
         self, outcome: WorkState | None = None, *, errors: int = 0, run_errors: int = 0, stats: Stats | None = None
     ) -> ItemReport:
-        """Count more errors and stats, and return the report that says so."""
+        """Add errors and stats to the totals, and return the report of them."""
         self.sequence += 1
         self.errors += errors
         self.run_errors += run_errors
@@ -218,7 +218,7 @@ class Driver:
         return self.work_off(self.start(*names, cleanup=cleanup, spec=spec))
 
     def release(self, run: str, *names: str, token: str) -> Reported:
-        """Give claimed items back."""
+        """Release claimed items."""
         return self.store.release(self.process, run, names, token=token)
 
     def stop(self, run: str, reason: StopReason = StopReason.CANCELLED) -> RunStatus | None:
@@ -236,7 +236,7 @@ class Driver:
     def sweep(
         self, run: str, *, lease: timedelta = LEASE, max_attempts: int = 3, limit: int = 1_000, told: bool = True
     ) -> Swept:
-        """Repair a run: unpublished items after 10 s, unclaimed ones after a minute. `told`: acknowledge what was done."""
+        """Repair a run: unpublished items after 10 s, unclaimed ones after a minute. `told`: acknowledge the repairs."""
         swept = self.store.sweep_run(
             self.process,
             run,
@@ -251,15 +251,15 @@ class Driver:
         return swept
 
     def repairs(self, run: str) -> Repairs:
-        """Return what sweeps did to a run and nobody acknowledged."""
+        """Return what sweeps did to a run and no caller acknowledged."""
         return self.store.repairs(self.process, run)
 
     def targets(self, *processes: str) -> tuple[SweepTarget, ...]:
-        """Begin a sweep of this process, or of others: one in 10 s, ends untold for 30 s."""
+        """Begin a sweep of this process, or of others: one in 10 s, ends not emitted for 30 s."""
         return self.store.begin_sweep(processes or (self.process,), interval=10 * SECOND, grace=30 * SECOND)
 
     def purge(self, retention: Retention, *, limit: int = 100) -> int:
-        """Purge until nothing is left to purge; return how many rows went."""
+        """Purge until there is nothing more to purge; return the number of deleted rows."""
         total = 0
         while (deleted := self.store.purge(self.process, retention=retention, limit=limit)) >= limit:
             total += deleted

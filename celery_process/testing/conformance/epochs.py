@@ -1,4 +1,4 @@
-"""Epochs, which fencing tokens begin with: they rise over all that a store may lose."""
+"""Epochs, which fencing tokens begin with: they rise even if a store loses its last writes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TestEpochs:
         assert [run.epoch for run in (*runs, redriven)] == [runs[0].epoch + number for number in range(4)]
 
     def test_lost_writes(self, drive: Driver) -> None:
-        """A store that forgot what it was told last gives no fencing token a second time."""
+        """A store that lost its last writes issues no fencing token a second time."""
         run = drive.begin("a")
         before = drive.take(run, "a").claim.fencing_token
         forgot = Driver(drive.store, drive.process + ".forgot", drive.clock)
@@ -53,7 +53,7 @@ class TestEpochs:
         assert [drive.run_through("a").epoch for _ in range(3)] == [1, 2, 3]
 
     def test_a_clock_far_ahead(self, drive: Driver) -> None:
-        """In the year 6000 fencing tokens are exact whoever reads them, and a run is found by its id."""
+        """In the year 6000 fencing tokens are exact for every reader, and a run is found by its id."""
         drive.clock.set(datetime(6000, 1, 1, tzinfo=UTC))
         run = drive.begin("a")
         held = drive.take(run, "a")

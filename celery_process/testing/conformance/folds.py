@@ -10,7 +10,7 @@ from celery_process.testing.invariants import check_invariants
 
 
 class TestFolds:
-    """What is left of the items of a folded page."""
+    """What is kept of the items of a folded page."""
 
     def folded(self, drive: Driver) -> tuple[str, Held]:
         """Return an open run whose first page, of `a` alone, is folded, and the holder that completed it."""
@@ -21,7 +21,7 @@ class TestFolds:
         return run, held
 
     def test_claim(self, drive: Driver) -> None:
-        """An item that completed is Done for whoever comes, also for the one that held it."""
+        """A completed item is Done for every caller, also for its holder."""
         run, held = self.folded(drive)
         assert drive.claim_one(run, "a").answer is ClaimAnswer.DONE
         assert drive.claim_one(run, "a", token=held.token).answer is ClaimAnswer.DONE
@@ -40,7 +40,7 @@ class TestFolds:
         assert drive.claim_one(run, "a").answer is ClaimAnswer.DONE
 
     def test_claim_of_a_newer_registration(self, drive: Driver) -> None:
-        """It is Done also where its registration changed meanwhile, so that its status is not shown."""
+        """It is Done also if its registration changed meanwhile, so that reads do not return its status."""
         run = drive.start("a", "b")
         drive.page(run, size=1)
         held = drive.take(run, "a")
@@ -57,7 +57,7 @@ class TestFolds:
         assert drive.claim_one(run, "a").answer is ClaimAnswer.CONFLICT
 
     def test_claim_of_what_was_never_enlisted(self, drive: Driver) -> None:
-        """A name that the run has not come to is a Conflict, whatever other runs made of it."""
+        """A name that the run has not enlisted is a Conflict, whatever its status of other runs."""
         drive.run_through("a", "b")
         run = drive.start()
         drive.page(run, size=1)
@@ -88,7 +88,7 @@ class TestFolds:
         assert drive.status(run) == closed
 
     def test_report_with_more(self, drive: Driver) -> None:
-        """A later report of that attempt with an outcome is Completed as well, and what it brings is not written."""
+        """A later report of that attempt with an outcome is Completed as well, and its totals are not written."""
         run, held = self.folded(drive)
         before = drive.status(run)
         assert held.finish(errors=20, stats={"x": 5}).items[0].progress is Progress.COMPLETED
@@ -102,7 +102,7 @@ class TestFolds:
         assert drive.status(run) == before
 
     def test_report_of_an_earlier_attempt(self, drive: Driver) -> None:
-        """The holder whose lease another took over is told Conflict, whatever it reports."""
+        """A holder whose item another claimed is answered Conflict, whatever it reports."""
         run = drive.start("a", "b")
         drive.page(run, size=1)
         first = drive.take(run, "a")
@@ -114,7 +114,7 @@ class TestFolds:
         assert second.send(last).items[0].progress is Progress.COMPLETED
 
     def test_report_after_a_release(self, drive: Driver) -> None:
-        """An attempt that was given back is not counted, and the one that ended the item is known."""
+        """A released attempt is not counted, and the attempt that ended the item is kept."""
         run = drive.start("a", "b")
         drive.page(run, size=1)
         first = drive.take(run, "a")
@@ -189,7 +189,7 @@ class TestFolds:
         assert incomplete.send(last, token=new_id()).items[0].progress is Progress.CONFLICT
 
     def test_cancelled_stays(self, drive: Driver) -> None:
-        """Cancelled items are told Aborted, the completed ones of their page Done."""
+        """Cancelled items are answered Aborted, the completed ones of their page Done."""
         run = drive.begin("a", "b")
         drive.take(run, "a").finish()
         drive.stop(run)
@@ -205,7 +205,7 @@ class TestFolds:
         assert held.answer().progress is Progress.COMPLETED
 
     def test_release_and_publishing(self, drive: Driver) -> None:
-        """To release or to publish what is gone does nothing."""
+        """Releasing or publishing a deleted item does nothing."""
         run, held = self.folded(drive)
         before = drive.status(run)
         released = drive.release(run, "a", token=held.token)

@@ -24,14 +24,14 @@ class TestHistory:
         return drive.store.settings_history(drive.process, limit=limit)
 
     def test_never_set(self, drive: Driver) -> None:
-        """A process that nobody heard of has no history, and neither has one without overrides."""
+        """An unknown process has no history, and neither has one without overrides."""
         assert self.read(drive) == ()
         drive.register("a")
         drive.pause()
         assert self.read(drive) == ()
 
     def test_each_version(self, drive: Driver) -> None:
-        """Each version is kept with who made it and when, newest first; what was given as None is in it as it stood."""
+        """Each version is kept with its author and time, newest first; where None was passed it has the stored value."""
         began = drive.clock()
         self.update(drive, '{"a":1}', by="ann")
         drive.clock.advance(MINUTE)

@@ -1,4 +1,4 @@
-"""Who comes back late: an item whose lease ran out is its last holder's until somebody claims it."""
+"""Late reports: an item whose lease ran out stays its last holder's until another caller claims it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TestLate:
         return run, held
 
     def test_outcome(self, drive: Driver) -> None:
-        """A late outcome stands where nobody claimed the item since; it is counted once, in the attempt that it was."""
+        """A late outcome is accepted if no caller claimed the item since; it counts once, in its own attempt."""
         run, held = self.freed(drive, "a")
         report = held.next(WorkState.COMPLETED, errors=1, stats={"x": 2})
         told = held.send(report)
@@ -44,7 +44,7 @@ class TestLate:
         assert [held.send(report).items[0].progress for _ in range(2)] == [Progress.COMPLETED] * 2
 
     def test_message_of_the_sweep(self, drive: Driver) -> None:
-        """Whoever gets the message that the sweep published meanwhile is told that the item is busy, then done."""
+        """A worker that gets the message published by the sweep is answered BUSY, then DONE."""
         run, held = self.freed(drive, "a", "b")
         assert held.answer().progress is Progress.UPDATED
         assert drive.claim_one(run, "a").answer is ClaimAnswer.BUSY
@@ -73,7 +73,7 @@ class TestLate:
         assert drive.status(run).total_errors == 1
 
     def test_claimed_since(self, drive: Driver) -> None:
-        """Who comes back after another claimed the item is answered Conflict, also when that one's lease ran out."""
+        """A late holder whose item another claimed is answered Conflict, also when that claim's lease ran out."""
         run, held = self.freed(drive, "a")
         other = drive.take(run, "a")
         assert other.claim.attempt == 2
@@ -92,7 +92,7 @@ class TestLate:
         assert drive.status(run).counts.claimed == 1
 
     def test_released(self, drive: Driver) -> None:
-        """A freed item that its holder gives back was no attempt, and is nobody's."""
+        """A freed item that its holder releases uses up no attempt, and has no holder."""
         run, held = self.freed(drive, "a")
         drive.release(run, "a", token=held.token)
         assert held.answer().progress is Progress.CONFLICT
@@ -143,7 +143,7 @@ class TestLate:
         assert held.finish().items[0].progress is Progress.CONFLICT
 
     def test_tolerance(self, drive: Driver) -> None:
-        """Errors of a late report are charged once, and may be the ones too many."""
+        """Errors of a late report are counted once, and may exceed the tolerance."""
         run, held = self.freed(drive, "a", "b", spec=RunSpec(run_limit=1))
         assert held.report(errors=1).stopping
         assert (drive.status(run).state, drive.status(run).total_errors) == (RunState.ABORTING, 2)
@@ -158,7 +158,7 @@ class TestLate:
         assert drive.work("a").on is WorkList.DROPPED
 
     def test_lost(self, drive: Driver) -> None:
-        """An item that was given up as lost is nobody's: a late outcome is refused, and the loss counts once."""
+        """A lost item has no holder: a late outcome is refused, and the loss counts once."""
         run = drive.begin("a", "b")
         held = drive.take(run, "a", token=claim_token("task-1"))
         drive.clock.advance(LEASE)

@@ -32,7 +32,7 @@ class TestLedger:
 
     @pytest.mark.parametrize("end", [end for end in SlotEnd if end is not SlotEnd.RAN])
     def test_skipped(self, drive: Driver, end: SlotEnd) -> None:
-        """A skipped slot says why, when and by whom."""
+        """A skipped slot's entry has the reason, the time and the caller."""
         assert self.skip(drive, end, by="beat@host") is True
         assert self.entries(drive) == (SlotEntry(drive.slot().slot, end, drive.clock(), "beat@host"),)
 
@@ -66,7 +66,7 @@ class TestLedger:
         assert [entry.end for entry in self.entries(drive)] == [SlotEnd.RAN]
 
     def test_missed(self, drive: Driver) -> None:
-        """The slots that nobody took since the last one are one entry, for the range up to the one before."""
+        """The slots without a trigger since the last one are one entry, for the range up to the one before."""
         drive.run_through()
         first = drive.slot().slot
         drive.clock.advance(5 * HOUR)
@@ -75,7 +75,7 @@ class TestLedger:
         assert (missed.end, missed.after, missed.slot) == (SlotEnd.MISSED, first, first + 4 * HOUR)
 
     def test_one_missed(self, drive: Driver) -> None:
-        """One slot that nobody took is an entry too."""
+        """One slot without a trigger is an entry too."""
         drive.run_through()
         first = drive.slot().slot
         drive.clock.advance(2 * HOUR)
@@ -134,7 +134,7 @@ class TestLedger:
         assert len(self.entries(drive)) == 1
 
     def test_other_rule(self, drive: Driver) -> None:
-        """A rule that changed since says nothing about the past, so nothing is missed."""
+        """A schedule that changed since does not apply to the past, so nothing is missed."""
         drive.run_through()
         drive.clock.advance(5 * HOUR)
         drive.claim_run(slot=drive.slot(schedule="1800"))
@@ -183,7 +183,7 @@ class TestLedger:
         assert [entry.end for entry in self.entries(drive)] == [SlotEnd.RAN, SlotEnd.MISSED, SlotEnd.RAN]
 
     def test_newest(self, drive: Driver) -> None:
-        """The newest entry of each ledger that has one is read at once, with whether a schedule ever brought a slot."""
+        """The newest entry of each ledger that has one is read at once, with whether a schedule ever claimed a slot."""
         assert drive.store.newest_slots([drive.process, "other"]) == {}
         drive.claim_run(by="run_now")
         by_hand = NewestSlot(drive.slot().slot, SlotEnd.RAN, "run_now", scheduled=False, paused=False)
@@ -198,7 +198,7 @@ class TestLedger:
 
     @pytest.mark.parametrize("end", [SlotEnd.RAN, SlotEnd.PAUSED])
     def test_brought_by_the_schedule(self, drive: Driver, end: SlotEnd) -> None:
-        """A slot that the schedule brought says so for good: people who run it again, or redrive it, leave that as it is."""
+        """An entry keeps that the schedule claimed its slot, also when a person runs it again or redrives it."""
         if end is SlotEnd.RAN:
             drive.claim_run(by=By.BEAT)
             drive.work_off(drive.store.slots(drive.process, before=None, limit=1)[0].run_id or "")

@@ -1,4 +1,4 @@
-"""Limits: stored ones win over the code's in the middle of a run, and a rate is kept whoever asks for pages."""
+"""Limits: stored ones win over the code's in the middle of a run, and a rate holds for all callers that open pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TestLimits:
     """`update_limits`, and what it does to `open_page`."""
 
     def test_stored(self, drive: Driver) -> None:
-        """They are kept with when and by whom, also of a process never heard of; a reset forgets those before."""
+        """They are stored with the time and the caller, also for an unknown process; a reset deletes those before."""
         drive.limit(7, "10/m")
         assert drive.store.process(drive.process).limits == Limits(7, "10/m", drive.clock(), "suite")
         drive.limit(rate="5/h")
@@ -35,14 +35,14 @@ class TestLimits:
         assert drive.store.process(drive.process).limits == Limits(9, "5/h", drive.clock(), "suite")
 
     def test_claims_tell_them(self, drive: Driver) -> None:
-        """Whoever claims hears of the limits that are stored."""
+        """A claim returns the stored limits."""
         run = drive.begin("a", "b")
         assert drive.claim_one(run, "a").limits is None
         drive.limit(5, "2/s")
         assert drive.claim_one(run, "b").limits == Limits(5, "2/s", drive.clock(), "suite")
 
     def test_text_is_kept(self, drive: Driver) -> None:
-        """Whoever limits may have any name."""
+        """The name of the caller that limits may be any text."""
         by = "ann\nlee \u1234 'x"
         drive.store.update_limits(drive.process, max_in_flight=None, rate_limit="0.5/s", by=by)
         drive.store.update_limits(drive.process, max_in_flight=3, rate_limit=None, by=by)
@@ -52,13 +52,13 @@ class TestLimits:
 
     @pytest.mark.parametrize(("stored", "opened"), [(2, [1, 1, 0]), (8, [3, 3, 0]), (100, [3, 3, 3])])
     def test_window(self, drive: Driver, stored: int, opened: list[int]) -> None:
-        """A stored `max_in_flight` takes the place of the one given, smaller or larger."""
+        """A stored `max_in_flight` replaces the caller's window, smaller or larger."""
         run = drive.start(*names_of(20))
         drive.limit(stored)
         assert [len(drive.page(run, size=3, window=6).names) for _ in opened] == opened
 
     def test_window_in_mid_run(self, drive: Driver) -> None:
-        """A smaller window lets nothing out before there is room in it, a larger one at once."""
+        """Under a smaller window no page opens before there is room in it, under a larger one at once."""
         run = drive.start(*names_of(20))
         for _ in range(4):
             drive.page(run, size=2, window=8)
@@ -106,7 +106,7 @@ class TestRate:
         assert drive.page(run, rate=4.0).due_in == SECOND / 4
 
     def test_one_comes_back(self, drive: Driver) -> None:
-        """One caller is told to come back and is told so again; the others are not."""
+        """One caller is answered LATER, also when it repeats the call; the others are not."""
         run, token = drive.start(*names_of(9)), new_id()
         drive.page(run, rate=2.0)
         assert [drive.page(run, token=token, rate=2.0).answer for _ in range(2)] == [PageAnswer.LATER] * 2
@@ -116,7 +116,7 @@ class TestRate:
         assert drive.page(run, rate=2.0).answer is PageAnswer.LATER
 
     def test_who_was_to_come_back_does_not(self, drive: Driver) -> None:
-        """Anybody opens a page that is due."""
+        """Any caller may open a page that is due."""
         run = drive.start(*names_of(9))
         drive.page(run, rate=2.0)
         drive.page(run, rate=2.0)
@@ -124,7 +124,7 @@ class TestRate:
         assert len(drive.page(run, rate=2.0).names) == 2
 
     def test_far_away(self, drive: Driver) -> None:
-        """What is due in more than 30 s is left to the sweep, which asks until it is not."""
+        """A page due in more than 30 s is for the sweep, which asks until it is due sooner."""
         run = drive.start(*names_of(9))
         drive.page(run, rate=1 / 60)
         assert drive.page(run, rate=1 / 60).answer is PageAnswer.WAITING
@@ -151,7 +151,7 @@ class TestRate:
         assert drive.page(run, rate=2.0).names == ("c", "d")
 
     def test_full_before_late(self, drive: Driver) -> None:
-        """With no room nobody is told to come back: the report that makes room asks again."""
+        """With no room no caller is answered LATER: the report that makes room asks again."""
         run = drive.start(*names_of(9))
         drive.page(run, window=4, rate=2.0)
         drive.clock.advance(SECOND)
@@ -187,7 +187,7 @@ class TestRate:
         assert drive.page(run, size=4, rate=4.0).due_in == SECOND
 
     def test_stored_again(self, drive: Driver) -> None:
-        """Storing the same again and again lets nothing more out."""
+        """Storing the same limits repeatedly opens no more pages."""
         run = drive.start(*names_of(50))
         for _ in range(5):
             drive.limit(rate="2/s")
@@ -201,14 +201,14 @@ class TestRate:
         assert [len(drive.page(run, size=4, rate=1.0).names) for _ in range(3)] == [4, 4, 4]
 
     def test_big_page_before(self, drive: Driver) -> None:
-        """A page from before a rate holds up the next one no longer than a page of that rate does."""
+        """A page from before a rate delays the next one no longer than a page of that rate does."""
         run = drive.start(*names_of(500))
         assert len(drive.page(run, size=100, rate=100.0).names) == 100
         drive.limit(rate="6/m")
         assert drive.page(run, size=100, rate=100.0).due_in == 10 * SECOND
 
     def test_late_page(self, drive: Driver) -> None:
-        """What a page was late the one after it is early, up to the time of a page."""
+        """If a page is late the next one is early by as much, up to the time of a page."""
         run = drive.start(*names_of(50))
         drive.page(run, rate=2.0)
         drive.clock.advance(SECOND * 3 / 2)
@@ -218,7 +218,7 @@ class TestRate:
         assert [len(drive.page(run, rate=2.0).names) for _ in range(3)] == [2, 2, 0]
 
     def test_promised_to_another_run(self, drive: Driver) -> None:
-        """Who was to come back for a run that is over is not waited for."""
+        """A caller that was answered LATER in a run that has closed is no longer awaited."""
         run = drive.start(*names_of(9))
         drive.page(run, rate=2.0)
         assert drive.page(run, rate=2.0).answer is PageAnswer.LATER
@@ -239,13 +239,13 @@ class TestRate:
         assert drive.page(run, size=5, rate=math.inf).answer is PageAnswer.FULL
 
     def test_no_rate_keeps_no_time(self, drive: Driver) -> None:
-        """Pages without a rate hold up none that comes with one later."""
+        """Pages without a rate do not delay a later page under one."""
         run = drive.start(*names_of(20))
         drive.page(run, size=9)
         assert len(drive.page(run, rate=3.0).names) == 3
 
     def test_clock_steps_back(self, drive: Driver) -> None:
-        """After a clock that stepped back nobody waits until it is where it was: a page goes out at once."""
+        """After the clock stepped back no caller waits until it has caught up: a page opens at once."""
         run = drive.start(*names_of(9))
         drive.page(run, rate=2.0)
         drive.clock.advance(-MINUTE)
@@ -261,7 +261,7 @@ class TestRate:
         assert drive.page(run, token=token, rate=2.0) == first
 
     def test_many_at_once(self, drive: Driver) -> None:
-        """Of many who ask at once one opens the page, and one of the others is to come back."""
+        """Of concurrent callers one opens the page, and one of the others is answered LATER."""
         run = drive.start(*names_of(50))
         answers = [page.answer for page in at_once(lambda _: drive.page(run, rate=5.0))]
         assert sorted(answers) == sorted([PageAnswer.OPENED, PageAnswer.LATER, *[PageAnswer.WAITING] * 6])

@@ -1,4 +1,4 @@
-"""Merging: what a holder is told when the definition changed under it."""
+"""Merging: what a holder is answered when the definition changed during its claim."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestMerging:
         assert held.answer().progress is Progress.UPDATED
 
     def test_status_of_changed_params(self, drive: Driver) -> None:
-        """The end of an item says nothing about params that it did not begin with: it is NEW (W12)."""
+        """The end of an item does not apply to params that it did not begin with: it is NEW (W12)."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.register("a", params='{"x":2}')

@@ -103,7 +103,7 @@ class Life:
         return run.id.partition("-")[2], run.slot, run.generation, run.settings_version, run.state, run.reason, *counted
 
     def state(self) -> Any:
-        """Return all that the reads tell of the process."""
+        """Return what all reads return of the process."""
         store, process = self.store, self.process
         return (
             store.process(process),
@@ -150,7 +150,7 @@ class Life:
         yield lambda: self.finish("k4", "y", WorkState.INCOMPLETE)
 
     def told(self) -> Iterator[Callable[[], Any]]:
-        """Return how the end of a run is told."""
+        """Return how the end of a run is emitted."""
         store, process = self.store, self.process
         yield self.look
         yield lambda: store.ack_finish(process, self.run)

@@ -138,7 +138,7 @@ class TestPages:
         assert drive.status(run).counts.enlisted == 0
 
     def test_paused_at_the_end(self, drive: Driver) -> None:
-        """A run that has nothing left to enlist says so in a pause as well."""
+        """A run with nothing more to enlist is CLOSED in a pause as well."""
         run = drive.begin(cleanup=("a",))
         assert drive.page(run).answer is PageAnswer.CLOSED
         drive.pause()
@@ -171,7 +171,7 @@ class TestPages:
         assert drive.run_through().counts.completed == 2
 
     def test_unregistered_before_its_page(self, drive: Driver) -> None:
-        """What is unregistered before its page is left out, and is cleaned in the next run."""
+        """A name unregistered before its page is not enlisted, and is cleaned in the next run."""
         run = drive.start("a", "b", "c")
         drive.page(run, size=1)
         drive.clock.advance(MINUTE)
@@ -228,7 +228,7 @@ class TestPages:
         assert drive.run_through().counts.completed == 2
 
     def test_race(self, drive: Driver) -> None:
-        """Pages opened at once share no name, and none is left out."""
+        """Pages opened at once share no name, and contain all of them."""
         names = names_of(40)
         run = drive.start(*names)
         pages = at_once(lambda _: drive.page(run, size=5))
@@ -257,7 +257,7 @@ class TestPages:
         check_invariants(drive.store, drive.process)
 
     def test_race_with_registrations(self, drive: Driver) -> None:
-        """Registrations during a run lose no name, and bring none twice."""
+        """Registrations during a run lose no name, and enlist none twice."""
         drive.register(*names_of(30))
         run = drive.start()
 
@@ -292,7 +292,7 @@ class TestPublishing:
         assert drive.sweep(run).publish == ((WorkList.ACTIVE, ("b",)),)
 
     def test_repeated(self, drive: Driver) -> None:
-        """Noting it twice changes nothing that anybody sees."""
+        """Marking it twice changes no answer and no read."""
         run = drive.begin("a")
         for _ in range(2):
             drive.store.mark_published(drive.process, run, ["a"])

@@ -56,7 +56,7 @@ class TestPurge:
         assert held.send(report).items[0].progress is Progress.CONFLICT
 
     def test_report_of_a_lost_item(self, drive: Driver) -> None:
-        """A holder whose item was given up is answered Conflict, also once the item is purged and its status is left."""
+        """The last holder of a lost item is answered Conflict, also once the item is purged and only its status is kept."""
         run = drive.begin("a")
         held = drive.take(run, "a")
         drive.clock.advance(LEASE + SECOND)
@@ -160,7 +160,7 @@ class TestPurge:
         assert drive.work("a").status.state is WorkState.NEW
 
     def test_repeated(self, drive: Driver) -> None:
-        """Purged again nothing is left to purge."""
+        """A second purge deletes nothing."""
         for _ in range(5):
             drive.run_through("a", "b")
         retention = Retention(runs=2, runs_with_items=1, slots=2)

@@ -137,7 +137,7 @@ class TestRedrive:
         assert drive.page(self.again(drive, run)).names == ("b",)
 
     def test_registered_behind_the_walk(self, drive: Driver) -> None:
-        """A name listed in the moment the run began, but behind its walk, is left to the next run; one ahead is taken."""
+        """A name listed in the moment the run began, but behind its walk, is for the next run; one ahead is enlisted."""
         run = drive.start("b", "c")
         drive.page(run, size=1)
         drive.register("a", "d")
@@ -191,7 +191,7 @@ class TestRedrive:
         assert drive.status(third).generation == 2
 
     def test_redriven_again_after_stops(self, drive: Driver) -> None:
-        """Each run of the chain says by its own walk and its own items what it completed."""
+        """What each run of the chain completed is known by its own walk and its own items."""
         first = drive.start("a", "b", "c", "d", "e")
         drive.page(first, size=2)
         drive.take(first, "a").finish()
@@ -213,7 +213,7 @@ class TestRedrive:
         check_invariants(drive.store, drive.process)
 
     def test_redriven_after_a_shorter_walk(self, drive: Driver) -> None:
-        """A redrive that came less far than the run before it does not bring back what that one completed."""
+        """A redrive that walked less far than the run before it does not enlist again what that one completed."""
         first = drive.start("a", "b", "c")
         for name in drive.page(first).names:
             drive.take(first, name).finish(WorkState.INCOMPLETE if name == "a" else WorkState.COMPLETED)
@@ -259,7 +259,7 @@ class TestRedrive:
             drive.redrive(run)
 
     def test_purged_meanwhile(self, drive: Driver) -> None:
-        """A purge during a redrive brings back nothing that completed in the runs that it redrives."""
+        """After a purge during a redrive no item that completed in the redriven runs is enlisted again."""
         second = self.again(drive, self.half_done(drive))
         drive.stop(second)
         third = self.again(drive, second)

@@ -90,7 +90,7 @@ class TestRelease:
         assert drive.status(run).counts.claimed == 1
 
     def test_race(self, drive: Driver) -> None:
-        """Released at once several times an item is given back once."""
+        """Of several releases of an item at once one counts."""
         run = drive.begin("a")
         drive.take(run, "a")
         drive.clock.advance(LEASE)
@@ -115,7 +115,7 @@ class TestRelease:
         assert drive.status(run).counts.claimed == won
 
     def test_race_to_the_end(self, drive: Driver) -> None:
-        """When the last items of a stopped run are released at once, one caller is given the closed run."""
+        """When the last items of a stopped run are released at once, one caller gets the closed run."""
         names = [f"n{number}" for number in range(8)]
         run = drive.begin(*names)
         held = [drive.take(run, name) for name in names]

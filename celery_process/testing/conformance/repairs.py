@@ -1,4 +1,4 @@
-"""What sweeps did to a run: kept with it until somebody acknowledges that it was told."""
+"""What sweeps did to a run: kept with it until a caller acknowledges it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class TestRepairs:
     """`repairs` and `ack_repairs`."""
 
     def test_until_acknowledged(self, drive: Driver) -> None:
-        """Each sweep answers what it did and what nobody acknowledged; acknowledged, it is answered no more."""
+        """Each sweep returns its repairs and those not yet acknowledged; acknowledged ones are returned no more."""
         run = drive.begin("a", "b", "c")
         assert drive.repairs(run) == Repairs()
         drive.take(run, "a")

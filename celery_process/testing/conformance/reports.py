@@ -175,7 +175,7 @@ class TestOutcomes:
         assert closed.state is RunState.COMPLETED
 
     def test_page_closed(self, drive: Driver) -> None:
-        """Who ends the last open item of a page is told that it closed the page."""
+        """The report that ends the last open item of a page is answered `page_closed`."""
         run = drive.start("a", "b", "c")
         drive.page(run, size=2)
         assert not drive.take(run, "a").finish().page_closed
@@ -183,7 +183,7 @@ class TestOutcomes:
         assert (reported.page_closed, reported.run) == (True, None)
 
     def test_run_closed(self, drive: Driver) -> None:
-        """Who ends the last item of a run whose lists are at their end is given the closed run."""
+        """The report that ends the last item of a run whose lists are at their end gets the closed run."""
         run = drive.begin(cleanup=("a",))
         drive.page(run)
         reported = drive.take(run, "a").finish()
@@ -256,7 +256,7 @@ class TestOutcomes:
         assert (status.counts.completed, status.stats["work.x"], status.total_errors) == (1, 1, 1)
 
     def test_race_to_the_end(self, drive: Driver) -> None:
-        """When the last items end at once exactly one caller is given the closed run, and the totals are exact (I4, I5)."""
+        """When the last items end at once exactly one caller gets the closed run, and the totals are exact (I4, I5)."""
         names = [f"n{number}" for number in range(8)]
         run = drive.begin(cleanup=tuple(names))
         drive.page(run)

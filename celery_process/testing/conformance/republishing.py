@@ -1,4 +1,4 @@
-"""What a sweep gives to publish again, and after which time: a message may be lost at any time, and as often as it likes."""
+"""What a sweep returns to publish again, and after which time: any message may be lost, any number of times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def publish(drive: Driver, run: str, *names: str) -> None:
 
 
 def found(drive: Driver, run: str, *, limit: int = 1_000) -> tuple[str, ...]:
-    """Return the names of the active list that a sweep gives to publish."""
+    """Return the names of the active list that a sweep returns to publish."""
     return dict(drive.sweep(run, limit=limit).publish).get(WorkList.ACTIVE, ())
 
 
@@ -33,7 +33,7 @@ class TestRepublishing:
     """`sweep_run` and `mark_published`, for items whose messages were lost."""
 
     def test_given_back(self, drive: Driver) -> None:
-        """An item that was given back five times waits for its next message as long as one that never was."""
+        """An item released five times waits for its next message as long as one never released."""
         run = drive.begin("a")
         for _ in range(5):
             publish(drive, run, "a")
@@ -78,7 +78,7 @@ class TestRepublishing:
         assert waits == [MINUTE] * 6
 
     def test_all_of_a_run_that_stands_still(self, drive: Driver) -> None:
-        """What a run that stands still has to publish it keeps as such, though items are claimed before all is returned."""
+        """What a stalled run has to publish stays unpublished, even if items are claimed before all is returned."""
         run = drive.start(*NAMES)
         for _ in range(2):
             publish(drive, run, *drive.page(run, size=20).names)
@@ -103,7 +103,7 @@ class TestRepublishing:
         assert waited(drive, run) >= MINUTE
 
     def test_alone(self, drive: Driver) -> None:
-        """What was worked on before goes alone, for it may be what killed its worker; what was given back does not."""
+        """An item worked on before is published alone, since it may have killed its worker; a released one is not."""
         run = drive.begin("a", "b", "c")
         publish(drive, run, "a", "b", "c")
         drive.take(run, "a")

@@ -59,7 +59,7 @@ class TestClaimingRuns:
         assert drive.claim_run(uuid=uuid).answer is RunAnswer.ALREADY
 
     def test_not_due(self, drive: Driver) -> None:
-        """A slot that comes is not due, and the answer says in how long."""
+        """A future slot is not due, and the answer has the time until it is."""
         slot = drive.slot(drive.clock() + HOUR)
         claim = drive.claim_run(slot=slot)
         assert (claim.answer, claim.run, claim.due_in) == (RunAnswer.NOT_DUE, None, HOUR)
@@ -135,7 +135,7 @@ class TestClaimingRuns:
         assert other.claim_run().answer is RunAnswer.CLAIMED
 
     def test_settings_version(self, drive: Driver) -> None:
-        """A run says which version of the overrides it began with."""
+        """A run keeps the version of the overrides it began with."""
         drive.store.update_settings(drive.process, settings="{}", schedule=None)
         assert drive.status(drive.start()).settings_version == 1
 

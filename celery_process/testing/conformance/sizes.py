@@ -46,7 +46,7 @@ class TestSizes:
         assert of_items == 24 * NAMES
 
     def test_ledger_without_a_run(self, drive: Driver) -> None:
-        """While a process is paused, its ledger makes a purge due by itself and so stays as long as it is to be."""
+        """While a process is paused, its ledger alone makes a purge due, and so keeps to its retention."""
         longest = 0
         for _ in range(260):
             drive.clock.advance(MINUTE)

@@ -47,7 +47,7 @@ class TestStopping:
         ],
     )
     def test_reason(self, drive: Driver, reason: StopReason, state: RunState) -> None:
-        """The reason says how the run ends, and is kept."""
+        """The reason decides how the run ends, and is kept."""
         closed = drive.stop(drive.begin("a"), reason)
         assert closed is not None
         assert (closed.state, closed.reason) == (state, reason.value)
@@ -132,7 +132,7 @@ class TestStopping:
         assert closed.counts.cancelled == 1_100
 
     def test_race(self, drive: Driver) -> None:
-        """Of callers who stop a run at once one is given the closed run."""
+        """Of callers that stop a run at once one gets the closed run."""
         run = drive.begin("a", "b")
         reasons = list(StopReason)
         stopped = at_once(lambda number: drive.stop(run, reasons[number % 3]))
@@ -160,7 +160,7 @@ class TestStopping:
         check_invariants(drive.store, drive.process)
 
     def test_race_with_claims(self, drive: Driver) -> None:
-        """A run cancelled while its items are claimed leaves only items that a holder was given."""
+        """A run cancelled while its items are claimed keeps open only items that a holder claimed."""
         names = [f"n{number}" for number in range(7)]
         run = drive.begin(*names)
 
@@ -180,7 +180,7 @@ class TestPausing:
     """`pause` and `resume`."""
 
     def test_paused(self, drive: Driver) -> None:
-        """A paused process says why, by whom and since when."""
+        """A paused process has the note, the caller and the time of its pause."""
         drive.pause("maintenance of Ω")
         paused = drive.store.process(drive.process).paused
         assert paused is not None

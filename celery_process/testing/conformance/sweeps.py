@@ -14,7 +14,7 @@ class TestSweep:
     """`sweep_run`."""
 
     def test_nothing_to_do(self, drive: Driver) -> None:
-        """A run that goes well is left alone."""
+        """A sweep changes nothing of a healthy run."""
         run = drive.begin("a", "b")
         drive.store.mark_published(drive.process, run, ["a", "b"])
         held = drive.take(run, "a")
@@ -43,7 +43,7 @@ class TestSweep:
         assert first.repairs.expired == 1
 
     def test_lost(self, drive: Driver) -> None:
-        """An item whose last attempt ran out is lost: INCOMPLETE, with one error that says so."""
+        """An item whose last attempt ran out is lost: INCOMPLETE, with one error for the loss."""
         run = drive.begin("a", "b")
         drive.take(run, "a").report(errors=1, stats={"x": 5})
         drive.clock.advance(LEASE)
@@ -81,7 +81,7 @@ class TestSweep:
         assert closed.counts.cancelled == 2
 
     def test_lost_counts_toward_the_tolerance(self, drive: Driver) -> None:
-        """The error of a lost item may be the one too many."""
+        """The error of a lost item may exceed the tolerance."""
         run = drive.begin("a", "b", spec=RunSpec(work_limit=0))
         drive.take(run, "a")
         drive.clock.advance(LEASE)
@@ -93,7 +93,7 @@ class TestSweep:
         assert closed.state is RunState.ABORTED
 
     def test_old_holder_of_a_lost_item(self, drive: Driver) -> None:
-        """Who held a lost item is answered Conflict."""
+        """The last holder of a lost item is answered Conflict."""
         run = drive.begin("a", "b")
         held = drive.take(run, "a")
         drive.clock.advance(LEASE)
@@ -102,7 +102,7 @@ class TestSweep:
         assert drive.work("a").status.state is WorkState.INCOMPLETE
 
     def test_never_published(self, drive: Driver) -> None:
-        """Items that nobody published are returned once they are older than the grace, not before."""
+        """Items that were never published are returned once they are older than the grace, not before."""
         run = drive.begin("a", "b")
         drive.clock.advance(9 * SECOND)
         assert drive.sweep(run).publish == ()
@@ -110,7 +110,7 @@ class TestSweep:
         assert drive.sweep(run).publish == ((WorkList.ACTIVE, ("a", "b")),)
 
     def test_message_lost(self, drive: Driver) -> None:
-        """A published item that nobody claimed is published again once its run stood still for long enough."""
+        """A published item that no worker claimed is published again once its run was stalled for long enough."""
         run = drive.begin("a")
         drive.store.mark_published(drive.process, run, ["a"])
         drive.clock.advance(MINUTE - SECOND)
@@ -214,7 +214,7 @@ class TestSweep:
         swept = at_once(lambda _: drive.sweep(run, max_attempts=1))
         for _ in range(2):  # a store may pass by what another sweep has locked
             swept.append(drive.sweep(run, max_attempts=1))
-        # Each is answered to whoever asks, until somebody has acknowledged it.
+        # Every call returns each of them, until a caller has acknowledged it.
         assert sorted({name for one in swept for name in one.repairs.lost}) == names
         assert sum(one.repairs.expired for one in swept) >= 6
         assert [one.run for one in swept if one.run] == [drive.status(run)]

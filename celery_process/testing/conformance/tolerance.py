@@ -103,7 +103,7 @@ class TestTolerance:
         assert drive.take(run, "a").answer(errors=1).progress is Progress.ABORTED
 
     def test_told_once(self, drive: Driver) -> None:
-        """One call is told that it made the run ABORTING; a repeat and later errors are not."""
+        """One call is answered that it made the run ABORTING; a repeat and later errors are not."""
         run = drive.begin("a", "b")
         other = drive.take(run, "b")
         held = drive.take(run, "a")
@@ -192,7 +192,7 @@ class TestTolerance:
         assert drive.take(drive.begin(), "a").answer(errors=10).progress is Progress.UPDATED
 
     def test_race(self, drive: Driver) -> None:
-        """Errors reported at once are all counted, and one caller is told that it made the run ABORTING."""
+        """Errors reported at once are all counted, and one caller is answered that it made the run ABORTING."""
         names = [f"n{number}" for number in range(8)]
         run = drive.begin(*names)
         held = [drive.take(run, name) for name in names]

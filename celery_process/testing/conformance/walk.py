@@ -76,7 +76,7 @@ class Walk:
         return run.id if run and run.state.is_open else None
 
     def closed(self, run: RunStatus | None) -> None:
-        """Note that a call was given a closed run: at most one call is (I4)."""
+        """Note that a call returned a closed run: at most one call does (I4)."""
         if run is not None:
             self.told[run.id] += 1
             ensure("I4", self.told[run.id] == 1, f"two calls closed run {run.id}")
@@ -173,7 +173,7 @@ class Walk:
         self.drive.clock.advance(self.random.choice([timedelta(0), SECOND, LEASE, MINUTE, HOUR, 3 * HOUR]))
 
     def settle(self) -> None:
-        """Let everybody die, and bring the open run to its end by sweeps and pages alone (I14)."""
+        """Let all holders die, and end the open run by sweeps and pages alone (I14)."""
         self.drive.store.resume(self.drive.process)
         for _ in range(100):
             run = self.open_run()
@@ -187,7 +187,7 @@ class Walk:
         raise AssertionError(f"I14: run {self.open_run()} does not end")
 
     def compare(self) -> None:
-        """Compare what the runs say with what their holders were answered."""
+        """Compare the stored runs with the answers that their holders got."""
         for run in self.drive.store.runs(self.drive.process, before=None, limit=99):
             done = run.counts.completed + run.counts.incomplete + run.counts.aborted
             ensure("I15", done == self.ended[run.id], f"run {run.id}: {done} items ended, {self.ended[run.id]} were told so")

@@ -49,7 +49,7 @@ LAST = 60
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What happened: each call of a handler, the runs, and how often what kind of thing came."""
+    """What happened: each call of a handler, the runs, and the number of events of each kind."""
 
     seed: int
     steps: int
@@ -78,9 +78,9 @@ def simulate(
     """Simulate a process under a seed; raise AssertionError where the library breaks a promise.
 
     `handler` and `cleanup`: yours, else ones that take time, count, and fail by the seed. `options`: of the process, as
-    `Processes.process` takes them; what is missing comes from the seed. `make_store` gives an empty store with the given
+    `Processes.process` takes them; what is missing comes from the seed. `make_store` returns an empty store with the given
     clock. `steps`: how many steps (operations, deliveries, mishaps) the mishaps last at least. `every`: the invariants are
-    checked after so many writes, and at the end. Without `sweeps` nothing is repaired: to see that it is needed.
+    checked after so many writes, and at the end. Without `sweeps` nothing is repaired, which shows that sweeps are needed.
     """
     plan = Plan(seed, sweeps=sweeps)
     world = World(plan, make_store, (handler or plan.handler, cleanup or plan.handler), options or {}, every=every)
@@ -111,7 +111,7 @@ def _events(world: World) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library's log still: what goes wrong in a simulation is meant to."""
+    """Silence the library's log: the failures of a simulation are intended."""
     logger = logging.getLogger("celery_process")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""What has to be true when all is quiet: each run ended and was told, each slot accounted for, nothing counted twice."""
+"""What holds once all is quiet: each run ended and its end was emitted, each slot has an entry, nothing counts twice."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ READS = frozenset(
 
 @dataclass
 class Faults:
-    """Chances of one call or message each; `calm` puts all of them to nothing."""
+    """Chances of one call or message each; `calm` sets all of them to 0."""
 
     before: float = 0.01
     after: float = 0.01
@@ -45,7 +45,7 @@ class Faults:
     unsent: float = 0.02
 
     def calm(self) -> None:
-        """Let nothing go wrong any more."""
+        """Set all chances to 0."""
         for name in self.__dataclass_fields__:
             setattr(self, name, 0.0)
 
@@ -54,10 +54,10 @@ Committed = Callable[[str, tuple[Any, ...], dict[str, Any], Any], None]
 
 
 class Network:
-    """What lies between the library and a store: time passes, answers are lost, and calls land late or not at all.
+    """The network between the library and a store: time passes, answers are lost, and calls land late or not at all.
 
-    A call may fail before it reaches the store, after the store did it, or land only after its caller was told that it
-    failed. The ids and times that the library makes are replaced by ones that are the same in each replay.
+    A call may fail before it reaches the store, after the store did it, or reach it only after its caller got an error.
+    The ids and times that the library makes are replaced by ones that are the same in each replay.
     """
 
     def __init__(self, inner: Store, time: VirtualTime, random: Random, faults: Faults, *, committed: Committed) -> None:
@@ -119,7 +119,7 @@ class Network:
         try:
             self._perform(operation, args, named)
         except ProcessError:
-            return  # nobody waits for the answer
+            return  # no caller waits for the answer
 
     def _perform(self, operation: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         try:

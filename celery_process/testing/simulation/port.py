@@ -45,7 +45,7 @@ class SimulatedPort(Port):
         self._world.recorder.emitted(event, **payload)
 
     def stopping(self) -> bool:
-        """Whether the worker that asks was told to go."""
+        """Whether the calling worker was asked to shut down."""
         host = present().host
         return host is not None and host.leaving
 

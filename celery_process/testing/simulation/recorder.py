@@ -1,6 +1,6 @@
-"""The recorder: what handlers really did and what the store really answered, kept apart from both.
+"""The recorder: what handlers did and what the store answered, kept apart from both.
 
-Handlers are recorded through the verbs of `Work`, the store where its answers leave it, before the network may lose them.
+Handlers are recorded through the verbs of `Work`; store answers before the simulated network may lose them.
 """
 
 from __future__ import annotations
@@ -64,19 +64,19 @@ class Recorder:
     finishes: dict[tuple[str, str], Finish] = field(default_factory=dict)
     holders: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
     taken: set[tuple[str, str]] = field(default_factory=set)
-    """Items that were taken from their last holder, or given back by it, and not claimed since."""
+    """Items that were removed, lost, or released by their last holder, and that no caller claimed since."""
     told: Counter[str] = field(default_factory=Counter)
     told_lost: set[tuple[str, str]] = field(default_factory=set)
     sent_errors: dict[tuple[str, str, str], int] = field(default_factory=dict)
     lists: dict[str, WorkList] = field(default_factory=dict)
     frozen: dict[str, dict[str, WorkList]] = field(default_factory=dict)
     entered: dict[datetime, float] = field(default_factory=dict)
-    """When a slot first came into the ledger; an entry tells of its last run."""
+    """When a slot first entered the ledger; an entry has only its last run."""
     rate: float | None = None
-    """What the code says; `limits` is what is stored."""
+    """The code's rate; `limits` are the stored ones."""
     limits: Limits = Limits()
     pages: set[str] = field(default_factory=set)
-    """The tokens of pages that went out."""
+    """The tokens of pages that were opened."""
     allowed: tuple[float, float] = (math.inf, 0.0)
     """How many items could go out under the rate at some time; infinite after a change of the rate or of the clock."""
     settings: tuple[str | None, int] = (None, 0)
@@ -166,7 +166,7 @@ class Recorder:
     def _list(self, names: list[str], on: WorkList) -> None:
         for name in names:
             self.lists[name] = on
-            for frozen in self.frozen.values():  # what changes in mid-run may be taken or left
+            for frozen in self.frozen.values():  # a name that changes in mid-run may be enlisted or not
                 frozen.pop(name, None)
 
     def _note_update_settings(self, *, settings: str | None, answer: int, **_: Any) -> None:
@@ -239,7 +239,7 @@ class Recorder:
                 self.finishes[key] = Finish(token, attempt, report.outcome, totals, self.time.now)
 
     def _check_refused(self, key: tuple[str, str], token: str) -> None:
-        """Hold that an item is its last holder's while nobody claimed it since, though its lease ran out."""
+        """Check that an item stays its last holder's until another claim, even after its lease ran out."""
         if self.holders.get(key, ("", 0))[0] == token and key not in self.finishes and key not in self.taken:
             state = self.store.run(self.process, key[0]).state
             ensure("late", state is not RunState.ACTIVE, f"the last holder of {key[1]!r} of {key[0]} was refused")

@@ -1,7 +1,7 @@
-"""Many threads of which one runs at a time: who sleeps hands the time to who is due next, under a virtual clock.
+"""Many threads of which one runs at a time, under a virtual clock: a thread that sleeps lets the next one due run.
 
-Library code runs here as it is, on stacks of its own, and gives way only where it sleeps: so the same seed is the same
-history. Must not read the host's clock, and must not know what the actors do.
+Library code runs here unchanged, each actor on its own thread, and switches only where it sleeps: so the same seed gives
+the same history. Must not read the host's clock, and must not know what the actors do.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Killed(BaseException):
 
 @dataclass(eq=False)
 class Host:
-    """What actors run on. A dead one never comes back; one that is stopped goes on at `stopped_until`.
+    """What actors run on. A dead host stays dead; a stopped one continues at `stopped_until`.
 
-    One that is leaving ends what it is at and begins nothing.
+    A leaving host finishes its present work and begins none.
     """
 
     name: str
@@ -77,7 +77,7 @@ def present() -> Actor:
 
 
 class VirtualTime:
-    """The clock and the queue. `run` gives the time away, and has it back when nothing is left to do or `until` says so."""
+    """The clock and the queue. `run` lets the actors run, and returns when none is due any more or `until` is true."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -127,13 +127,13 @@ class VirtualTime:
             raise Killed
 
     def done(self, actor: Actor) -> None:
-        """Hand the time on for good."""
+        """Let the next actor run, for good."""
         self._living -= 1
         self._idle.append(actor)
         self._release(self._next())
 
     def run(self, until: Callable[[], bool]) -> None:
-        """Run until there is nothing to do or `until` says so; raise what went wrong."""
+        """Run until no actor is due or `until` is true; raise the first failure."""
         self._until = until
         target = self._next()
         if target is not None:
@@ -168,7 +168,7 @@ class VirtualTime:
         heapq.heappush(self._queue, (self.now + after, self._number, entry))
 
     def _next(self) -> Actor | None:
-        """Return whose turn it is; None is the one who called `run`."""
+        """Return the actor that runs next; None is the caller of `run`."""
         while self._queue and self.failure is None and not self._until():
             at, _, entry = heapq.heappop(self._queue)
             self.now = max(self.now, at)

@@ -85,7 +85,7 @@ class World:
     # -- the course of it
 
     def run(self, steps: int) -> tuple[RunStatus, ...]:
-        """Let everything go wrong for so many steps, then nothing, and check what is left; return the runs."""
+        """Run so many steps with mishaps, then without until all is quiet, and check the outcome; return the runs."""
         try:
             self.begin()
             self.time.run(lambda: self.recorder.steps >= steps or self.time.now > LONGEST)
