@@ -1,4 +1,4 @@
-"""Which slots beat owes, by the ledger: what `doctor`, the health pages and the metrics judge it by."""
+"""Which slots beat owes, by the ledger: `doctor`, the health pages and the metrics judge beat by them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from celery_process.schedule.frequency import Frequency
 LATE_LEAST, LATE_MOST = timedelta(seconds=30), timedelta(minutes=5)
 """How late a slot may be: as long as the schedule, between these two."""
 LOOKED_AT = 50
-"""Entries of the ledger, and items, by which beat is judged."""
+"""How many entries of the ledger, and how many items, are read to judge beat."""
 
 
 def allowed(process: Process, current: Frequency, slot: datetime) -> timedelta:
@@ -25,10 +25,11 @@ def allowed(process: Process, current: Frequency, slot: datetime) -> timedelta:
 def owed(
     process: Process, current: Frequency, overrides: Overrides, entries: Sequence[SlotEntry]
 ) -> tuple[datetime | None, datetime | None]:
-    """Return the first slot that beat owes, and since when it has brought none; `entries` are the newest first.
+    """Return the first slot that beat owes, and since when it has triggered none; `entries` are newest first.
 
-    Of a beat that never brought a slot that is since the first item was registered; without any it owes nothing. A slot that
-    somebody ran by hand in time is not owed, nor is a single one that the sweep brought: the broker may have lost a trigger.
+    Where beat never triggered a slot, the time counts from the first registration; without items beat owes nothing. A slot
+    that somebody ran by hand in time is not owed, nor is a single one that the sweep triggered: the broker may have lost
+    beat's message.
     """
     brought = next((entry for entry in entries if entry.by in (By.BEAT, By.TASK)), None)
     if brought is not None:
@@ -56,9 +57,9 @@ def newest_slot(process: Process) -> SlotEntry | None:
 
 
 def due_slot(current: Frequency | None, newest: SlotEntry | None, changed_at: datetime | None) -> datetime | None:
-    """Return the slot that comes after the newest in the ledger; None without a schedule, and where none has come yet.
+    """Return the slot that follows the newest in the ledger; None without a schedule, and while the ledger is empty.
 
-    `changed_at`: when the stored settings changed; a schedule that was shortened then owes no slot of before.
+    `changed_at`: when the stored settings changed; after a schedule was shortened, no slot before that time is due.
     """
     if current is None or newest is None:
         return None

@@ -1,6 +1,6 @@
-"""What a column of a list is, and its text in a row: the same in the terminal, in the admin and in Flower.
+"""A column of a list, and its text in a row: the same in the terminal, in the admin and in Flower.
 
-Each view draws a value by its kind. It asks `Table.of` for the columns that its reader may see, and gives rows that
+Each view draws a value by its kind. It asks `Table.of` for the columns that its reader may see, and passes rows that
 `secrets.as_shown` has masked. `columns` has the lists.
 """
 
@@ -22,7 +22,7 @@ from celery_process.text.sentences import marked as _
 
 
 class Kind(StrEnum):
-    """How a value is drawn, and which values there are of it."""
+    """How a view draws a value, and of which type the value is."""
 
     PROCESS = "the name of a process, which leads to its page"
     ITEM = "the name of an item, which leads to its page"
@@ -43,25 +43,25 @@ class Kind(StrEnum):
 
 
 NUMBERS = frozenset({Kind.NUMBER, Kind.SHARE, Kind.SPAN})
-"""What stands at the end of its column."""
+"""Kinds that a view aligns at the end of the column, as numbers are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many; None: of any number."""
+    """A count and its limit; `of` is None where there is no limit."""
 
     count: int
     of: int | None
 
     @property
     def beyond(self) -> bool:
-        """Whether it is more than there may be."""
+        """Whether the count is above the limit."""
         return self.of is not None and self.count > self.of
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the run of a process is; `state` is None where it never ran."""
+    """How far the run of a process is; `state` is None where the process never ran."""
 
     process: str
     state: RunState | None
@@ -71,7 +71,7 @@ class Progress:
 
     @property
     def percent(self) -> str:
-        """The fraction in percent; never 100 of a run that is not complete."""
+        """The fraction in percent; below 100 until the run is complete."""
         if self.fraction is None:
             return ""
         whole = 100 * self.fraction
@@ -80,13 +80,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. `key`: its name in JSON, where it is no field of the row already.
+    """A column of a list. `key`: its name in JSON, where the row has no field for it.
 
-    `value`: None or empty where a row has none, a `Sentence` where words stand in its place. `words`: a sentence around
-    the value, its `%(value)s`; a zero has none. `under`: the column below whose value a web page writes this one, small.
-    `detail`: it stands on the page of one, and in JSON, not in the list. `fact`: what of a process it shows, where
-    `secrets` says who may see that. `now`: the instant that UNTIL is counted from. `hint`: more words.
-    `short`: the heading where there is little room.
+    `value` returns None or nothing where a row has no value, and a `Sentence` where words replace the value. `words` is a
+    sentence around the value, its `%(value)s`; a zero has no words. `under` names the column below whose value a web page
+    writes this one in small type. With `detail` the column is in JSON and on the page of a single row, not in the list.
+    `fact` is the fact of a process that it shows; `secrets` decides who may see that. `now` returns the instant from which
+    UNTIL counts. `hint` is a longer explanation, `short` the heading for narrow views.
     """
 
     key: str
@@ -102,17 +102,17 @@ class Column:
     short: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a page has to know to draw the column."""
+        """Return what a page's script needs to draw the column."""
         named = {name: getattr(self, name) for name in ("key", "heading", "words", "under", "detail", "hint")}
         return {**named, "kind": self.kind.name.lower(), "number": self.kind in NUMBERS}
 
     def shown(self, row: Any) -> Any:
-        """Return the value in a row; None where there is nothing to show."""
+        """Return the value in a row; None where the row has none."""
         value = self.value(row)
         return None if value is None or value in ("", ()) or (self.words and not value) else value
 
     def text(self, row: Any, *, instant: Callable[[datetime], str] = datetime.isoformat) -> str | Sentence:
-        """Return the text of the value in a row, empty where it has none; a view writes instants in its own way."""
+        """Return the text of the value in a row, empty where it has none; `instant` is how the view writes a datetime."""
         value = self.shown(row)
         if value is None or isinstance(value, Sentence):
             return value or ""
@@ -128,27 +128,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The columns of a list, in their order, and what stands there instead of rows."""
+    """The columns of a list, in their order, and the text of an empty list."""
 
     name: str
     empty: str
     columns: tuple[Column, ...]
 
     def of(self, reader: Reader, may: Callable[[str], bool] = lambda _: True) -> tuple[Column, ...]:
-        """Return the columns that a reader may see; `may` as in `secrets.may_see`."""
+        """Return the columns that a reader may see; `may` is as in `secrets.may_see`."""
         return tuple(column for column in self.columns if column.fact is None or may_see(reader, column.fact, may))
 
     def drawn(self, row: Any, reader: Reader) -> dict[str, Any]:
-        """Return a row as JSON with the texts of its columns, for a page that draws it."""
+        """Return a row as JSON with the texts of its columns, for a page's script."""
         texts = {one.key: str(one.text(row)) for one in self.of(reader)}
         return {**self.as_json(row, reader), "texts": texts}
 
     def heads(self, reader: Reader) -> list[dict[str, Any]]:
-        """Return the columns as JSON, for the same page."""
+        """Return the columns as JSON, for a page's script."""
         return [one.as_json() for one in self.of(reader)]
 
     def as_json(self, row: Any, reader: Reader) -> dict[str, Any]:
-        """Return a row as JSON: its fields, and the columns that are none of them."""
+        """Return a row as JSON: its fields, and the columns that are not among its fields."""
         known = {field.name for field in fields(row)}
         return {**plain(row), **{one.key: plain(one.value(row)) for one in self.of(reader) if one.key not in known}}
 
@@ -158,7 +158,7 @@ ANY = _("%(count)s / any")
 
 
 def until(instant: datetime, now: datetime) -> Sentence:
-    """Return how long it is from `now` to an instant, or since."""
+    """Return how long it is from `now` until an instant, or how long ago the instant was."""
     span = instant - now
     return Sentence(IN if span >= timedelta(0) else AGO, {"span": humanize(abs(span))})
 
@@ -197,4 +197,4 @@ _TEXTS: Mapping[Kind, Callable[[Any], str | Sentence]] = {
     Kind.STATS: _stats,
     Kind.STATE: lambda states: " ".join((states,) if isinstance(states, str) else states),
 }
-"""Texts of the kinds whose values are not texts."""
+"""How each kind whose values are not texts becomes a text."""

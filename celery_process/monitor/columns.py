@@ -1,4 +1,4 @@
-"""What the lists of processes, runs, slots, items and settings versions show: a row here is a column in every view."""
+"""The columns of the lists of processes, runs, slots, items and settings versions; an entry is a column in every view."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ PROCESSES = Table(
 )
 """Rows are an `Overview`."""
 HEAD = ("process", "schedule", "states", "progress")
-"""What stands at the head of a process's page; the others are facts below it."""
+"""The columns at the head of a process's page; the page lists the others below as facts."""
 
 RUNS = Table(
     "runs",

@@ -1,6 +1,6 @@
-"""What the page of a process shows, the same in Flower and in Django's admin: its overview and what leads to it.
+"""What the page of a process shows, the same in Flower and in Django's admin: its overview and the facts behind it.
 
-A bounded number of reads, however many items there are. All of it comes as its reader may see it.
+It takes a bounded number of reads, however many items there are, and masks everything for its reader.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from celery_process.protocol.states import WorkState
 from celery_process.values import decode
 
 RUNS, SLOTS, VERSIONS = 30, 30, 20
-"""How many runs, slots and versions of the settings a page shows."""
+"""How many runs, slots and settings versions a page shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """An item (None: the run itself) that a run keeps errors of, with its last status where there is one."""
+    """An item with the errors that a run keeps of it (None: the run's own), and its last status where it has one."""
 
     work: str | None
     errors: tuple[ErrorEntry, ...]
@@ -36,7 +36,7 @@ class Failing:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting in force; `stored`: it is an override, not the code's default."""
+    """A setting in force; `stored`: the value comes from the store, not from the code's default."""
 
     name: str
     value: Any
@@ -45,7 +45,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A process in full. `shared`: whether its store is seen by other operating-system processes."""
+    """A process in full. `shared`: whether other operating-system processes see its store."""
 
     overview: Overview
     run: RunStatus | None
@@ -63,7 +63,7 @@ class Panel:
 def read_panel(
     process: Process, reader: Reader, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS
 ) -> Panel:
-    """Read the panel of a process as a reader may see it; `earlier` as in `read_overview`."""
+    """Read the details of a process as a reader may see them; `earlier` is as in `read_overview`."""
     store = process.store
     stored = store.process(process.name)
     state = process.state_of(stored)
@@ -89,7 +89,7 @@ def settings_history(process: Process, reader: Reader) -> tuple[SettingsVersion,
 
 
 def failing(process: Process, run: RunStatus, reader: Reader) -> tuple[Failing, ...]:
-    """Return the items that the run keeps errors of, as many as those are."""
+    """Return all items that the run keeps errors of; the number of kept errors bounds them."""
     errors: dict[str | None, list[ErrorEntry]] = {}
     for entry in as_shown(run.errors, reader):
         errors.setdefault(entry.work, []).append(entry)

@@ -1,7 +1,7 @@
-"""Whether what processes need is there, each fault with its cure: settings, store, clocks, beat, sweep, broker, workers.
+"""Check what processes need, each fault with its cure: settings, store, clocks, beat, sweep, broker, workers.
 
-Beat is judged by the slots that it brought, and the sweep by its last pass: both may answer and do nothing (celery#7251).
-Nothing here changes anything, and nothing here raises.
+Beat is judged by the slots that it triggered, and the sweep by its last pass: either may answer a ping while it does
+nothing (celery#7251). No check changes anything or raises.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ SKEW = timedelta(seconds=2)
 """How far the clocks of this host and of the store may be apart."""
 _REDIS_TIMEOUTS = {"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True}
 SWEEPS = 6
-"""So many sweeps may fail to come while a run is open."""
+"""How many sweeps in a row may be missing while a run is open."""
 NOBODY = ("celery_process", "0-0")
-"""A process and a run that cannot exist, so that an operation on them writes nothing, and yet needs the right to."""
+"""A process and a run that cannot exist: an operation on them writes nothing, but needs the permission to write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. `cure`: what to do; of a finding that is `ok`, what to do if it was not meant so."""
+    """What a check found. `cure`: what to do; where the finding is `ok`, what to do if that state was not intended."""
 
     check: str
     ok: bool
@@ -50,7 +50,7 @@ class Finding:
 
 
 def document(findings: Iterable[Finding]) -> dict[str, Any]:
-    """Return findings as what JSON has, with `ok` for all of them: the body of a health endpoint."""
+    """Return findings as JSON values, with one `ok` for all of them: the body of a health endpoint."""
     listed = [asdict(finding) for finding in findings]
     return {"ok": all(item["ok"] for item in listed), "findings": listed}
 
@@ -58,9 +58,9 @@ def document(findings: Iterable[Finding]) -> dict[str, Any]:
 def examine(
     processes: Processes, *, patience: float | None = 1.0, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> tuple[Finding, ...]:
-    """Return the findings about an app. `patience`: seconds for which workers may answer; None does not ask them.
+    """Return the findings about an app. `patience`: seconds that workers have to answer; None does not ask them.
 
-    `clock` is this host's. A few reads a process, a round trip to the broker, and one question to all workers.
+    `clock` is this host's. It costs a few reads a process, a round trip to the broker and one broadcast to all workers.
     """
     app = processes.app
     found = _examine(processes, patience, clock)
@@ -74,7 +74,7 @@ def _examine(processes: Processes, patience: float | None, clock: Callable[[], d
         return tuple(findings)
     findings.append(_guarded("names", lambda: _names(processes)))
     broker = _guarded("broker", lambda: _broker(app, patience or 1.0))
-    # Asked only where a slot is late: beat has as long to answer as the workers.
+    # Beat is pinged only where a slot is late, since the ping waits as long as the one to the workers.
     beats = cache(lambda: _beats(app, patience) if broker.ok and patience is not None else [])
     store = list(_store(processes))
     findings += store
@@ -140,7 +140,7 @@ def _again(error: Exception) -> Finding:
 
 
 def _writes(store: Store) -> Finding:
-    """Try an operation that writes, on what cannot exist: a server or an account that may only read refuses it."""
+    """Try a writing operation on a run that cannot exist: a read-only server or account refuses it."""
     try:
         store.ack_finish(*NOBODY)
     except StoreError as error:
@@ -167,7 +167,7 @@ def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
 
 
 def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
-    """Judge beat by the slots that it brought: one that is wedged does not answer either, so only an answer says more."""
+    """Judge beat by the slots that it triggered: a wedged beat answers no ping either, so only an answer is evidence."""
     check, name = f"beat:{process.name}", process.name
     store = process.store
     overrides = store.overrides(name)
@@ -220,7 +220,7 @@ def _sweep(processes: Processes) -> Finding:
 
 
 def _removed(processes: Processes) -> Finding:
-    """Judge the runs of processes that this code lacks: one that is swept is another app's."""
+    """Judge the open runs of processes that this code lacks: a run that is swept belongs to another app."""
     gone = [process.name for process in processes.removed()]
     _, late = _unswept(processes, gone)
     if late:
@@ -234,7 +234,7 @@ def _removed(processes: Processes) -> Finding:
 
 
 def _unswept(processes: Processes, names: Iterable[str]) -> tuple[datetime | None, list[str]]:
-    """Return when the newest sweep over an open run of the processes was, and those without one for long."""
+    """Return when an open run of the processes was last swept, and the processes whose open run was not swept for long."""
     store, interval = processes.store, read_config(processes.app).sweep_interval
     now, newest, late = store.now(), None, []
     for name in names:
@@ -253,7 +253,7 @@ def _broker(app: Celery, patience: float) -> Finding:
         failed: dict[str, str] = {}
 
         def note(error: Exception, _: float = 0) -> None:
-            # Of a failover list the connection is at one URL, and goes on to the next after this.
+            # kombu calls this with the failed URL of a failover list in place, then goes on to the next URL.
             failed[masked_text(connection.as_uri())] = masked_text(str(error)) or type(error).__name__
 
         try:
@@ -271,7 +271,7 @@ def _broker(app: Celery, patience: float) -> Finding:
 
 
 def _timeouts(app: Celery) -> Finding:
-    """Say of a connection to the broker that may fall silent for ever: whoever publishes over it then waits as long."""
+    """Report a connection to the broker without a timeout: where the broker falls silent, publishing over it never ends."""
     said, cure = "The connections to the broker end where it falls silent.", ""
     with app.connection_for_write() as connection:
         driver = connection.transport.driver_type
@@ -285,10 +285,10 @@ def _timeouts(app: Celery) -> Finding:
 
 
 def _beats(app: Celery, patience: float) -> list[str]:
-    """Return the beats that answer; they do with `beat_enable_remote_control`, since Celery 5.7."""
+    """Return the beats that answer a ping; they answer with `beat_enable_remote_control`, since Celery 5.7."""
     try:
         replies = app.control.ping(timeout=patience) if app.conf.get("beat_enable_remote_control") else []
-    except Exception:  # noqa: BLE001 - then nobody answers
+    except Exception:  # noqa: BLE001 - a failed ping counts as no answer
         return []
     return sorted(node for reply in replies for node in reply if node.startswith("celerybeat@"))
 

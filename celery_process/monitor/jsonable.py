@@ -1,4 +1,4 @@
-"""What reading gives, as JSON has it, and what an error is over HTTP: the same for the command line and for web pages."""
+"""Read values as JSON, and errors as HTTP statuses: the same for the command line and for web pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from celery_process.text.sentences import Sentence
 
 
 def plain(value: Any) -> Any:
-    """Return a value of `celery_process.protocol.model` as what JSON has: instants in ISO 8601, durations in seconds."""
+    """Return a value of `celery_process.protocol.model` as JSON values: instants in ISO 8601, durations in seconds."""
     if isinstance(value, Sentence):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
 
 
 def http_status(error: ProcessError) -> int:
-    """Return the HTTP status that an error of the library is."""
+    """Return the HTTP status for an error of the library."""
     if isinstance(error, NotFound):
         return 404
     if isinstance(error, WrongState):

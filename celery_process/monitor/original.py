@@ -1,8 +1,9 @@
 """A process as the original shows it: the proto JSON of its message `Process`, by the mapping of the protocol's words.
 
 Field names and types are those of proto/process/v1/process.proto (healthcare-federated-access-services, Apache-2.0).
-As in all proto JSON, 64-bit integers are strings, and what has no value is left out. Params have two maps there, of
-integers and of strings: what is neither is its JSON text among the strings. A crontab is no duration and is left out.
+As in all proto JSON, 64-bit integers are strings, and fields without a value are absent. Params have two maps there, of
+integers and of strings; any other value is stored as its JSON text in the map of strings. A crontab is no duration and is
+absent.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from celery_process.protocol.states import RunState, WorkList
 from celery_process.stores.base import Store
 
 LIMIT = 1_000
-"""Items of each list in one document, unless told otherwise."""
+"""How many items of each list one document has by default."""
 NEXT = "next"
-"""The one key that is not the original's: there only where a list is cut, with the name after which to go on."""
+"""The one key that the original lacks: present only where a list is cut, with the name after which to continue."""
 
 PAGE = 500
 _INT64 = range(-(2**63), 2**63)
@@ -37,11 +38,11 @@ def document(
     reader: Reader = Reader.EXPORT,
     sees: Collection[Fact] = tuple(Fact),
 ) -> dict[str, Any]:
-    """Return a process as a `Process` message, as a reader sees it; without the facts that are not in `sees`.
+    """Return a process as a `Process` message, as a reader sees it, without the facts that are not in `sees`.
 
     Each list has at most `limit` items (None: all), in name order, with names after `after`; together they have about
-    `most` bytes of JSON. Where a list was cut, the key "next" has the name to give as `after` for what follows; a document
-    without that key is whole from `after` on.
+    `most` bytes of JSON. Where a list was cut, the key "next" has the name to pass as `after` for the following items; a
+    document without that key is complete from `after` on.
     """
     stored = store.process(process.name)
     state = as_shown(process.state_of(stored), reader)
@@ -77,7 +78,7 @@ def _lists(found: Mapping[WorkList, list[WorkInfo]], limit: int | None, after: s
 
 
 def timestamp(instant: datetime | None) -> str | None:
-    """Return an instant as proto JSON has it: UTC with a Z, and 0, 3 or 6 digits of a second."""
+    """Return an instant as proto JSON writes it: UTC with a Z, and 0, 3 or 6 digits of a second."""
     if instant is None:
         return None
     instant = instant.astimezone(UTC)
@@ -85,7 +86,7 @@ def timestamp(instant: datetime | None) -> str | None:
 
 
 def duration(value: object) -> str | None:
-    """Return a timedelta as proto JSON has it, such as "3600s"; None for a schedule that is no duration."""
+    """Return a timedelta as proto JSON writes it, such as "3600s"; None for a schedule that is no duration."""
     if not isinstance(value, timedelta):
         return None
     whole = value // timedelta(seconds=1)
@@ -106,7 +107,7 @@ def params(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fits(value: object) -> bool:
-    """Whether a value of params is carried as what it is, and not as its text."""
+    """Whether a value of params keeps its type in the message, and does not become a text."""
     return isinstance(value, str) or _is_int64(value)
 
 
@@ -115,7 +116,7 @@ def _is_int64(value: object) -> bool:
 
 
 def _items(store: Store, process: str, on: WorkList, after: str, limit: int | None) -> list[WorkInfo]:
-    """Return up to one item more than the limit, which shows that the list goes on."""
+    """Return up to one item more than the limit; the extra one shows that the list continues."""
     found: list[WorkInfo] = []
     while limit is None or len(found) <= limit:
         size = PAGE if limit is None else min(PAGE, limit + 1 - len(found))

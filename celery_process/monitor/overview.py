@@ -1,6 +1,6 @@
 """How far a process is, in the numbers that every view shows: the terminal, Flower, Django's admin.
 
-`overview` is pure; `read_overview` reads what it needs, in a bounded number of reads. Nothing here knows a view.
+`overview` is pure; `read_overview` reads its arguments from the store, in a bounded number of reads. No view is known here.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from celery_process.protocol.states import RunState, WorkList
 from celery_process.protocol.tolerance import Tolerance
 
 SHORTEST = timedelta(seconds=0.5)
-"""Over less time than this a rate says nothing."""
+"""A rate over less time than this means nothing."""
 FADES = timedelta(seconds=30)
-"""What was seen this long ago weighs 1/e in the rate of an open run, where an earlier overview is given."""
+"""In the rate of an open run, computed from an earlier overview, progress this long ago weighs 1/e."""
 FARTHEST = timedelta(days=365)
-"""A longer time left is none that anybody would wait for."""
+"""A longer remaining time is not reported: nobody would wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """A process at an instant, with its schedule.
 
-    `fraction`, `done`, `total`, `slot`, `started_at` and the errors are of its open run, or else of its last one.
-    `state` is the run's, or None of a process that never ran. `total` is what the run has enlisted or, while it is open
-    and more is listed, that number: an estimate, and too high for a redrive. `rate` is in items a second. `limit` is how
-    many errors the run tolerates, None where any number or where `percent` is of a number that was not given.
-    `last_outcome` is how the last closed run ended, where it is known; `next_slot` is None while the process is paused.
-    `defined`: this app's code has the process.
+    `fraction`, `done`, `total`, `slot`, `started_at` and the errors are those of its open run, or else of its last run.
+    `state` is the run's, or None for a process that never ran. `total` is the number of items that the run has enlisted
+    or, while it is open and more are listed, the number listed: an estimate, and too high for a redrive. `rate` is in items
+    a second. `limit` is how many errors the run tolerates; None where it tolerates any number, or where `percent` applies
+    to an unknown number. `last_outcome` is how the last closed run ended, where it is known; `next_slot` is None while the
+    process is paused. `defined`: this app's code has the process.
     """
 
     process: str
@@ -75,8 +75,8 @@ def overview(
     """Return the overview of a process at the store's `now`.
 
     `listed`: how many items are on the lists that a run takes. `last_closed`: the last run that ended, if the present one
-    is open. `earlier`: an overview of some seconds ago, whose rate is brought up to date; else the rate is the mean since
-    the run's start.
+    is open. `earlier`: an overview of some seconds ago, whose rate is updated; without it the rate is the mean since the
+    run's start.
     """
     run = store_state.run
     if run is None:
@@ -134,10 +134,10 @@ def read_overview(
 ) -> Overview:
     """Read the overview of a process: its state, the run before an open one, and once a run how many items are listed.
 
-    Pass the last answer as `earlier` when asking again and again: it saves the count and makes the rate a present one. A
-    process that was read just now, `stored`, is not read again.
+    A caller that asks repeatedly passes the last answer as `earlier`: that saves the count and keeps the rate current.
+    Pass `stored` to use a process that was just read instead of reading it again.
     """
-    if isinstance(process, RemovedProcess):  # its tolerance, and its schedule, are not known here
+    if isinstance(process, RemovedProcess):  # only the code has its tolerance and schedule
         return overview(process.state(), process.store.now(), tolerance=Tolerance(percent=None, per_run=None))
     store = process.store
     stored = store.process(process.name) if stored is None else stored
@@ -159,13 +159,13 @@ def read_overview(
 
 
 def listed_of(process: Process) -> int:
-    """Return how many items a run of the process that begins now would take; not constant time on every store."""
+    """Return how many items a run that begins now would take; some stores count, so the time may grow with the lists."""
     counts = process.work_counts()
     return sum(count for on, count in counts.items() if on is not WorkList.DROPPED)
 
 
 def _rate(run: RunStatus, now: datetime, earlier: Overview | None) -> float | None:
-    """Return the mean since the run's start or, with an earlier overview, one in which the past fades."""
+    """Return the mean since the run's start or, with an earlier overview, one in which older progress weighs less."""
     done = run.counts.ended
     if earlier is None or earlier.rate is None or not run.state.is_open:
         return _mean(done, (run.finished_at or now) - run.started_at)

@@ -1,6 +1,6 @@
-"""What a probe is answered: the findings about apps, examined by one caller at a time and kept for a moment in memory.
+"""Answer probes with the findings about apps: one caller at a time examines, and memory keeps the answer for a moment.
 
-No cache is needed, so that none can be dead or give one project the answer of another.
+No shared cache is used: it could be down, or return another project's answer.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from celery_process.config import named
 from celery_process.monitor.health import Finding, document, examine
 
 PATIENCE = 0.5
-"""Seconds for which workers may answer: who probes gives up after a second as a rule."""
+"""Seconds that workers have to answer: a probe usually gives up after a second."""
 KEPT = 5.0
-"""Seconds for which an answer is given again; at least four times as long as it took."""
+"""Seconds for which an answer is repeated; at least four times as long as it took."""
 STALE = 60.0
-"""Seconds for which the last answer serves while the next one is being found."""
+"""Seconds for which the last answer is still returned while another caller examines."""
 WAIT = 0.8
-"""Seconds for which a caller waits for the examination of another one."""
+"""Seconds for which a caller waits for another caller's examination."""
 
 
 class Probe:
-    """Answers probes; `examine` returns the findings, and is called by one thread at a time."""
+    """Answer probes; one thread at a time calls `examine`, which returns the findings."""
 
     def __init__(self, examine: Callable[[], Iterable[Finding]], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._examine, self._monotonic = examine, monotonic
@@ -37,11 +37,11 @@ class Probe:
         forks.renew_in_children(self)
 
     def after_fork(self) -> None:
-        """Wait for nobody who was examining in the parent."""
+        """Replace the lock, which a thread of the parent may have held at the fork."""
         self._lock = threading.Lock()
 
     def answer(self) -> dict[str, Any]:
-        """Return `ok` and the findings: fresh ones, or the last while somebody else examines."""
+        """Return `ok` and the findings: fresh ones, or the last ones while another caller examines."""
         known = self._last
         if known is not None and self._age() <= max(KEPT, 4 * self._took):
             return known
@@ -50,7 +50,7 @@ class Probe:
         if not lock.acquire(blocking=not serves, timeout=-1 if serves else WAIT):
             return known if known is not None and serves else _under_way()
         try:
-            if self._last is known:  # else whoever was waited for has just answered
+            if self._last is known:  # else the caller that held the lock has just examined
                 began = self._monotonic()
                 found = document(self._examine())
                 self._ended_at = self._monotonic()
@@ -68,8 +68,8 @@ _probes: WeakKeyDictionary[Processes, tuple[tuple[Any, ...], Probe]] = WeakKeyDi
 
 
 def probe_of(processes: Processes) -> Probe:
-    """Return the one probe of an app's processes in this program, a new one where the settings name another store."""
-    known = ref(processes)  # a probe that kept them alive would keep itself alive too
+    """Return the one probe of an app's processes in this program; a new one where the settings name another store."""
+    known = ref(processes)  # a strong reference from the probe would keep its own key in `_probes` alive
 
     def findings() -> tuple[Finding, ...]:
         there = known()

@@ -1,6 +1,6 @@
-"""Who sees what of a process, with which permission, and how it is masked: the one table, and what holds it.
+"""Who sees which fact of a process, with which permission, and how it is masked: one table, and the functions that apply it.
 
-A view asks `as_shown` for what it shows, and Django's pages ask `TABLE` for the permission. Nothing here knows a view.
+A view passes what it shows through `as_shown`, and Django's pages ask `TABLE` for the permission. No view is known here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Reader(StrEnum):
-    """Where processes are looked at."""
+    """A view, by where people read it."""
 
     ADMIN = "Django's admin"
     JSON = "/processes in Django"
@@ -34,7 +34,7 @@ class Reader(StrEnum):
 
 
 class Fact(StrEnum):
-    """What of a process may hold somebody's secret."""
+    """A part of a process that may hold a secret."""
 
     SETTINGS = "settings"
     PARAMS = "params"
@@ -44,7 +44,7 @@ class Fact(StrEnum):
 
 
 class Mask(StrEnum):
-    """How a fact is shown."""
+    """How a fact is masked."""
 
     BY_NAME = "masked by name and text"
     BY_TEXT = "masked by text"
@@ -53,7 +53,7 @@ class Mask(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How a reader shows a fact. `noun`: what the "view" permission that it needs is of, where Django knows who asks."""
+    """How a reader shows a fact. `noun`: the noun whose "view" permission it needs, where Django knows the user."""
 
     mask: Mask
     noun: str = ""
@@ -89,7 +89,7 @@ TABLE: Mapping[Reader, Row] = {
     Reader.EVENTS: {Fact.NAMES: Cell(Mask.AS_IT_IS)},
     Reader.LOGS: {Fact.ERRORS: Cell(Mask.AS_IT_IS), Fact.NAMES: Cell(Mask.AS_IT_IS)},
 }
-"""A fact that a reader's row lacks is not shown there."""
+"""A reader does not show a fact that its row lacks."""
 
 _FIELDS: Mapping[type, tuple[str, Fact]] = {
     ErrorEntry: ("text", Fact.ERRORS),
@@ -99,22 +99,22 @@ _FIELDS: Mapping[type, tuple[str, Fact]] = {
     SettingsVersion: ("settings", Fact.SETTINGS),
     Overrides: ("settings", Fact.SETTINGS),
 }
-"""Where the facts are in what reading gives."""
+"""Which field of the rows that people read holds which fact."""
 
 
 def as_shown(value: T, reader: Reader) -> T:
-    """Return what reading gave, at any depth, as a reader may show it. What the reader does not show is empty."""
+    """Return a value that was read, masked at any depth for a reader. A fact that the reader does not show is empty."""
     made: T = _shown(value, TABLE[reader])
     return made
 
 
 def shown(value: Any, fact: Fact, reader: Reader) -> Any:
-    """Return one fact as a reader may show it."""
+    """Return one fact, masked for a reader."""
     return _fact(value, TABLE[reader].get(fact))
 
 
 def may_see(reader: Reader, fact: Fact, may: Callable[[str], bool]) -> bool:
-    """Return whether a user sees a fact there; `may` says whether they may view what a model stands for."""
+    """Return whether a user sees a fact there; `may` returns whether the user has the "view" permission of a noun."""
     cell = TABLE[reader].get(fact)
     return cell is not None and may(cell.noun)
 
@@ -144,5 +144,5 @@ def _fact(value: Any, cell: Cell | None) -> Any:
         return value
     if cell.mask is Mask.BY_TEXT:
         return masked_text(value)
-    # Stored settings are the text of their JSON.
+    # The store keeps settings as JSON text.
     return json.dumps(masked(decode(value))) if isinstance(value, str) else masked(value)

@@ -1,4 +1,4 @@
-"""What people do to a process, its runs and its items: a row here is a command, a button of the admin, an action of Flower.
+"""What people do to a process, its runs and its items: an entry is a command, a button of the admin, an action of Flower.
 
 Each has one name, one set of words and one permission. A view asks `offered` which of them make sense now.
 """
@@ -22,7 +22,7 @@ from celery_process.text.sentences import marked as _
 
 
 class Target(StrEnum):
-    """What a verb is done to, beside which a page has its button."""
+    """What a verb acts on; a page has the verb's button beside it."""
 
     PROCESS = "a process"
     RUN = "a run"
@@ -30,7 +30,7 @@ class Target(StrEnum):
 
 
 class Takes(StrEnum):
-    """What a verb takes beside the process; a view asks for it in its own way."""
+    """What a verb takes beside the process; each view asks for it in its own way."""
 
     SLOT = "slot"
     NOTE = "note"
@@ -41,7 +41,7 @@ class Takes(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks for a verb, and what of the rest it takes."""
+    """Who asks for a verb, and the arguments that it takes."""
 
     by: str
     slot: datetime | None = None
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done, and the run that came of it or was stopped."""
+    """What was done, and the run that it began or stopped."""
 
     said: Sentence
     run: RunStatus | None = None
@@ -61,12 +61,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb. `label` is on its button, `question` is what it means, asked before and written in its help.
+    """An action of people. `label` is the text of its button; `question` explains it in its help and its confirmation.
 
-    `noun`: what the "change" permission that it needs is of, where Django knows who asks. `act` returns None where there was
-    nothing to do, which `nothing` says. `destroys`: what it ends does not come back. `offered`: whether it makes sense for
-    an `Overview`, a `RunStatus` or a `WorkInfo`; None stands for several items. `removed`: it works on a process that is
-    not in the code as well.
+    `noun`: the noun whose "change" permission it needs, where Django knows the user. `act` returns None where there was
+    nothing to do; `nothing` is the text for that. `destroys`: it cannot be undone. `offered`: whether it makes sense for an
+    `Overview`, a `RunStatus` or a `WorkInfo`; None means several items. `removed`: it also works on a process that is not
+    in the code.
     """
 
     name: str
@@ -83,11 +83,11 @@ class Verb:
 
     @property
     def asks(self) -> bool:
-        """Whether a page asks first: what destroys, and what takes words."""
+        """Whether a page asks before it acts: where the verb destroys, or takes words."""
         return self.destroys or Takes.NOTE in self.takes
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a page has to know to offer the verb."""
+        """Return what a page's script needs to offer the verb."""
         named = {name: getattr(self, name) for name in ("name", "label", "question", "destroys")}
         return {**named, "takes": sorted(self.takes), "target": self.target.name.lower()}
 
@@ -140,7 +140,7 @@ def _unregister(process: Process, request: Request) -> Done | None:
 
 
 def registered(changed: Sequence[str], works: Sequence[str]) -> Done | None:
-    """Return what registering `works` did; None where it changed none."""
+    """Return what registering `works` did; None where it changed no item."""
     return _named(_("Registered %(count)s of %(all)s: %(names)s"), changed, works)
 
 
@@ -230,5 +230,5 @@ VERBS = {
 
 
 def offered(target: Target, row: Any) -> list[Verb]:
-    """Return the verbs of a target that make sense for one: as `Verb.offered` says."""
+    """Return the verbs of a target that make sense for a row, by `Verb.offered`."""
     return [verb for verb in VERBS.values() if verb.target is target and verb.offered(row)]
