@@ -1,6 +1,6 @@
-"""`celery -A proj process …`: one click group, which `contrib.commands` hands to Celery.
+"""`celery -A proj process …`: one click group, which `contrib.commands` registers with Celery.
 
-Reading commands take `--json`. An error of the library is one line on standard error and exit status 1.
+Reading commands take `--json`. An error of the library becomes one line on standard error and exit status 1.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def process(ctx: click.Context) -> None:
 
 
 def with_processes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the registry of the app as its first argument; errors become one line and exit status 1."""
+    """Pass the app's registry to a command as its first argument; errors become one line and exit status 1."""
 
     @click.pass_context
     @wraps(command)
@@ -57,7 +57,7 @@ def with_processes(command: Callable[..., Any]) -> Callable[..., Any]:
         except ProcessError as error:
             _refuse(pasted(str(error), ctx.obj.app))
         finally:
-            with suppress(ProcessError):  # a store that could not be opened has been told of already
+            with suppress(ProcessError):  # a store that could not be opened was reported above
                 registry.store.close()
 
     return wrapped
@@ -74,26 +74,26 @@ limit = click.option("-n", "--limit", default=20, show_default=True, type=click.
 
 
 def visible(value: T, *, reveal: bool = False, json_: bool = False) -> T:
-    """Return what reading gave as the terminal shows it: without its secrets, unless they are asked for.
+    """Return a value that was read as the terminal shows it: without its secrets, unless `reveal` asks for them.
 
-    Nothing in its texts acts on the terminal; in JSON they stay what they are, and `print_json` escapes them.
+    Control characters are replaced, so that no text acts on the terminal; for JSON they stay, and `print_json` escapes them.
     """
     seen: T = value if reveal else as_shown(value, Reader.CLI)
     return seen if json_ else printable_value(seen)
 
 
 def found(processes: Processes, name: str) -> Process | RemovedProcess:
-    """Return a process of the app, or else one that the store alone knows and that has an open run."""
+    """Return a process of the app, or else one with an open run that only the store knows."""
     if name in processes:
         return processes[name]
     return next((gone for gone in processes.removed() if gone.name == name), None) or processes[name]
 
 
 def who() -> str:
-    """Return who is at the terminal, for the ledger: the login name, or the number of a user who has none."""
+    """Return the user at the terminal, for the ledger: the login name, or the number of a user without one."""
     try:
         return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user, whom no passwd names
+    except (KeyError, OSError):  # a container's user often has no entry in passwd
         return f"cli:uid-{os.getuid()}"
 
 
@@ -103,19 +103,19 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def wide() -> int | None:
-    """Return the columns of the terminal; None where the output goes elsewhere, which nothing is cut for."""
+    """Return the columns of the terminal; None where the output goes elsewhere, and nothing is cut."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def coloured(text: str, colour: str | None = None, *, bold: bool = False) -> str:
-    """Return text in a colour, on a terminal that was not told otherwise by NO_COLOR or Celery's --no-color."""
+    """Return text in a colour; without it where the output is no terminal, or with NO_COLOR or Celery's --no-color."""
     ctx = click.get_current_context(silent=True)
     plainly = os.environ.get("NO_COLOR") or getattr(ctx and ctx.obj, "no_color", False) or not sys.stdout.isatty()
     return text if plainly else click.style(text, fg=colour, bold=bold or None)
 
 
 def cut(text: str, width: int | None) -> str:
-    """Return text on one line, at most `width` columns of it, with nothing in it that acts on the terminal."""
+    """Return text on one line of at most `width` columns, without characters that act on the terminal."""
     line = printable(" ".join(text.split()))
     if width is None or columns(line) <= width:
         return line
@@ -125,17 +125,17 @@ def cut(text: str, width: int | None) -> str:
 
 
 def columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes: of most Asian characters and emoji, each takes two."""
+    """Return how many columns of a terminal a text takes: most Asian characters and emoji take two each."""
     return max(wcswidth(text), 0) if not text.isascii() else len(text)
 
 
 def padded(text: str, width: int) -> str:
-    """Return text with spaces behind it, up to a number of columns."""
+    """Return text filled with spaces at its end, up to a number of columns."""
     return text + " " * (width - columns(text))
 
 
 def said(text: str, *, first: str = "", indent: int = 0) -> None:
-    """Print a text after `first`, which takes `indent` columns; on a terminal, folded between words."""
+    """Print a text after `first`, which takes `indent` columns; on a terminal, fold it between words."""
     lines = folded(text, max((wide() or 10_000) - indent, 20))
     click.echo(first + lines[0])
     for line in lines[1:]:
@@ -143,7 +143,7 @@ def said(text: str, *, first: str = "", indent: int = 0) -> None:
 
 
 def folded(text: str, width: int) -> list[str]:
-    """Return the lines of a text that is folded between words, by the columns that it takes: colours take none."""
+    """Return a text as lines, folded between words by its columns on a terminal; colours take no columns."""
     lines = [""]
     for found in _WORD.finditer(text.strip()):
         gap, word = found.groups()
@@ -159,16 +159,16 @@ def folded(text: str, width: int) -> list[str]:
 
 
 _WORD = re.compile(r"(\s*)(\S+(?: \d\d:\d\d:\d\dZ\S*)?)")
-"""A space and a word; an instant is one word."""
+"""Matches a space and a word; an instant counts as one word."""
 
 
 def fact(label: str, text: str) -> None:
-    """Print what belongs to a label, or more of the one before."""
+    """Print a text behind its label; an empty label continues the one before."""
     said(text, first=f"{label:<9}", indent=9)
 
 
 STATES = {"COMPLETED": "green", "ACTIVE": "cyan", "ABORTING": "yellow", "INCOMPLETE": "yellow", "ABORTED": "red"}
-"""The colours of states, whatever they are of."""
+"""The colours of states, the same wherever a state is printed."""
 
 
 def state_of(state: str, reason: str = "") -> str:
@@ -177,7 +177,7 @@ def state_of(state: str, reason: str = "") -> str:
 
 
 def json_of(text: str, *, option: str) -> Any:
-    """Return what an option that takes a JSON object says."""
+    """Return the value of an option that takes a JSON object."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -200,7 +200,7 @@ def numbers(stats: Any) -> str:
 
 
 def when(instant: datetime | None) -> str:
-    """Return an instant as people read it, to the second, in UTC, which the Z says."""
+    """Return an instant to the second, in UTC, with a Z."""
     return "-" if instant is None else f"{instant:%Y-%m-%d %H:%M:%S}Z"
 
 

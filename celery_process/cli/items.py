@@ -1,4 +1,4 @@
-"""The commands about single items: one item's facts, and the errors of a run with the items that had them."""
+"""The commands about single items: the facts of one item, and the errors of a run with their items."""
 
 from __future__ import annotations
 

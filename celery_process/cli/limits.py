@@ -10,7 +10,7 @@ from celery_process.protocol.limits import Limits
 
 
 def limits_text(limits: Limits) -> str:
-    """Return limits in one line, with who stored them."""
+    """Return limits in one line, with the user who stored them."""
     stored = "" if limits.at is None else f", stored {when(limits.at)} by {limits.by or 'somebody'}"
     return f"{limits.max_in_flight:,} in flight, {limits.rate_limit or 'no rate limit'}{stored}"
 

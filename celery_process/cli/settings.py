@@ -1,4 +1,4 @@
-"""`process settings`, which reads unless it is told what to store."""
+"""`process settings`, which reads unless an option names what to store."""
 
 from __future__ import annotations
 

@@ -14,19 +14,19 @@ from celery_process.monitor.secrets import Reader
 from celery_process.text.printable import printable
 
 SHORTEST = 8
-"""Columns of a terminal that the first, a name, has at least before others are left out."""
+"""Columns of a terminal that the first column, a name, has at least; below it other columns are dropped."""
 NARROWEST = 20
-"""Columns of a terminal below which no cell is cut, but for the last: an instant and a run's id stay whole."""
+"""Columns of a terminal below which only the last cell is cut: an instant and a run's id stay whole."""
 LONG = frozenset({Kind.TEXT, Kind.JSON, Kind.STATS})
-"""What is cut first, where it stands last."""
+"""Kinds that are cut first, where they are the last column."""
 BAR = 8
-"""Those of a progress bar."""
+"""Columns of a terminal that a progress bar takes."""
 
 
 def print_table(table: Table, rows: Iterable[Any], *, keep: Collection[str], more: Collection[str] = ()) -> None:
-    """Print rows in columns. Where the terminal has no room, those not to `keep` are left out, the last ones first.
+    """Print rows in columns. Where the terminal has no room, columns not in `keep` are dropped, the last one first.
 
-    `more`: columns that otherwise stand on the page of one alone.
+    `more`: columns to add that are otherwise only on the page of a single row.
     """
     for line in lines_of(table, rows, keep=keep, more=more):
         click.echo(line)
@@ -35,9 +35,9 @@ def print_table(table: Table, rows: Iterable[Any], *, keep: Collection[str], mor
 def lines_of(
     table: Table, rows: Iterable[Any], *, keep: Collection[str], more: Collection[str] = (), bars: bool = False
 ) -> list[str]:
-    """Return rows as lines, with their header, states in their colours; `bars`: progress is drawn as well.
+    """Return rows as lines under a header, with states in their colours; `bars`: draw a bar for progress too.
 
-    What a web page writes under the first column is a column here, what it writes under others is in a last one.
+    What a web page writes under the first column is a column here; what it writes under the others is in a last one, NOTE.
     """
     found, seen = list(rows), table.of(Reader.CLI)
     first = seen[0].key
@@ -61,7 +61,7 @@ def lines_of(
 
 
 def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows that have no table of columns; on a terminal the last column, then the widest, is cut to fit."""
+    """Print rows that have no `Table`; on a terminal the last column, then the widest, is cut to fit."""
     lines = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
     _fit(widths, header)
@@ -79,7 +79,7 @@ def _fit(widths: list[int], header: Sequence[str], *, cuts_last: bool = True) ->
         widths[-1] = max(min(widths[-1], room - sum(widths[:-1])), len(header[-1]), 4)
     while sum(widths) > room and max(widths) > NARROWEST:
         widths[widths.index(max(widths))] -= 1
-    if sum(widths) > room:  # the first, a name, is all that is left to give way
+    if sum(widths) > room:  # only the first column, a name, can still be cut
         widths[0] = max(widths[0] - (sum(widths) - room), 4)
 
 
@@ -89,7 +89,7 @@ def _cell(column: Column, row: Any, *, bars: bool) -> str:
         part = f"{_bar(value)} {int(100 * (value.fraction or 0)):>3}% " if bars else ""
         return f"{part}{value.done:,}/{value.total:,}"
     if column.kind is Kind.STATE and isinstance(value, tuple):
-        return str(value[0])  # that it is paused stands below, with the note
+        return str(value[0])  # the NOTE column names a pause, with its note
     text = printable(str(column.text(row, instant=when))) or "-"
     return text.replace(" / ", "/") if column.kind is Kind.SHARE else text  # a run's id is long
 
@@ -100,7 +100,7 @@ def _bar(progress: Progress) -> str:
 
 
 def _note(row: Any, under: Sequence[Column]) -> str:
-    """Return what a web page writes under the values of a row."""
+    """Return the texts that a web page writes under the values of a row."""
     return ", ".join(filter(None, (printable(one.described(row, instant=when)) for one in under)))
 
 

@@ -1,4 +1,4 @@
-"""The commands that carry processes from one store to another, in our document or in the original's."""
+"""The commands that export and import processes, in this library's document or in the original's."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def import_(processes: Processes, document: Path, *, force: bool) -> None:
     message = _original(document)
     if message is not None:
         reading = original_reading.read(message, name=_name_in(document))
-        processes[reading.stored.name]  # one that this app does not define is refused before anything is written
+        processes[reading.stored.name]  # raises for a process that this app does not define, before anything is written
         counts = transfer.write(processes.store, reading.pairs, force=force)
         for key in reading.left:
             click.echo(f"not carried: {printable(key)}", err=True)
@@ -112,7 +112,7 @@ def import_(processes: Processes, document: Path, *, force: bool) -> None:
 
 
 def _original(document: Path) -> dict[str, object] | None:
-    """Return the message in a file that is a document of the original: one object, over however many lines."""
+    """Return the message in a file that is a document of the original: one object, over any number of lines."""
     with document.open(encoding="utf-8", errors="replace") as file:
         first = next((line for line in file if line.strip()), "")
     with suppress(ValueError, RecursionError):
@@ -122,6 +122,6 @@ def _original(document: Path) -> dict[str, object] | None:
 
 
 def _name_in(document: Path) -> str:
-    """Return the process's name in the name that the original gives its files: process_<realm>_<name>_latest.json."""
+    """Return the process's name in a file name of the original: process_<realm>_<name>_latest.json."""
     parts = document.stem.split("_", 2)
     return parts[2].removesuffix("_latest") if len(parts) == 3 and parts[0] == "process" else ""

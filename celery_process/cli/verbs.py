@@ -1,4 +1,4 @@
-"""The commands that do something: one for each verb, and those about the whole store."""
+"""The commands that act: one for each verb, and those about the whole store."""
 
 from __future__ import annotations
 

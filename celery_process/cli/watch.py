@@ -1,4 +1,4 @@
-"""`process watch`: all processes on the move, refreshed in place on a terminal, or a line of JSON each time."""
+"""`process watch`: the overviews of all processes, refreshed in place on a terminal, or a line of JSON each time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from celery_process.monitor.secrets import Reader
 from celery_process.process import Process
 
 KEPT = ("process", "states", "progress", "rate", "remaining", "tolerance")
-"""The columns that stand on a terminal of any width."""
+"""The columns that are kept on a terminal of any width."""
 
 
 @click.command()
@@ -64,7 +64,7 @@ def _document(look: list[Overview] | str) -> dict[str, Any]:
 def _looks(
     watched: Sequence[Process], every: float, count: int | None, *, reveal: bool = False, json_: bool = False
 ) -> Iterator[list[Overview] | str]:
-    """Give the overviews again and again; where the store is out of reach, what it said."""
+    """Yield the overviews repeatedly; while the store is out of reach, yield the text of its error."""
     earlier: dict[str, Overview] = {}
     while True:
         try:
