@@ -1,1 +1,1 @@
-"""What the code says of a process: its functions and its options, checked once, when it is defined."""
+"""The definition of a process in the code: its functions and its options, checked once, when it is defined."""

@@ -1,6 +1,6 @@
-"""Whether a function does its work when it is called, judged where it is defined and by what it returned.
+"""Check that a function does its work when it is called: at its definition, and by the value that it returned.
 
-A coroutine function or a generator function runs nothing until somebody awaits or iterates what it returns, and nobody does.
+A coroutine function or a generator function runs nothing until somebody awaits or iterates its result, and nobody does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from celery_process.exceptions import InvalidType
 
 _CACHED = type(functools.lru_cache(lambda: None))
 _DEEPEST = 100
-"""Layers of partials and callable objects that are looked through."""
+"""How many layers of partials and callable objects the check unwraps."""
 _FUNCTIONS: tuple[tuple[Callable[[Any], bool], str], ...] = (
     (inspect.iscoroutinefunction, "a coroutine function"),
     (inspect.isasyncgenfunction, "an async generator function"),
@@ -33,11 +33,11 @@ _RETURNED: tuple[tuple[Callable[[Any], bool], str], ...] = (
 def check_callable(value: object, *, argument: str) -> None:
     """Raise `InvalidType` for what is no function, and for a function that would run nothing when it is called.
 
-    It is looked for behind partials, bound methods, caches, static methods, and the `__call__` of an object.
+    Partials, bound methods, caches, static methods and the `__call__` of an object are unwrapped to the function behind.
     """
     if not callable(value):
         raise InvalidType(f"{argument} is a function, not {value!r:.80}; decorate one.", argument=argument, value=value)
-    if isinstance(value, type):  # an object of it is true, whatever its `__call__` would answer
+    if isinstance(value, type):  # a call of it makes an object, which is true whatever its `__call__` would return
         raise InvalidType(
             f"{argument} is a function, not the class {value.__name__}; decorate an instance of it.",
             argument=argument,
@@ -54,7 +54,7 @@ def check_callable(value: object, *, argument: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    # `__wrapped__` is not followed: a plain function that runs a coroutine function to its end often has one there.
+    # `__wrapped__` is not followed: a plain function that runs a coroutine function to its end often wraps it.
     for _ in range(_DEEPEST):
         for is_one, kind in _FUNCTIONS:
             if is_one(value):
@@ -73,10 +73,10 @@ def _kind(value: Any) -> str:
 
 
 def not_run(returned: object, *, argument: str) -> InvalidType | None:
-    """Return the error of a function that returned its work instead of doing it, or None; such a coroutine is closed."""
+    """Return the error for a function that returned its work instead of doing it, or None; close such a coroutine."""
     for is_one, kind in _RETURNED:
         if is_one(returned):
-            with suppress(Exception):  # what was begun of a generator may raise at its end
+            with suppress(Exception):  # a generator that has begun may raise when it is closed
                 getattr(returned, "close", lambda: None)()
             return InvalidType(
                 f"{argument} returned {kind}, which nobody runs; await or iterate it there, say with asyncio.run().",

@@ -1,4 +1,4 @@
-"""What the code says of a process: its handlers and options, checked once when it is defined."""
+"""The definition of a process in the code: its handlers and options, checked once when it is defined."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Handler = Callable[[Any], object]
 
 OVERLAPS = ("skip", "replace")
 MAX_BATCH = 1_000
-"""Items a message at most."""
+"""The most items that a message carries."""
 MAX_AUTO_BATCH = 100
-"""Items a message at most with `batch_size="auto"`: beyond it there is little left to save."""
+"""The most items that a message carries with `batch_size="auto"`: more would save little."""
 _USELESS_OPTIONS = {
     **dict.fromkeys(
         (
@@ -35,7 +35,7 @@ _USELESS_OPTIONS = {
     **dict.fromkeys(("countdown", "eta"), "the schedule and initial_wait say when a run begins"),
     **dict.fromkeys(("filter", "lazy", "on_bound", "run", "apply_async", "delay", "apply"), "they are the library's own"),
 }
-"""Options that could not do what they say, and why."""
+"""Celery's task options that a process refuses, and why."""
 _OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "shared", "trail")
 _CHECK = "check"
 _SECOND = timedelta(seconds=1)
@@ -96,14 +96,14 @@ def _task_options(value: object, *, argument: str) -> dict[str, Any]:
 
 def _schedule(value: object, *, argument: str) -> object:  # noqa: ARG001 - a schedule names itself
     frequency(value, minimum=_SECOND)
-    return value  # as it was given, since it is read in the zone of an app
+    return value  # unchanged: it is read later, in the time zone of the app
 
 
 _above_zero = partial(seconds, above_zero=True)
 
 
 class Check(Protocol):
-    """Return the value of an option as it is kept; raises `InvalidType` or `InvalidValue`, which name the argument."""
+    """Return the value of an option to store; raises `InvalidType` or `InvalidValue`, which name the argument."""
 
     def __call__(self, value: Any, /, *, argument: str) -> Any: ...  # noqa: D102
 
@@ -113,14 +113,15 @@ def _option(default: Any, check: Check) -> Any:
 
 
 def nothing_to_clean(work: object) -> None:
-    """Clean up a process that defines no cleanup: there is nothing to do, the item is dropped."""
+    """Clean up an item of a process without a cleanup: do nothing, so that the item is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A process as the code defines it: its options, each with its default and its check, and its handlers.
 
-    Durations are timedeltas; `schedule` is None where whoever triggers decides. `batch_size` 0 is "auto".
+    Durations are timedeltas; `schedule` is None for a process that runs only when somebody triggers it. `batch_size` 0 is
+    "auto".
     """
 
     name: str
@@ -152,20 +153,20 @@ class Definition:
 
     @property
     def rate(self) -> float | None:
-        """How many items a second may be sent; None is no limit."""
+        """How many items a second may be published; None is no limit."""
         return (per_second(self.rate_limit) or None) if self.rate_limit else None
 
     def spec(self) -> RunSpec:
-        """Return what a run of this process keeps of its definition."""
+        """Return the part of the definition that each run of this process stores."""
         tolerance = self.tolerance
         return RunSpec(self.settings, tolerance.per_work, tolerance.per_run, tolerance.percent)
 
     def occurrences(self, current: Frequency | None) -> Occurrences:
-        """Return the rule that gives the slots; without a schedule, the grain within which one run is one run."""
+        """Return the rule of the slots; without a schedule, the minimum, within which triggers share one run."""
         return current.occurrences if current is not None else Interval(self.min_schedule_frequency)
 
     def progress_every(self, current: Frequency | None) -> timedelta:
-        """Return how often progress is written: as given, else by the schedule (B2)."""
+        """Return how often progress is written: by `progress_frequency`, else by the schedule (B2)."""
         if self.progress_frequency is not None:
             return self.progress_frequency
         minimum = self.min_schedule_frequency if self.min_schedule_frequency != _SECOND else None
@@ -179,9 +180,9 @@ OPTIONS: Mapping[str, Check] = {option.name: option.metadata[_CHECK] for option 
 
 
 def define(name: object, handler: Handler, options: Mapping[str, Any]) -> Definition:
-    """Return the definition that `Processes.process` was asked for; raises `InvalidType` or `InvalidValue`.
+    """Return the definition with the options of `Processes.process`; raises `InvalidType` or `InvalidValue`.
 
-    An option that is None is as if it was not there.
+    An option that is None takes its default.
     """
     checked_name = check_process_name(name)
     unknown = sorted(set(options) - set(OPTIONS))

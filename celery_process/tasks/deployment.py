@@ -1,6 +1,6 @@
 """Which deployment an app belongs to: two that name their processes alike must not share a store, as each works for both.
 
-The id is noted in the store by the first worker that starts on it; who comes with another one is told.
+The first worker that starts on a store writes its id there; a worker with another id gets a warning.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from celery_process.stores.warning import StoreWarning
 
 
 def deployment_of(app: Celery) -> str:
-    """Return `process_deployment` or a digest of what one deployment has in common: the app's name and its broker.
+    """Return `process_deployment`, or a digest of what the apps of one deployment share: the app's name and its broker.
 
-    Empty where the broker is no place that others could share, `memory://`, and in eager mode.
+    Empty in eager mode, and with the broker `memory://`, which no other program can share.
     """
     own = read_config(app).deployment
     if own or app.conf.task_always_eager:
@@ -31,7 +31,7 @@ def deployment_of(app: Celery) -> str:
 
 
 def _brokers(app: Celery) -> Iterator[str]:
-    """Return where messages are published to, without credentials; of a failover list all places."""
+    """Return the address of the broker without credentials; of a failover list, all addresses."""
     with app.connection_for_write() as first:
         urls = list(first.alt or [None])
     for url in urls:
@@ -43,7 +43,7 @@ def _brokers(app: Celery) -> Iterator[str]:
 
 
 def noted_by_another(app: Celery, store: Store, *, note: bool) -> StoreWarning | None:
-    """Return what to say where the store is kept for another deployment; with `note` it is this one's if it is nobody's."""
+    """Return a warning where the store belongs to another deployment; with `note`, claim a store that belongs to none."""
     own = deployment_of(app)
     kept = store.deployment(own if note else "") if own else ""
     if kept in ("", own):
@@ -59,7 +59,7 @@ def noted_by_another(app: Celery, store: Store, *, note: bool) -> StoreWarning |
 
 
 def adopt(app: Celery, store: Store) -> str:
-    """Let a store be kept for this deployment from now on; return its id."""
+    """Assign the store to this deployment from now on; return the deployment's id."""
     own = deployment_of(app)
     if not own:
         raise ConfigurationError(
