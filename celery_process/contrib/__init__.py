@@ -1,1 +1,1 @@
-"""What ties the library to other frameworks; nothing here is imported unless they are used."""
+"""Integrations with other frameworks; each is imported only where its framework is used."""

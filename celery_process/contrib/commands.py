@@ -1,6 +1,6 @@
-"""The entry point `celery.commands`: the commands of `process`, the one that serves metrics, and Flower's pages.
+"""The entry point `celery.commands`: the commands of `process`, `process metrics`, and the hook of Flower's pages.
 
-Celery loads it with all commands, those of Flower too, before it runs any: only then can Flower get pages.
+Celery loads all entry points, Flower's too, before it runs a command; Flower accepts further pages only until then.
 """
 
 from __future__ import annotations

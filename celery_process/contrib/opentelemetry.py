@@ -1,8 +1,8 @@
-"""What the standard Celery instrumentation of OpenTelemetry cannot know of processes.
+"""Add to OpenTelemetry's standard Celery instrumentation what it cannot know of processes.
 
-That instrumentation puts an item's task into the trace of what published it: the scheduling task, or the item whose end
-opened the next page. Added here are attributes by which a run's spans are found (process, run, slot, work, outcome), and
-a link to the scheduling task from items that something else published: a later item, a sweep.
+That instrumentation puts an item's task into the trace of the task that published it: the scheduling task, or the item
+whose end opened the next page. This module adds attributes that find a run's spans (process, run, slot, work, outcome),
+and a link to the scheduling task for items that another item's task or a sweep published.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from celery_process.tasks.factory import task_names
 HEADER = "cp_origin"
 """The header of a message that carries the context of the scheduling task, as a W3C traceparent."""
 REMEMBERED = 1_000
-"""Runs whose origin this operating-system process remembers; a sweep links to it where it can."""
+"""How many runs' origins this operating-system process remembers; a sweep links to a remembered origin."""
 
 _propagator = TraceContextTextMapPropagator()
 
 
 def instrument(processes: Processes, **options: Any) -> Tracing:
-    """Trace the processes of an app, and its Celery tasks by `CeleryInstrumentor`, which gets the options.
+    """Trace the processes of an app, and its Celery tasks by `CeleryInstrumentor`, which receives the options.
 
     Call it where you set up tracing: with the prefork pool on Celery's signal `worker_process_init`, since exporters do
-    not survive a fork. Return what `uninstrument()` undoes.
+    not survive a fork. Return a `Tracing`, whose `uninstrument()` ends it.
     """
     instrumentor = CeleryInstrumentor()  # type: ignore[no-untyped-call]
     if not instrumentor.is_instrumented_by_opentelemetry:
@@ -46,7 +46,7 @@ class Tracing:
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
         self._origins: OrderedDict[str, str] = OrderedDict()
-        # After the instrumentation's own receivers: the span of the task is the current one here.
+        # Connected after the instrumentation's own receivers, so the current span is already the task's.
         task_prerun.connect(self._begun, weak=False)
         before_task_publish.connect(self._publishing, weak=False)
         signals.run_started.connect(self._run_started, weak=False)
@@ -54,7 +54,7 @@ class Tracing:
         signals.run_repaired.connect(self._repaired, weak=False)
 
     def uninstrument(self) -> None:
-        """Take the receivers away again; the standard instrumentation stays."""
+        """Disconnect the receivers; the standard instrumentation stays."""
         task_prerun.disconnect(self._begun)
         before_task_publish.disconnect(self._publishing)
         signals.run_started.disconnect(self._run_started)

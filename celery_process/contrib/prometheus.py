@@ -1,8 +1,8 @@
-"""Metrics for Prometheus, which no name of a work item ever gets into.
+"""Metrics for Prometheus; no metric or label holds the name of a work item.
 
-`ProcessCollector` reads the store at each scrape, so that any process that scrapes it tells the same, whatever workers
-were forked or killed. What only workers know, `EventCounters` counts from the Celery events that they send: it begins at
-zero and counts from then on. `celery -A proj process metrics` serves both.
+`ProcessCollector` reads the store at each scrape, so that every exporter reports the same, whatever workers were forked
+or killed. `EventCounters` counts what only workers know from the Celery events that they emit, from zero since its start.
+`celery -A proj process metrics` serves both.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ logger = logger_of(__name__)
 OUTCOMES = tuple(field.name for field in fields(ItemCounts))
 CLOSED = tuple(state for state in RunState if not state.is_open)
 WORKED = {"worked": "workItems", "cleaned": "workItemsCleaned", "dirty": "workItemsDirty", "aborted": "workItemsAborted"}
-"""Outcomes of items over all runs, by the name of the aggregate's stat."""
+"""The outcomes of items over all runs, by the name of the stat in the aggregate."""
 RECONNECT = 5.0
-"""Seconds after which the broker is tried again."""
+"""Seconds after which a failed connection to the broker is retried."""
 
 
 class ProcessCollector(Collector):
-    """Collects from the store: two reads a process and scrape, none of which grows with the number of items.
+    """Collect metrics from the store: two reads a process and scrape, whose cost does not grow with the number of items.
 
-    Register it with any registry: `REGISTRY.register(ProcessCollector(processes))`. A scrape that finds the store out of
-    reach gives `celery_process_up 0` and nothing else. Under PROMETHEUS_MULTIPROC_DIR that registry is not served, and
-    `own_registry` says that another is meant.
+    Register it with any registry: `REGISTRY.register(ProcessCollector(processes))`. A scrape while the store is out of
+    reach returns `celery_process_up 0` and nothing else. Under PROMETHEUS_MULTIPROC_DIR the global registry is not served;
+    pass `own_registry` if you register with another one.
     """
 
     def __init__(self, processes: Processes, *, own_registry: bool = False) -> None:
@@ -57,11 +57,11 @@ class ProcessCollector(Collector):
             )
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: to be registered must not need the store."""
+        """Return nothing, so that registering does not need the store."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Read the store and give the metrics."""
+        """Read the store and yield the metrics."""
         up = GaugeMetricFamily("celery_process_up", "Whether the store answered this scrape.")
         try:
             now = self.processes.store.now()
@@ -82,7 +82,7 @@ Found = tuple[Process, StoredProcess, timedelta | None]
 
 
 def _lag(process: Process, stored: StoredProcess, now: datetime) -> timedelta | None:
-    """Return how long the slot that should have come by now is overdue; zero where none is; None without a schedule."""
+    """Return how long the next slot is overdue; zero where it is not; None without a schedule or an entry in the ledger."""
     due = due_slot(process.in_force(stored.overrides), newest_slot(process), stored.overrides.changed_at)
     return None if due is None else max(now - due, timedelta(0))
 
@@ -117,7 +117,7 @@ def _present(found: list[Found], now: datetime) -> Iterator[Metric]:
 
 
 def _totals(found: Iterable[StoredProcess]) -> Iterator[Metric]:
-    """Give the aggregates: they grow when a run closes, and only then."""
+    """Yield the aggregates, which grow only when a run closes."""
 
     def counter(name: str, said: str, *labels: str) -> CounterMetricFamily:
         return CounterMetricFamily(f"celery_process_{name}", said, labels=("process", *labels))
@@ -140,10 +140,10 @@ def _totals(found: Iterable[StoredProcess]) -> Iterator[Metric]:
 
 
 class EventCounters:
-    """Counts what workers tell in Celery events: refused stale writes, lost items, sweep repairs, skipped slots.
+    """Count the Celery events of workers: refused stale writes, lost items, sweep repairs, skipped slots.
 
-    Start one for an exporter, not one in each web process: each counts all. What was sent while none listened is not
-    counted, and brokers that have no fanout bring nothing.
+    Start one for an exporter, not one in each web process: each counts all events. Events emitted while none listens are
+    not counted, and a broker without fanout delivers none.
     """
 
     def __init__(self, processes: Processes, registry: CollectorRegistry) -> None:
@@ -156,7 +156,7 @@ class EventCounters:
         self._lost = counter("lost_items", "Items given up after their last attempt.")
         self._repairs = counter("sweep_repairs", "Repairs of sweeps: leases run out, items published again.", "kind")
         self._skipped = counter("slots_skipped", "Slots that did not run, by why.", "end")
-        for process in processes:  # at zero, so that the first event is seen as a rise
+        for process in processes:  # counters start at zero, so that the first event shows as a rise
             self._refused.labels(process.name)
             self._lost.labels(process.name)
             for kind in ("expired", "published"):
@@ -172,7 +172,7 @@ class EventCounters:
                 lambda name, event: self._skipped.labels(name, SlotEnd(event["end"]).value).inc()
             ),
         }
-        """For an event receiver: what each event does."""
+        """The handlers for an event receiver, by event type."""
 
     def _repaired(self, name: str, event: dict[str, Any]) -> None:
         for kind in ("expired", "published"):
@@ -182,7 +182,7 @@ class EventCounters:
         def handle(event: dict[str, Any]) -> None:
             name = event.get("process")
             if not isinstance(name, str) or name not in self.processes:
-                return  # of another app on the same broker: the labels stay those of this one
+                return  # an event of another app on the same broker: this exporter has labels for its own app only
             try:
                 count(name, event)
             except (KeyError, TypeError, ValueError) as error:
@@ -191,7 +191,7 @@ class EventCounters:
         return handle
 
     def start(self) -> threading.Thread:
-        """Listen in a daemon thread, again after each failure of the broker."""
+        """Listen in a daemon thread, which connects again after each failure of the broker."""
         thread = threading.Thread(target=self._listen, name="celery-process-events", daemon=True)
         thread.start()
         return thread

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class CeleryProcessConfig(AppConfig):
-    """Imports `processes.py` of every installed app, as Celery does `tasks.py`, but in web processes too."""
+    """Import `processes.py` of every installed app, as Celery imports `tasks.py`, but in web processes too."""
 
     name = "celery_process.contrib.django"
     label = "celery_process"
@@ -17,7 +17,7 @@ class CeleryProcessConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Connect nothing, write nothing: registries adopt what is defined here when they are made."""
+        """Import without connecting or writing; a registry adopts the processes defined here when it is made."""
         from celery_process.contrib.django import checks, databases, tables  # noqa: F401, PLC0415 - `checks` registers itself
 
         databases.remember()

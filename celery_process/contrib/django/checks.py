@@ -1,4 +1,4 @@
-"""System checks: what `manage.py check` says of the settings before anything runs. They connect to nothing."""
+"""System checks: `manage.py check` reports faults of the settings before anything runs. They connect to nothing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _check_alias(url: str) -> list[checks.CheckMessage]:
 
 
 def _check_driver(alias: str, vendor: str) -> list[checks.CheckMessage]:
-    """Django is content with psycopg2, the store is not."""
+    """Check that psycopg is installed: Django works with psycopg2 too, the store does not."""
     if vendor != "postgresql" or find_spec("psycopg") is not None:
         return []
     hint = "Run: pip install 'celery-process[postgresql]'. Django then uses psycopg 3 too; psycopg2 may stay."
@@ -67,7 +67,7 @@ def _check_driver(alias: str, vendor: str) -> list[checks.CheckMessage]:
 
 
 def _check_tenants() -> list[checks.CheckMessage]:
-    """With django-tenants, workers and beat look at the schema that all tenants share."""
+    """Check for django-tenants, with which workers and beat use the schema that all tenants share."""
     app = CeleryProcessConfig.name
     if not any(str(name).startswith(app) for name in getattr(project, "TENANT_APPS", ())):
         return []

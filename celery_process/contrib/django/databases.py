@@ -1,4 +1,4 @@
-"""Which database an alias leads to: the project's, one that was made for tests, or Django's own connection in a test."""
+"""Which database an alias names: the project's, one that was made for tests, or Django's own connection in a test."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from celery_process.stores.sql.transaction import Clock
 
 _configured: dict[str, str] = {}
 _sharing: list[int] = []
-"""The threads whose connections are shared, the innermost last."""
+"""The threads whose connections are shared, the innermost block last."""
 
 
 def remember() -> None:
-    """Keep the names of the databases as the project configures them: tests put others in their place afterwards."""
+    """Store the names of the databases as the project configures them, before tests replace them."""
     for alias in connections:
         _configured.setdefault(alias, name_of(alias))
 
 
 def name_of(alias: str) -> str:
-    """Return the name, or the file, of the database that an alias leads to now."""
+    """Return the name, or the file, of the alias's current database."""
     return str(connections[alias].settings_dict["NAME"])
 
 
 def is_for_tests(alias: str) -> bool:
-    """Whether the database was put in the place of the configured one, to be dropped while this program still runs."""
+    """Whether a test database replaces the configured one, to be dropped while this program still runs."""
     return _configured.get(alias, name_of(alias)) != name_of(alias)
 
 
 def sharing() -> int | None:
-    """Return the thread whose connection of Django's the stores share, or None where they have their own."""
+    """Return the thread whose Django connection the stores share, or None where they have their own."""
     return _sharing[-1] if _sharing else None
 
 

@@ -1,7 +1,7 @@
-"""SQLAlchemy on Django's own connection, inside its `atomic()`: what is written there is Django's to commit.
+"""SQLAlchemy on Django's own connection, inside its `atomic()`: Django commits what is written there.
 
-The engine never begins, commits or closes anything. Held on SQLite and PostgreSQL, with savepoints, ATOMIC_REQUESTS,
-TestCase, several threads and aliases. Not for a running event loop, nor for streamed results.
+The engine never begins, commits or closes anything. Tested on SQLite and PostgreSQL, with savepoints, ATOMIC_REQUESTS,
+TestCase, several threads and aliases. It works neither in a running event loop nor with streamed results.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 URLS = {"sqlite": "sqlite+pysqlite://", "postgresql": "postgresql+psycopg://"}
-"""By Django's vendor, the dialect whose driver Django uses too."""
+"""SQLAlchemy's URL by Django's vendor, with the driver that Django uses too."""
 
 
 class _Borrowed:
-    """What SQLAlchemy takes for a connection of the driver's. It is this thread's, so it is looked up at each checkout."""
+    """Django's connection as a DBAPI connection. Django has one for each thread, so each checkout looks it up."""
 
     __slots__ = ("_django",)
 
@@ -32,7 +32,7 @@ class _Borrowed:
     def cursor(self) -> Any:
         cursor = self._django.cursor()
         if self._django.vendor == "postgresql":
-            # Django reads these two by loaders of its own; for this cursor the driver's are back.
+            # Django reads these two types with loaders of its own; this cursor needs the driver's.
             from psycopg.types import datetime, json  # noqa: PLC0415 - only where it is there
 
             cursor.adapters.register_loader("jsonb", json.JsonbLoader)
@@ -40,20 +40,20 @@ class _Borrowed:
         return cursor
 
     def commit(self) -> None:
-        """Leave it to the block's end."""
+        """Do nothing: Django commits at the end of its block."""
 
     def rollback(self) -> None:
         transaction.set_rollback(True, using=self._django.alias)
 
     def close(self) -> None:
-        """Leave it open: it is Django's."""
+        """Do nothing: Django closes its own connection."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._django.connection, name)
 
 
 class _Driver:
-    """The driver's module, with Django's errors for its own: those are what a borrowed cursor raises."""
+    """The driver's module with Django's errors in place of its own, since a borrowed cursor raises Django's."""
 
     Error = Error
 
@@ -71,7 +71,7 @@ def _engine(alias: str) -> Engine:
     options = {"use_native_hstore": False} if of_dialect.name == "postgresql" else {}
     dialect = of_dialect(dbapi=of_dialect.import_dbapi(), paramstyle="pyformat", **options)
     dialect.dbapi = _Driver(dialect.dbapi)
-    # Not create_engine, whose first connection rolls back; and nothing is reset when a connection is given back.
+    # create_engine would roll back on its first connection; and the pool must not reset a connection that is returned.
     engine = Engine(NullPool(lambda: _Borrowed(alias), reset_on_return=None), dialect, url)
     with engine.begin() as conn:
         dialect.initialize(conn)
@@ -80,6 +80,6 @@ def _engine(alias: str) -> Engine:
 
 @contextmanager
 def joined(alias: str) -> Iterator[Connection]:
-    """Give a connection in Django's transaction: a savepoint of the open block, or else a transaction of its own."""
+    """Yield a connection in Django's transaction: a savepoint of the open block, or else a transaction of its own."""
     with transaction.atomic(using=alias), _engine(alias).begin() as conn:
         yield conn

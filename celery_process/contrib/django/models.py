@@ -1,4 +1,4 @@
-"""What stands for a process in Django: a content type, the permissions of its pages, and entries of the admin's log."""
+"""A model that stands for processes in Django: a content type, the permissions of the pages, entries of the admin's log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes of all Celery apps of a project. Of two with one name, the one of the first app is meant, everywhere."""
+"""The processes of all Celery apps of a project. Where two have the same name, that of the first app counts everywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery_process.process import Process
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The processes of an app, without those whose names an app before it has."""
+    """The processes of an app, without those whose names an earlier app uses."""
 
     app: str
     registry: Processes

@@ -30,11 +30,11 @@ TABLE_PREFIX = "cp_"
 DJANGOS_OWN = frozenset(
     ("assume_role", "context", "cursor_factory", "isolation_level", "pool", "prepare_threshold", "server_side_binding")
 )
-"""Keys of a database's OPTIONS that are not the server's. Those of SQLite are all left out."""
+"""Keys of a database's OPTIONS that Django reads itself. The URL of SQLite carries no OPTIONS at all."""
 
 
 class DjangoStore(SqlStore):
-    """The URL names an alias of `DATABASES`; `using=` takes that alias and joins `transaction.atomic()` on it."""
+    """The SQL store on an alias of `DATABASES`; `using=` takes that alias and joins `transaction.atomic()` on it."""
 
     def __init__(self, url: str, *, table_prefix: str = TABLE_PREFIX, clock: Clock | None = None, **_: Any) -> None:
         if table_prefix != TABLE_PREFIX:
@@ -52,7 +52,7 @@ class DjangoStore(SqlStore):
         self._follow()
 
     def _follow(self) -> None:
-        """Go where the alias leads now: a test puts a database of its own in the project's place, and takes it away."""
+        """Connect to the alias's current database: a test replaces the project's with its own, and restores it later."""
         leads_to = name_of(self.alias), sharing()
         if leads_to == self._leads_to:
             return
@@ -60,7 +60,7 @@ class DjangoStore(SqlStore):
             self.close()
         tables = Tables(TABLE_PREFIX)
         if leads_to[1] is None:
-            # Nobody can drop the database of a test over a connection that idles in it.
+            # A test's database cannot be dropped while an idle connection to it is open.
             keep = not is_for_tests(self.alias)
             self._use(
                 Database(
@@ -93,7 +93,7 @@ class DjangoStore(SqlStore):
         return super().check()
 
     def migrate(self) -> tuple[str, ...]:
-        """Return nothing where the tables fit; raises `SchemaMismatch`, which names Django's own command, elsewhere."""
+        """Return nothing where the tables have this version; else raise `SchemaMismatch`, which names Django's command."""
         self.check()
         return ()
 
@@ -149,9 +149,9 @@ def alias_of(url: str) -> str:
 
 
 def own_url(alias: str, **more: str) -> str:
-    """Return the URL that leads to the database of an alias, whose settings are read as they are now.
+    """Return the URL of an alias's database, by Django's current settings.
 
-    `more`: the store's own options, which win over those that Django's settings have.
+    `more`: the store's own options, which win over those in Django's settings.
     """
     settings: Mapping[str, Any] = connections[alias].settings_dict
     name = str(settings["NAME"])
@@ -168,7 +168,7 @@ def own_url(alias: str, **more: str) -> str:
     given = settings.get("OPTIONS") or {}
     options = {key: str(value) for key, value in given.items() if key not in DJANGOS_OWN} | _own_options(given) | more
     host, port = settings.get("HOST") or "", settings.get("PORT")
-    if host.startswith("/"):  # a folder with the server's socket goes into the query
+    if host.startswith("/"):  # libpq takes the folder of the server's socket from the query
         options["host"], host = host, ""
     url = sa.URL.create(
         "postgresql",
@@ -183,7 +183,7 @@ def own_url(alias: str, **more: str) -> str:
 
 
 def _own_options(given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the store's own options as Django's OPTIONS have them; `max_size` of its pool bounds this one."""
+    """Return the store's own options by Django's OPTIONS; `max_size` of Django's pool bounds the store's pool."""
     options = {"prepare_threshold": str(given["prepare_threshold"])} if "prepare_threshold" in given else {}
     pool = given.get("pool")
     if isinstance(pool, Mapping):

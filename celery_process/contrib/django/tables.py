@@ -1,7 +1,7 @@
-"""The store's tables on a database of Django's: its own frozen DDL in Django's transaction, and what empties them.
+"""The store's tables on a database of Django: the store's frozen DDL in Django's transaction, and emptying the tables.
 
-So the tables are the store's to the last index, collation and storage option, whichever of the two made them. No model
-manages them, so Django has to hear of them where it flushes a database, or makes one without migrations.
+So the tables have the store's indexes, collations and storage options, whether Django or the store made them. No model
+manages them, so this module names them to Django where it flushes a database, or makes one without migrations.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Transaction, utc_now
 
 Operation = Callable[[Any, Any], None]
-"""What `RunPython` takes."""
+"""The type of a callable that `RunPython` takes."""
 
 
 def _bring(alias: str, number: int) -> None:
-    """Take the step to a version, except on a database that the store cannot be on."""
+    """Migrate the tables by the step to a version, except on a database that the store does not support."""
     if connections[alias].vendor in URLS:
         with joined(alias) as conn:
             step(Transaction(conn, Tables(TABLE_PREFIX), utc_now), number)
 
 
 def upgrade(number: int) -> Operation:
-    """Return the step to a version of the tables; tables of that version are taken over."""
+    """Return the step to a version of the tables; existing tables of that version are kept."""
 
     def operation(_: Any, editor: Any) -> None:
         _bring(editor.connection.alias, number)
@@ -42,14 +42,14 @@ def upgrade(number: int) -> Operation:
 
 
 def drop(_: Any, editor: Any) -> None:
-    """Drop all tables: the way back from version 1."""
+    """Drop all tables: the reverse of version 1."""
     if editor.connection.vendor in URLS:
         with joined(editor.connection.alias) as conn:
             Tables(TABLE_PREFIX).metadata.drop_all(conn)
 
 
 def make_unmigrated(app_config: AppConfig, using: str, **_: Any) -> None:
-    """Make the tables, after a `migrate` that skips the app's migrations, as with `TEST = {"MIGRATE": False}`."""
+    """Make the tables after a `migrate` that skips the app's migrations, as with `TEST = {"MIGRATE": False}`."""
     module, _explicit = MigrationLoader.migrations_module(app_config.label)
     if module is None and router.allow_migrate_model(using, app_config.get_model("Process")):
         for number in range(1, VERSION + 1):
@@ -58,7 +58,7 @@ def make_unmigrated(app_config: AppConfig, using: str, **_: Any) -> None:
 
 @contextmanager
 def flushed_too(alias: str) -> Iterator[None]:
-    """Let what Django flushes inside the block include the tables, where they are and the router has them there."""
+    """Make Django's flush inside the block include the tables, where the database has them and the router allows them."""
     introspection = connections[alias].introspection
     of_models, own = introspection.django_table_names, _known(alias) & set(introspection.table_names())
     introspection.django_table_names = lambda *args, **options: [*of_models(*args, **options), *sorted(own)]
@@ -69,7 +69,7 @@ def flushed_too(alias: str) -> Iterator[None]:
 
 
 def _known(alias: str) -> set[str]:
-    """Return the names of the tables, none where the app is not on the database, or a test goes without the app."""
+    """Return the names of the tables; none where the database does not have the app, or a test runs without it."""
     if not apps.is_installed(CeleryProcessConfig.name):
         return set()
     model = apps.get_model(CeleryProcessConfig.label, "Process")

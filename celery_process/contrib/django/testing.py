@@ -1,4 +1,4 @@
-"""For the tests of a project: its processes work inside Django's transaction of a test, and are undone with it.
+"""For the tests of a project: its processes write inside Django's transaction of a test, and are rolled back with it.
 
 ```python
 class SignUpTests(SharedConnectionMixin, TestCase): ...
@@ -20,11 +20,11 @@ from celery_process.contrib.django.databases import shared
 
 
 def shared_connection() -> AbstractContextManager[None]:
-    """Let stores `django://…` use Django's own connection of this thread inside the block, for all that they do.
+    """Make stores `django://…` use Django's own connection of this thread inside the block, for every operation.
 
-    What a process writes, with or without `using`, then belongs to the open transaction, and what is not committed is
-    seen by its reads and runs. An SQLite database in memory works too. Runs need `task_always_eager`, since no other
-    thread and no worker sees that transaction: there the store answers with `StoreUnavailable`.
+    What a process writes, with or without `using`, then belongs to the open transaction, and its reads and runs see what
+    is not committed. An SQLite database in memory works too. Runs need `task_always_eager`, since no other thread and no
+    worker sees that transaction: in other threads the store raises `StoreUnavailable`.
     """
     return shared()
 
@@ -34,7 +34,7 @@ class SharedConnectionMixin:
 
     @classmethod
     def setUpClass(cls) -> None:
-        """Share the connection, and give it back after the class's own clean-up."""
+        """Share the connection until the class's own clean-up has ended."""
         case: Any = cls
         case.enterClassContext(shared_connection())
         super().setUpClass()  # type: ignore[misc]

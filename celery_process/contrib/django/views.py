@@ -1,9 +1,9 @@
-"""`/processes` and `/processes/<name>`: what there is to see, as JSON in the original's shape; nothing can be changed (B39).
+"""`/processes` and `/processes/<name>`: processes as JSON in the original's shape; read only (B39).
 
-Who may look is a user with the permission `celery_process.view_process`; settings, errors and items need the permissions
-that the admin asks for: what a user may not see is left out, and the permissions for it are listed as "withheld".
-`/processes/health` tells everybody whether all is well, and only such a user what is wrong. `/processes/live` asks nothing
-of anybody: it is for those who restart what does not answer.
+A user needs the permission `celery_process.view_process`; settings, errors and items need the permissions that the admin
+asks for: facts that a user may not see are omitted, and the missing permissions are listed as "withheld".
+`/processes/health` answers everybody whether all is well, and only such a user what is wrong. `/processes/live` needs no
+permission: it is for supervisors, which restart a program that does not answer.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from celery_process.process import Process
 
 PERMISSION = "celery_process.view_process"
 May = Callable[[str], bool]
-"""Whether the user may view what a model stands for."""
+"""Whether the user has the "view" permission of a noun."""
 WORKS, MOST_WORKS = 100, 1_000
-"""Items of each list that an answer has, as it stands and at most; `?works=` asks for another number, `?after=` goes on."""
+"""Items of each list in an answer, by default and at most; `?works=` sets the number, `?after=` selects the next items."""
 MOST_BYTES = 2_000_000
-"""About so much JSON of items has an answer, of all processes together; where it is used up, "next" tells where to go on."""
+"""About how many bytes of items one answer has for all processes; where they are used up, "next" names where to continue."""
 
 
 def _guarded(view: Callable[..., JsonResponse]) -> Any:
-    """Let only those look who may; errors are JSON too."""
+    """Require login and permission, and check the query; errors are JSON too."""
 
     @require_safe
     @never_cache
@@ -89,27 +89,27 @@ def _read(process: Process, may: May, *, limit: int, most: int, after: str = "")
 
 
 def _answer(found: dict[str, Any], may: May) -> JsonResponse:
-    """Answer what was found, and the permissions that the user lacks for the rest."""
+    """Answer the facts that were found, and the permissions that the user lacks for the others."""
     lacking = sorted({f"celery_process.view_{cell.noun}" for cell in TABLE[Reader.JSON].values() if not may(cell.noun)})
     return JsonResponse({**found, "withheld": lacking} if lacking else found)
 
 
 def _may(user: Any, noun: str) -> bool:
-    """Whether a user may view what a model stands for; who may change it may view it, as everywhere in Django."""
+    """Whether a user may view a noun; the "change" permission includes it, as everywhere in Django."""
     return any(user.has_perm(f"celery_process.{verb}_{noun}") for verb in ("view", "change"))
 
 
 @require_safe
 @never_cache
 def live(_: HttpRequest) -> JsonResponse:
-    """Answer that this program answers. Neither the store nor the broker nor beat is asked."""
+    """Answer that this program runs, without asking the store, the broker or beat."""
     return JsonResponse({"ok": True})
 
 
 @require_safe
 @never_cache
 def health(request: HttpRequest) -> JsonResponse:
-    """Answer whether all is well, with the status 503 where not; to who may look, what `process doctor` finds."""
+    """Answer whether all is well, with the status 503 if not; users with the permission get the findings of the doctor."""
     answers = [probe_of(registry).answer() for registry in registries()]
     found: dict[str, Any] = {"ok": all(answer["ok"] for answer in answers)}
     user = getattr(request, "user", None)

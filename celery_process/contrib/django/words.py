@@ -1,4 +1,4 @@
-"""The words that the admin shows in the language of who looks, and values in the midst of sentences of any direction."""
+"""The admin's words in the user's language, and values inside sentences of either writing direction."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ WORDS = frozenset(
         *(_("removed"), _("superseded")),
     }
 )
-"""States of runs and items, lists, ends of slots and reasons, as the store writes them."""
+"""The states of runs and items, the lists, the ends of slots and the reasons, as the store writes them."""
 FIRST_STRONG, POP = "\u2068", "\u2069"
-"""Unicode's isolates, for texts that hold no markup: a page's title, a message."""
+"""Unicode's isolates, for texts without markup: a page's title, a message."""
 
 
 def word(value: object) -> str:
-    """Return a word of the store's in the present language; another text as it is."""
+    """Return a word of the store in the current language; any other text unchanged."""
     text = str(value)
     return str(gettext(text)) if text in WORDS else text
 
 
 def isolated(value: object) -> str:
-    """Return a value that does not mix with the direction of the sentence around it, where that is right to left."""
+    """Return a value, isolated from the direction of the sentence around it where the language runs from right to left."""
     return f"{FIRST_STRONG}{value}{POP}" if get_language_bidi() else str(value)
 
 
 def sentence(text: str, **facts: object) -> str:
-    """Return a text in the present language with its facts; one that nobody translated keeps its own direction."""
+    """Return a text in the current language with its facts; a text without a translation keeps its own direction."""
     return isolated(str(gettext(text)) % {name: isolated(fact) for name, fact in facts.items()})
 
 
 def translated(text: str | Sentence) -> str:
-    """Return a sentence in the present language, with those that are facts of it; another text as it is."""
+    """Return a sentence in the current language, with the sentences among its facts; any other text unchanged."""
     if not isinstance(text, Sentence):
         return text
     facts = {name: translated(fact) if isinstance(fact, Sentence) else fact for name, fact in text.facts.items()}

@@ -1,6 +1,7 @@
 """Processes in Flower: `pip install 'celery-process[flower]'`, then a plain `celery -A proj flower` shows them.
 
-`hook` is how the pages get in, `handlers` what they answer, `board` what they read. Nobody inside the library knows them.
+`hook` adds the pages to Flower, `handlers` answer requests, `board` reads the store. The rest of the library does not
+import them.
 """
 
 from __future__ import annotations

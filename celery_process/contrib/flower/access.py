@@ -1,7 +1,7 @@
-"""Who may ask: where Flower knows its users, whoever it lets in; elsewhere nobody through another site or a foreign name.
+"""Who may send requests: Flower's users where it has a login; else anybody, but not through another site or a foreign name.
 
-A page of another site can send requests here in its reader's browser, and a name of its own that leads to this address
-(DNS rebinding) makes it one site with this Flower. `Sec-Fetch-Site` tells the first, `Host` the second.
+A page of another site can send requests here from its reader's browser, and a domain of its owner that resolves to this
+address (DNS rebinding) makes it same-site with this Flower. `Sec-Fetch-Site` reveals the first, `Host` the second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tornado import web
 from celery_process.config import read_config
 
 PAGE_HEADER = "X-Celery-Process"
-"""What the script of our pages sends. Another site's cannot: our answers to its preflight allow nothing."""
+"""The header that our pages' script sends. Another site's script cannot: our answer to its preflight allows nothing."""
 CLOSED = (
     "JSON without Flower's login is for its own pages; start Flower with --basic_auth or --auth, or set "
     "FLOWER_UNAUTHENTICATED_API=true, which opens the actions too."
@@ -27,17 +27,17 @@ CLOSED = (
 
 
 def is_guarded(options: Any) -> bool:
-    """Return whether this Flower knows its users."""
+    """Return whether this Flower has a login, so that it knows its users."""
     return bool(options.basic_auth or options.auth)
 
 
 def is_open_to_all() -> bool:
-    """Return whether Flower's API is open to whoever can reach it."""
+    """Return whether Flower's API is open to everybody who can reach it."""
     return bool(strtobool(os.environ.get("FLOWER_UNAUTHENTICATED_API") or "false"))
 
 
 def refuse_strangers(handler: Any, *, acts: bool) -> None:
-    """Raise 403 for what another site sent and, where there is no login, for a foreign host name."""
+    """Raise 403 for a request that another site sent and, where there is no login, for a foreign host name."""
     request, options = handler.request, handler.application.options
     guarded = is_guarded(options)
     navigates = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method in ("GET", "HEAD")
@@ -52,10 +52,10 @@ def refuse_strangers(handler: Any, *, acts: bool) -> None:
 
 
 def is_own_host(host: str, bound: str, more: Collection[str]) -> bool:
-    """Return whether a Host header names this server and not somebody's domain that leads to it.
+    """Return whether a Host header names this server, and not a foreign domain that resolves to it.
 
-    Addresses, names without a dot, which nobody can register, `*.localhost`, the address that Flower is bound to, this
-    machine's name, and `more`: names, `.example.org` for all below it, or `*`.
+    Own are addresses, names without a dot, which nobody can register, `*.localhost`, the address that Flower is bound to,
+    this machine's name, and `more`: names, `.example.org` for all names below it, or `*`.
     """
     try:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
@@ -80,7 +80,7 @@ def _is_address(name: str) -> bool:
 
 
 def _is_cross_site(request: Any) -> bool:
-    """Return whether a browser sent a request for another site's page; it sends one of two headers, a program neither."""
+    """Return whether a browser sent a request for another site's page; browsers send one of two headers, programs none."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         return site not in ("same-origin", "none")

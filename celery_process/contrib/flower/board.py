@@ -1,7 +1,7 @@
 """What the pages read from the store: a bounded number of reads, kept for a moment, never in Flower's event loop.
 
-However many people look, the store is asked once a second for each process that is looked at, or less often where its
-answers take long.
+However many people have a process's page open, the store is read once a second for it, or less often where it answers
+slowly.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ LISTS = (RUNS, SLOTS, VERSIONS)
 FRESH = 1.0
 """Seconds for which an answer is kept; at least four times as long as it took."""
 _HEALTH = "\0health"
-"""The key of an answer that is no process's; a name holds no NUL."""
+"""The key of the findings; it cannot be the name of a process, which holds no NUL."""
 
 
 class Board:
-    """The processes of an app as JSON. Its coroutines belong to one event loop, its reads to threads of its own."""
+    """The processes of an app as JSON. Its coroutines run in one event loop, its reads in threads of its own."""
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
@@ -56,11 +56,11 @@ class Board:
         return await self._shared(name, lambda: self._read_one(process))
 
     async def health(self) -> Document:
-        """Return what is found about the app, its store, its broker and its workers; nothing is raised."""
+        """Return the findings about the app, its store, its broker and its workers; raises nothing."""
         return await self._shared(_HEALTH, lambda: document(examine(self.processes, patience=PATIENCE)))
 
     async def act(self, name: str, verb: Callable[[Process], T]) -> T:
-        """Do something to a process; what is read after it is read anew."""
+        """Act on a process and drop the kept answers, so that later reads see the effect."""
         process = self.processes[name]
         try:
             return await self._in_thread(lambda: verb(process))
@@ -71,7 +71,7 @@ class Board:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def _shared(self, key: str, read: Callable[[], Document]) -> Document:
-        if self._named != (now := named(self.processes.app)):  # what was read is another store's
+        if self._named != (now := named(self.processes.app)):  # the settings name another store: kept answers are stale
             self._named = now
             self._kept.clear()
             self._overviews.clear()

@@ -1,8 +1,8 @@
-"""What Flower answers about processes: two pages, their JSON, and the actions.
+"""Flower's handlers for processes: two pages, their JSON, and the actions.
 
-All of it stands behind what Flower has itself: `--basic_auth` or `--auth` guard everything; without them the pages are
-open, and the API, the actions among it, is closed unless FLOWER_UNAUTHENTICATED_API is set. `--read_only` closes the
-actions. `access` refuses what comes through other sites.
+Flower's own options guard them: `--basic_auth` or `--auth` guard everything; without them the pages are open, and the
+API with the actions is closed unless FLOWER_UNAUTHENTICATED_API is set. `--read_only` closes the actions. `access`
+refuses requests that come through other sites.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ def actions() -> dict[str, Verb]:
 
 
 class OfProcesses(web.RequestHandler):  # type: ignore[misc,unused-ignore]
-    """What pages and API share: the board, and who asks."""
+    """What pages and API share: the board, and the user who asks."""
 
     application: Any
     acts = False
 
     def set_default_headers(self) -> None:
-        """Let nobody guess types, and no other site read: Flower's own headers would, where its API is open."""
+        """Forbid browsers to guess types and other sites to read: where its API is open, Flower's own headers allow both."""
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def prepare(self) -> None:
-        """Refuse what comes through another site."""
+        """Refuse a request that comes through another site."""
         access.refuse_strangers(self, acts=self.acts)
         super().prepare()
 
     @property
     def board(self) -> Board:
-        """The board of this Flower, made at first use."""
+        """The board of this Flower, created at first use."""
         settings = self.application.settings
         if _BOARD not in settings:
             registry = registry_of(self.application.capp)
@@ -73,17 +73,17 @@ class OfProcesses(web.RequestHandler):  # type: ignore[misc,unused-ignore]
 
     @property
     def read_only(self) -> bool:
-        """Whether this Flower acts on nothing; an option that came after 2.0."""
+        """Whether this Flower refuses all actions; Flower has the option since a version after 2.0."""
         return bool(getattr(self.application.options, "read_only", False))
 
     @property
     def may_act(self) -> bool:
-        """Whether the actions are open to who asks, as Flower's own are."""
+        """Whether the actions are open to the user who asks, as Flower's own are."""
         return not self.read_only and (self.guarded or access.is_open_to_all())
 
     @property
     def who(self) -> str:
-        """Who asks, for the ledger: Flower's user, where it has one."""
+        """The user who asks, for the ledger: Flower's user, where it has one."""
         user = self.current_user
         if isinstance(user, bytes):
             user = user.decode()
@@ -96,7 +96,7 @@ class OfProcesses(web.RequestHandler):  # type: ignore[misc,unused-ignore]
 
 
 class Page(OfProcesses, BaseHandler):
-    """A page; with `?json=1`, what it shows: for its script, and for whom the API is open to."""
+    """A page; with `?json=1` its data as JSON, for its script, and for everybody to whom the API is open."""
 
     template = "processes.html"
 
@@ -138,7 +138,7 @@ class ProcessPage(Page):
 
 
 class Api(OfProcesses, BaseApiHandler):
-    """JSON; an error is JSON too, so that no text of anybody's is ever read as HTML."""
+    """JSON; errors are JSON too, so that a browser never reads a text from outside as HTML."""
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error as JSON."""
@@ -170,12 +170,12 @@ class ShowProcess(Api):
 
     @web.authenticated
     async def get(self, name: str) -> None:
-        """Answer one process: overview, run, failing items, runs, slots, settings."""
+        """Answer one process: its overview, run, failing items, runs, slots and settings."""
         await self._answer(self.board.one(name))
 
 
 class Health(Api):
-    """`GET /processes/health`: what `process doctor` finds, with the status 503 where something is wrong."""
+    """`GET /processes/health`: the findings of `process doctor`, with the status 503 where something is wrong."""
 
     @web.authenticated
     async def get(self) -> None:
@@ -192,7 +192,7 @@ class ActOnProcess(Api):
 
     @web.authenticated
     async def post(self, name: str, action: str) -> None:
-        """Do it, as the user that Flower knows, and answer the run that came of it or the one in question."""
+        """Do what the verb says, as the user that Flower knows, and answer the run that it began or acted on."""
         if self.read_only:
             raise web.HTTPError(403, "Read only mode is enabled")
         if name not in self.board.processes:
@@ -216,9 +216,9 @@ class Assets(web.StaticFileHandler):
     """The style and the script of the pages."""
 
     def initialize(self) -> None:  # type: ignore[override]
-        """Serve the folder beside this file; under --url_prefix Flower drops what a route says."""
+        """Serve the folder beside this file; under --url_prefix Flower drops a route's arguments."""
         super().initialize(path=str(Path(__file__).parent / "assets"))
 
     def set_extra_headers(self, path: str) -> None:  # noqa: ARG002
-        """Let nobody guess types."""
+        """Forbid browsers to guess types."""
         self.set_header("X-Content-Type-Options", "nosniff")

@@ -1,14 +1,14 @@
-"""How the pages get into Flower, which has no way for others to add any: the one file that reaches past its public API.
+"""Add the pages to Flower, which has no public way to add any: the one file that reaches past its public API.
 
 `celery` loads the commands that packages add, Flower's and `process` alike, before it runs any of them. So the module of
-`process` calls `install` once, and by the time `flower` makes its web application, these are there:
+`process` calls `install` once, which changes two globals before `flower` makes its web application:
 
 - `flower.urls.handlers`, the list that the application is made from, begins with the routes below;
 - `flower.urls.settings["template_loader"]` looks into the folder beside this file first, and adds a tab to the navbar.
 
 Both are module globals of the same shape in Flower 2.0.1 and 2.2, and each version has its test. The routes name their
-handlers by text, so a worker or beat, whose command line loads all this as well, imports none of them. A Flower of another
-shape is left as it is, with a warning.
+handlers by text, so a worker or beat, whose command line loads this module as well, imports none of them. A Flower of
+another shape stays unchanged, and a warning is logged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROUTES = (
     (r"/api/processes/([^/]+)/([^/]+)", f"{_HANDLERS}.ActOnProcess"),
 )
 _LAST_TAB = re.compile(rb"reverse_url\('broker'\).*?</li>", re.DOTALL)
-# Flower has a name for each of its routes; one of ours would lose it under --url_prefix, so it is put together.
+# Flower names its routes; under --url_prefix a route of ours would lose its name, so the tab composes the URL itself.
 _TAB = (
     b'\n<li class="nav-item"><a class="nav-link%s{%% if active_tab == \'processes\' %%} active{%% end %%}"'
     b" href=\"{{ reverse_url('tasks').rpartition('/')[0] }}/processes\""
@@ -44,9 +44,9 @@ _TAB = (
 
 
 def install() -> bool:
-    """Add the pages to the Flower of this interpreter, before it makes its application; return whether they are there.
+    """Add the pages to the Flower of this interpreter, before it makes its application; return whether it has them.
 
-    Called when `celery` loads its commands; where Flower is embedded without those, call it before `flower.app.Flower`.
+    `celery` calls it when it loads its commands; where Flower is embedded without those, call it before `flower.app.Flower`.
     """
     if find_spec("flower") is None:
         return False
@@ -59,14 +59,14 @@ def install() -> bool:
         urls.handlers[:0] = ROUTES
     except ImportError:
         return False  # a Flower that lacks one of its own packages runs no pages at all
-    except Exception as error:  # noqa: BLE001 - whatever a Flower of another shape makes of it: celery's commands must work
+    except Exception as error:  # noqa: BLE001 - whatever a Flower of another shape raises, celery's commands must work
         logger.warning("This Flower does not take the page of processes: %s", error, extra=log_fields("flower_refused"))
         return False
     return True
 
 
 def with_tab(navbar: bytes) -> bytes:
-    """Return Flower's navbar with a tab for the processes after its own; as it is where that place is not found."""
+    """Return Flower's navbar with a tab for the processes after its own; unchanged where that place is not found."""
     found = _LAST_TAB.search(navbar)
     if found is None:
         logger.warning("The navbar of this Flower has no place for a tab.", extra=log_fields("flower_refused"))

@@ -1,4 +1,4 @@
-"""The admin of processes: what they are at, and the actions of people who may act.
+"""The admin of processes: their state, and the actions of users who have the permission.
 
 It reads and acts through the app's registries, whatever their store is, never through the tables.
 """
@@ -21,10 +21,10 @@ from celery_process.contrib.django.models import Process
 
 @admin.register(Process)
 class ProcessAdmin(OverviewPages, ItemPages, RunPages, SettingsPages, HistoryPages, ActionPages):
-    """All pages of processes, by their URLs."""
+    """All pages of processes."""
 
     def get_urls(self) -> list[URLPattern]:
-        """Return the URLs; a process stands in them by its name, quoted as the admin quotes a key."""
+        """Return the URLs; they hold a process's name, quoted as the admin quotes a key."""
 
         def route(url: str, view: Any, name: str) -> URLPattern:
             return path(url, self.admin_site.admin_view(view), name=f"celery_process_process_{name}")

@@ -1,4 +1,4 @@
-"""The one view through which all verbs go: POST only, with Django's token, and asked about first where it destroys."""
+"""The one view of all verbs: POST only, with Django's CSRF token, and with a confirmation where the verb destroys."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from celery_process.values import MAX_TEXT
 
 
 class ActionPages(Base):
-    """The page that asks, and the act."""
+    """The page that asks for a confirmation, and the view that acts."""
 
     @guarded("process")
     def do_view(self, request: HttpRequest, process: Process, verb: str) -> HttpResponse:
-        """Do what the verb says, and go back to where it was asked for; without a confirmation, ask for it."""
+        """Do what the verb says and redirect to the page of its button; without a needed confirmation, ask for it."""
         if verb not in VERBS:
             raise InvalidValue(f"{verb!r:.40} is no action; the page of the process has them.", argument="verb", value=verb)
         chosen = VERBS[verb]
         if not self.may(request, chosen.noun, act=True):
             raise PermissionDenied
-        if Takes.PARAMS in chosen.takes:  # which have a form of their own
+        if Takes.PARAMS in chosen.takes:  # verbs with params have a form of their own
             return HttpResponseRedirect(self.url("register", process))
         asked = request.POST if request.method == "POST" else request.GET
         given = Request(

@@ -1,4 +1,4 @@
-"""What all pages of the admin share: who may see and do what, which process is meant, errors as pages, the log.
+"""What all pages of the admin share: permissions, finding the process, errors as pages, the admin's log.
 
 Permissions are by noun: a page of runs needs "view" of the run, an action on a work item "change" of that.
 """
@@ -31,14 +31,14 @@ from celery_process.text.sentences import Sentence
 logger = logger_of(__name__)
 
 NOUNS = ("process", "run", "slot", "work", "settings")
-"""What there are permissions to see or to change."""
+"""The nouns that have a permission to view and one to change."""
 
 
 def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Guard a view of a process: only who may, only a process that is there; an error of the library is answered as one.
+    """Guard a view of a process: check the permission, find the process, answer an error of the library by page or JSON.
 
-    No view runs in a transaction of the request's: the store has connections of its own, for which an SQLite file that the
-    request has locked would stay locked.
+    No view runs in a transaction of the request: the store has connections of its own, which could not write to an SQLite
+    file that the request's transaction has locked.
     """
 
     def decorate(view: Callable[..., HttpResponse]) -> Any:
@@ -65,7 +65,7 @@ def guarded(noun: str, *, act: bool = False, as_json: bool = False) -> Callable[
 
 
 class Base(admin.ModelAdmin):
-    """The means of the pages. The model stands for a process by its name."""
+    """The methods that the pages share. An object of the model stands for a process by its name."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         """Refuse: a process is defined in code."""
@@ -76,16 +76,16 @@ class Base(admin.ModelAdmin):
         return False
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:  # noqa: ARG002
-        """Return what stands for a process in the admin's log and history, or None."""
+        """Return the object that stands for a process in the admin's log and history, or None."""
         return row(object_id) if object_id in processes() else None
 
     def may(self, request: HttpRequest, noun: str, *, act: bool = False) -> bool:
-        """Return whether the user may see, or act on, what a noun stands for."""
+        """Return whether the user has the permission to view, or to change, a noun."""
         user = request.user
         return user.has_perm(f"celery_process.change_{noun}") or (not act and user.has_perm(f"celery_process.view_{noun}"))
 
     def rights(self, request: HttpRequest) -> dict[str, dict[str, bool]]:
-        """Return what the user may, as templates ask for it: `may.see.run`, `may.change.work`."""
+        """Return the user's permissions as templates read them: `may.see.run`, `may.change.work`."""
         return {
             word: {noun: self.may(request, noun, act=act) for noun in NOUNS}
             for word, act in (("see", False), ("change", True))
@@ -104,16 +104,16 @@ class Base(admin.ModelAdmin):
         return found[name]
 
     def url(self, page: str, process: Process | None = None, **more: str) -> str:
-        """Return the URL of a page, of a process if it is one of those."""
+        """Return the URL of a page, or of a process's page if a process is passed."""
         given = {**more, **({} if process is None else {"object_id": quote(process.name)})}
         return str(reverse(f"admin:celery_process_process_{page}", kwargs=given, current_app=self.admin_site.name))
 
     def given(self, request: HttpRequest, process: Process | None, more: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the context that every template of ours has."""
+        """Return the context that all our templates share."""
         urls = {} if process is None else {page: self.url(page, process) for page in PAGES}
         return {
             "opts": self.opts,
-            "name": "" if process is None else process.name,  # a Process is callable, which templates would call
+            "name": "" if process is None else process.name,  # templates call what is callable, and a Process is
             "may": self.rights(request),
             "urls": {**urls, "changelist": self.url("changelist")},
             "media": self.media,
@@ -128,13 +128,13 @@ class Base(admin.ModelAdmin):
         return TemplateResponse(request, f"{TEMPLATES}/{template}.html", context, status=status)
 
     def parts(self, request: HttpRequest, process: Process | None, names: tuple[str, ...], **more: Any) -> HttpResponse:
-        """Answer parts of a page as they are now: JSON of HTML by the id of its element."""
+        """Answer the current parts of a page: a JSON object of HTML by element id."""
         context = self.given(request, process, more)
         drawn = {name: render_to_string(f"{TEMPLATES}/_{name}.html", context, request) for name in names}
         return JsonResponse({"parts": drawn})
 
     def done(self, request: HttpRequest, process: Process, action: str, done: Sentence) -> None:
-        """Write down who did what: in the admin's log, in English whoever did it, and in the logger of this module."""
+        """Record who did what: in the admin's log, in English whatever the user's language, and in this module's logger."""
         self.log_change(request, row(process.name), shown(str(done), Fact.NOTES, Reader.ADMIN))
         extra = log_fields(f"admin_{action}", process_name=process.name, by=by(request))
         logger.info("%s of %s by %s", action, process.name, by(request), extra=extra)
@@ -146,10 +146,10 @@ PAGES = ("change", "live", "items", "item", "register", "runs", "slots", "settin
 
 
 def by(request: HttpRequest) -> str:
-    """Return who asks, for the store's own records."""
+    """Return the user who asks, for the store's ledger."""
     return f"admin:{request.user.get_username()}"[:200]
 
 
 def row(name: str) -> models.Process:
-    """Return what stands for a process in the admin's log: its key there is its name."""
+    """Return the object that stands for a process in the admin's log; its key is the process's name."""
     return models.Process(name=name)

@@ -1,4 +1,4 @@
-"""The form of settings and schedule. Who edits sees the version that they edit; a newer one is never written over."""
+"""The form of settings and schedule. It names the version that the user edits, and never overwrites a newer one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from celery_process.values import decode, encode
 
 
 class SettingsForm(forms.Form):
-    """What `update_settings` takes, and the version that it is an edit of."""
+    """The arguments of `update_settings`, and the version that the user edits."""
 
     settings = JsonObjectField(
         label=_("Stored settings"),
@@ -48,7 +48,7 @@ _STORED = {
     (True, False): gettext_noop("Stored settings version %(version)s; changed: %(names)s"),
     (False, True): gettext_noop("Stored settings version %(version)s; schedule %(schedule)s"),
 }
-"""What was done, by whether settings and whether the schedule changed."""
+"""The message of what was done, by whether the settings and whether the schedule changed."""
 
 
 class SettingsPages(Base):
@@ -56,7 +56,7 @@ class SettingsPages(Base):
 
     @guarded("settings")
     def settings_view(self, request: HttpRequest, process: Process) -> HttpResponse:
-        """Show the settings in force, and the form to who may change them."""
+        """Show the settings in force, and the form to users who may change them."""
         may = self.may(request, "settings", act=True)
         if request.method == "POST" and not may:
             raise PermissionDenied
@@ -97,7 +97,7 @@ class SettingsPages(Base):
         )
 
     def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> Sentence | None:
-        """Store what changed, write it down by its names alone, and return that; None: nothing changed."""
+        """Store the changes, log them by name without their values, and return the message; None if nothing changed."""
         given = form.cleaned_data
         settings = unmasked(given["settings"], known, argument="settings")
         before, after = _written(known), _written(settings)
@@ -125,5 +125,5 @@ def _visible(settings: dict[str, Any]) -> Any:
 
 
 def _written(settings: dict[str, Any]) -> dict[str, str]:
-    """Return settings as they are written down: true and 1 are equal, and are not the same."""
+    """Return settings with their values as JSON text, to compare them: in Python true equals 1, in JSON it does not."""
     return {name: encode({name: value}, argument="settings") for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""The fields of the forms, which say what is wrong in the library's own words."""
+"""The fields of the forms; their errors are the library's own messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from celery_process.text.masking import MASK
 
 
 class JsonObjectField(forms.CharField):
-    """A JSON object in a textarea; nothing written is an empty one, and the mask stands for what is kept."""
+    """A JSON object in a textarea; an empty text is an empty object, and a mask keeps the stored value."""
 
     def __init__(self, *, help_text: Any, **options: Any) -> None:
         options["help_text"] = format_lazy("{} {} {}", help_text, MASK, gettext_lazy("stands for a value that stays."))
@@ -37,7 +37,7 @@ class JsonObjectField(forms.CharField):
 
 
 class NamesField(forms.CharField):
-    """Names in a textarea, one a line; spaces around them do not count."""
+    """Names in a textarea, one a line; spaces around them are removed."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "dir": "auto"}), **options)
@@ -49,6 +49,6 @@ class NamesField(forms.CharField):
 
 
 def refused(form: forms.Form, error: ProcessError, *fields: str) -> None:
-    """Put an error of the library beside the field that it is about, or above all of them."""
+    """Show an error of the library beside the field that it is about, or else above all fields."""
     about = error.facts.get("argument")
     form.add_error(about if about in fields else None, isolated(error))

@@ -1,4 +1,4 @@
-"""The history of a process: who did what from its pages, without what the one who looks may not see."""
+"""The history of a process: who did what from its pages, without the facts that the reading user may not see."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from celery_process.monitor.secrets import Fact, Reader, may_see
 _ITEMS = re.compile(r"^((?:Registered|Unregistered) \d+ of \d+):.*", re.DOTALL)
 _SETTINGS = re.compile(r"^(Stored settings version \d+);.*", re.DOTALL)
 DETAILS = {Fact.NAMES: _ITEMS, Fact.SETTINGS: _SETTINGS}
-"""What of a message is a fact: all after the words that say what was done."""
+"""The facts in a log message, by pattern: all that follows the words for what was done."""
 
 
 class HistoryPages(Base):

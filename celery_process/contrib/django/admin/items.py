@@ -1,4 +1,4 @@
-"""Work items: their lists, the page of one, and the form that registers some."""
+"""Work items: their lists, the page of one item, and the form that registers items."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from celery_process.text.masking import MASK, unmasked
 
 
 class RegisterForm(forms.Form):
-    """Names and the params that they all get."""
+    """Names of items, and the params to register all of them with."""
 
     names = NamesField(label=_("Names"), help_text=_("One name a line."))
     params = JsonObjectField(
@@ -40,7 +40,7 @@ class ItemPages(Base):
     @safely
     @guarded("work")
     def items_view(self, request: HttpRequest, process: Process) -> HttpResponse:
-        """Show a page of a list; `?on=`, `?state=` and `?q=` choose, `?after=` goes on."""
+        """Show a page of a list; `?on=`, `?state=` and `?q=` filter, `?after=` selects the next page."""
         asked = {key: request.GET.get(key, "") for key in ("on", "state", "q", "after")}
         try:
             on = WorkList(asked["on"] or WorkList.ACTIVE)
@@ -73,7 +73,7 @@ class ItemPages(Base):
 
     @guarded("work", act=True)
     def register_view(self, request: HttpRequest, process: Process) -> HttpResponse:
-        """Ask for names and params, and register; `?name=` begins with those of an item."""
+        """Ask for names and params, and register them; `?name=` fills the form from an item."""
         form = RegisterForm(request.POST or None, initial=self._initial(process, request.GET.get("name", "")))
         if request.method == "POST" and form.is_valid():
             try:

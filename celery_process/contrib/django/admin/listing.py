@@ -1,4 +1,4 @@
-"""A page of work items: found by the store's walk in order of name, never counted, never skipped over."""
+"""A page of work items: read by the store in order of name, without a count and without an offset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from celery_process.values import check_work_name
 
 PAGE = 100
 LOOKS = 5_000
-"""How many items one page looks at, at most, for those in a state; the next page goes on there."""
+"""The most items that one page reads to find those in a state; the next page continues after them."""
 CHUNK = 500
 
 
@@ -22,7 +22,7 @@ CHUNK = 500
 class Listing:
     """Items of a list. `after`: the name after which the next page begins, empty at the end of the list.
 
-    `looked_at`: how many items were read for it. `cut`: there may be more in this state, past what was looked at.
+    `looked_at`: how many items were read for the page. `cut`: items not yet read may be in this state too.
     """
 
     works: tuple[WorkInfo, ...]
@@ -41,7 +41,7 @@ def listing(
     page: int = PAGE,
     looks: int = LOOKS,
 ) -> Listing:
-    """Return the items of a list, of a state if one is given, whose names begin with a text and come after another.
+    """Return items of a list, in one state if it is passed, whose names begin with a text and come after another name.
 
     Names compare by code point. Raises `InvalidValue` for a text that no name can hold.
     """

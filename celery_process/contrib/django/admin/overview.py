@@ -1,4 +1,4 @@
-"""The list of processes and the page of one, both live."""
+"""The list of processes and the page of one; both refresh themselves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from celery_process.process import Process
 
 safely = method_decorator(require_safe)
 RECENT = 10
-"""How many runs and slots the page of a process shows; the pages of runs and of slots have all."""
+"""How many runs and slots the page of a process shows; the pages of runs and of slots show all."""
 PARTS = {
     "head": "process",
     "actions": "process",
@@ -31,7 +31,7 @@ PARTS = {
     "slots": "slot",
     "settings": "settings",
 }
-"""What of a page is drawn anew while somebody looks, by names of templates and elements, with the noun of its permission."""
+"""The parts of a page that refresh while it is open, by the name of template and element, with their permission's noun."""
 
 
 class OverviewPages(Base):
@@ -40,7 +40,7 @@ class OverviewPages(Base):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._seen: dict[str, Overview] = {}
-        """The last overviews, which save a count of the lists and make rates present ones."""
+        """The last overviews, which save a count of the lists and keep the rates current."""
 
     @safely
     @guarded("process")
@@ -51,7 +51,7 @@ class OverviewPages(Base):
     @safely
     @guarded("process", as_json=True)
     def list_live_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer the list as it is now."""
+        """Answer the current list."""
         return self.parts(request, None, ("list",), **self._list())
 
     @safely
@@ -63,12 +63,12 @@ class OverviewPages(Base):
     @safely
     @guarded("process", as_json=True)
     def live_view(self, request: HttpRequest, process: Process) -> HttpResponse:
-        """Answer the page of a process as it is now."""
+        """Answer the current parts of a process's page."""
         seen = tuple(part for part, noun in PARTS.items() if self.may(request, noun))
         return self.parts(request, process, seen, **self._panel(process))
 
     def _list(self) -> dict[str, Any]:
-        """Read all overviews; an app whose store does not answer is told of, and keeps the others from nothing."""
+        """Read all overviews; where an app's store does not answer, report that and still read the other apps."""
         apps, shared, overviews, troubles = shelves(), True, list[Overview](), list[str]()
         for shelf in apps:
             try:

@@ -35,7 +35,7 @@ class RunPages(Base):
     @safely
     @guarded("run")
     def runs_view(self, request: HttpRequest, process: Process) -> HttpResponse:
-        """Show a page of runs, newest first; `?before=` goes on."""
+        """Show a page of runs, newest first; `?before=` selects the next page."""
         found = process.store.runs(process.name, before=_before(request), limit=PAGE + 1)
         before = found[PAGE - 1].epoch if len(found) > PAGE else None
         return self.page(
@@ -50,7 +50,7 @@ class RunPages(Base):
     @safely
     @guarded("run")
     def run_view(self, request: HttpRequest, process: Process, run: str) -> HttpResponse:
-        """Show a run: its numbers and its errors, with the items that had them."""
+        """Show a run: its numbers, and its errors with their items."""
         found = as_shown(process.store.run(process.name, run), Reader.ADMIN)
         return self.page(
             request,
@@ -64,7 +64,7 @@ class RunPages(Base):
     @safely
     @guarded("slot")
     def slots_view(self, request: HttpRequest, process: Process) -> HttpResponse:
-        """Show a page of the ledger, newest first; `?before=` goes on."""
+        """Show a page of the ledger, newest first; `?before=` selects the next page."""
         before = _before(request)
         found = process.store.slots(process.name, before=None if before is None else from_us(before), limit=PAGE + 1)
         following = to_us(found[PAGE - 1].slot) if len(found) > PAGE else None

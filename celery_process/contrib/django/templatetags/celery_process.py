@@ -1,4 +1,4 @@
-"""How the admin's pages write what they show: instants, durations, numbers, states, and the columns of lists."""
+"""How the admin's pages write values: instants, durations, numbers, states, and the columns of lists."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _CLASSES |= dict.fromkeys(NUMBERS, "cp-number")
 
 @register.filter
 def at(instant: datetime | None) -> str:
-    """Write an instant in the present time zone, to the second."""
+    """Write an instant in the current time zone, to the second."""
     if instant is None:
         return NONE
     return _time(instant, format_html('<bdi dir="ltr">{}</bdi>', f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S}"))
@@ -52,7 +52,7 @@ def _time(instant: datetime, words: str) -> str:
 
 @register.filter
 def number(value: float | None) -> str:
-    """Write a number with its thousands apart."""
+    """Write a number with separators between thousands."""
     if value is None:
         return NONE
     return f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
@@ -60,7 +60,7 @@ def number(value: float | None) -> str:
 
 @register.filter
 def badge(word: str | None) -> SafeString:
-    """Write a state or an end as a badge."""
+    """Write a state, or how a run or slot ended, as a badge."""
     if not word or word == NEVER_RAN:
         return format_html('<span class="cp-badge">{}</span>', translated_word(NEVER_RAN))
     return format_html('<span class="cp-badge cp-is-{}">{}</span>', str(word).replace(" ", "-"), translated_word(word))
@@ -68,19 +68,19 @@ def badge(word: str | None) -> SafeString:
 
 @register.filter
 def word(value: str) -> str:
-    """Write a word of the store's, such as a state, a list or a reason, in the present language."""
+    """Write a word of the store, such as a state, a list or a reason, in the current language."""
     return translated_word(value)
 
 
 @register.filter
 def schedule(value: Any) -> str:
-    """Write a schedule as a sentence has it."""
+    """Write a schedule in words that fit into a sentence."""
     return translated(spoken(value))
 
 
 @register.inclusion_tag("admin/celery_process/process/_table.html", takes_context=True)
 def listed(context: template.Context, name: str, rows: Iterable[Any], *, empty: str = "", ticks: bool = False) -> Any:
-    """Write rows in the columns of a list that the user may see, each with what may be done to it."""
+    """Write rows in the columns of a list that the user may see, each with the verbs that the user may use on it."""
     table, shown = TABLES[name], _columns(context, name)
     heads = [column for column in shown if not column.under and not column.detail]
     lines = [(row, [(column, _cell(context, column, row, shown)) for column in heads]) for row in rows]
@@ -89,7 +89,7 @@ def listed(context: template.Context, name: str, rows: Iterable[Any], *, empty: 
 
 @register.simple_tag(takes_context=True)
 def facts(context: template.Context, name: str, row: Any, *keys: str) -> SafeString:
-    """Write the columns of a list as facts about one row: those named, or all that do not stand above them."""
+    """Write the columns of a list as facts about one row: those named in `keys`, or all that the page's head lacks."""
     above = HEAD if TABLES[name] is PROCESSES else ("id", "name", "stats")
     shown = [
         (translated(gettext(column.heading)), _drawn(context, column, row))
@@ -108,13 +108,13 @@ def column(context: template.Context, name: str, key: str, row: Any) -> SafeStri
 
 @register.filter
 def classes(column: Column) -> str:
-    """Return the classes of a column's cells."""
+    """Return the CSS classes of a column's cells."""
     return _CLASSES.get(column.kind, "")
 
 
 @register.filter
 def looked_up(text: str) -> str:
-    """Return a text of the tables in the present language."""
+    """Return a text of the tables in the current language."""
     return str(gettext(text))
 
 
@@ -162,7 +162,7 @@ def _inner(context: template.Context, column: Column, row: Any, value: Any) -> S
 
 
 def _linked(context: template.Context, column: Column, value: Any, drawn: SafeString) -> SafeString:
-    """Return a name or an id as the link to its page, where there is one that the user may see."""
+    """Return a name or an id as a link to its page, where it has one that the user may see."""
     sees, opts = context["may"]["see"], context["opts"]
     if column.kind is Kind.PROCESS:
         return format_html('<a id="cp-to-{}" href="{}">{}</a>', value, _url(opts, "change", value), drawn)
@@ -192,7 +192,7 @@ def pretty(value: Any) -> str:
 
 @register.filter
 def counted(counts: ItemCounts) -> list[tuple[str, int]]:
-    """Return the states that a run has items in, with how many."""
+    """Return the states of a run's items, with the number of items in each."""
     return [
         (translated_word(field.name).capitalize(), found)
         for field in fields(counts)
@@ -202,12 +202,12 @@ def counted(counts: ItemCounts) -> list[tuple[str, int]]:
 
 @register.simple_tag(takes_context=True)
 def verbs(context: template.Context, target: str, row: Any) -> list[Verb]:
-    """Return what the user may do to a process, a run or items, where it makes sense; but not what has a form of its own."""
+    """Return the verbs that the user may use on a process, a run or items, and that make sense and have no own form."""
     may: Mapping[str, bool] = context["may"]["change"]
     return [verb for verb in offered(Target[target.upper()], row) if may[verb.noun] and Takes.PARAMS not in verb.takes]
 
 
 @register.simple_tag
 def query(chosen: Mapping[str, str], **more: str) -> str:
-    """Write the query that asks for what was chosen, and more."""
+    """Write the URL query of the chosen filters, and `more`."""
     return urlencode({name: value for name, value in {**chosen, **more}.items() if value})

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             process.main(args=list(args), prog_name="manage.py celery_process", obj=obj)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        """Return a parser that leaves all arguments alone."""
+        """Return a parser that passes all arguments on unchanged."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.add_argument("args", nargs="*")
         return parser

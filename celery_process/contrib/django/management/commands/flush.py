@@ -1,4 +1,4 @@
-"""`manage.py flush`, by which a `TransactionTestCase` ends too: Django's own, of the store's tables as well."""
+"""`manage.py flush`, which a `TransactionTestCase` also calls at its end: Django's own, for the store's tables too."""
 
 from __future__ import annotations
 
