@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, overload
 
+from celery_process.checks import check_count, check_instant, check_text, check_work_name
 from celery_process.definition.callables import check_callable
 from celery_process.definition.options import Definition, Handler, with_flow_control
 from celery_process.engine.dispatch import Dispatch
@@ -14,6 +15,7 @@ from celery_process.engine.home import Home
 from celery_process.engine.late import bring_resumed
 from celery_process.engine.sweep import go_on
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
+from celery_process.jsontext import decode, encode
 from celery_process.protocol import model
 from celery_process.protocol.limits import NO_RATE, Limits, check_rate, check_window
 from celery_process.protocol.rules import effective
@@ -21,7 +23,6 @@ from celery_process.protocol.states import StopReason, WorkList
 from celery_process.protocol.tolerance import exception_classes
 from celery_process.schedule.frequency import Frequency, decides_itself, frequency, from_text
 from celery_process.stores.base import Store
-from celery_process.values import check_count, check_instant, check_text, check_work_name, decode, encode
 
 PAGE = 200
 
@@ -235,8 +236,7 @@ class Process:
         A past `slot` may be named. Raises `RunOpen` and `ProcessPaused`. Under `task_always_eager` the run has closed when
         this returns.
         """
-        if slot is not None:
-            slot = check_instant(slot, argument="slot")
+        slot = None if slot is None else check_instant(slot, argument="slot")
         return self.dispatch.run_now(slot=slot, by=check_text(by, argument="by"))
 
     def redrive(self, run_id: str, *, by: str = "redrive") -> model.RunStatus:

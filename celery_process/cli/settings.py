@@ -17,12 +17,12 @@ from celery_process.cli.base import (
     with_processes,
 )
 from celery_process.cli.tables import print_table
+from celery_process.jsontext import decode
 from celery_process.monitor.columns import VERSIONS
 from celery_process.monitor.secrets import Reader
 from celery_process.schedule.frequency import describe, parse
 from celery_process.text.masking import unmasked
 from celery_process.text.printable import printable, printable_json
-from celery_process.values import decode
 
 
 @click.command()

@@ -8,14 +8,15 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
+from celery_process.checks import check_count, check_process_name
 from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.jsontext import encode
 from celery_process.protocol.limits import check_rate, check_window, per_second
 from celery_process.protocol.model import RunSpec
 from celery_process.protocol.tolerance import Tolerance
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency, frequency, seconds
 from celery_process.schedule.slots import Interval, Occurrences
-from celery_process.values import check_count, check_process_name, encode
 
 Handler = Callable[[Any], object]
 

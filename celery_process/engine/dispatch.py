@@ -19,6 +19,7 @@ from celery_process.exceptions import InvalidValue, ProcessPaused, RunOpen, Stor
 from celery_process.protocol.model import RunClaim, RunStatus, SlotRef
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.states import Again, Event, PageAnswer, RunAnswer, RunState, SlotEnd, StopReason, WorkList
+from celery_process.protocol.stats import MAX_SUMMED_STATS, OTHER_STATS
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency
 from celery_process.stores.base import Store
@@ -26,7 +27,6 @@ from celery_process.text.logs import LogFields, log_fields, logger_of
 from celery_process.text.masking import masked_text
 from celery_process.text.outages import log_failure
 from celery_process.text.printable import printable
-from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
 
 logger = logger_of(__name__)
 

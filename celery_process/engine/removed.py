@@ -9,11 +9,11 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from celery_process.jsontext import decode
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import ProcessState, RunStatus
 from celery_process.protocol.states import StopReason, WorkList
 from celery_process.stores.base import Store
-from celery_process.values import decode
 
 _YEAR = timedelta(days=365)
 """A lease longer than any, so that no lease is cut: the process's own is not known."""

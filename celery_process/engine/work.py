@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from celery_process.checks import check_work_name, error_text
 from celery_process.exceptions import (
     InvalidType,
     InvalidValue,
@@ -22,20 +23,13 @@ from celery_process.exceptions import (
     StoreError,
     WorkElsewhere,
 )
+from celery_process.jsontext import decode, encode
+from celery_process.protocol.kept import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 from celery_process.protocol.model import ErrorEntry, ItemClaim
 from celery_process.protocol.reports import ItemAnswer, ItemReport, Totals
 from celery_process.protocol.states import ClaimAnswer, ErrorAction, Progress, WorkList, WorkState
+from celery_process.protocol.stats import Number, check_stat
 from celery_process.protocol.tolerance import Tolerance, exceeded
-from celery_process.values import (
-    MAX_RUN_ERRORS,
-    MAX_WORK_ERRORS,
-    Number,
-    check_stat,
-    check_work_name,
-    decode,
-    encode,
-    error_text,
-)
 
 Report = Callable[[ItemReport], ItemAnswer]
 

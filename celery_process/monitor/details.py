@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery_process.exceptions import WorkNotFound
+from celery_process.jsontext import decode
 from celery_process.monitor.overview import Overview, read_overview
 from celery_process.monitor.secrets import Fact, Reader, as_shown, shown
 from celery_process.process import Process
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import ErrorEntry, Overrides, RunStatus, SettingsVersion, SlotEntry, Stats
 from celery_process.protocol.states import WorkState
-from celery_process.values import decode
 
 RUNS, SLOTS, VERSIONS = 30, 30, 20
 """How many runs, slots and settings versions a page shows."""

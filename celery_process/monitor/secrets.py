@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from celery_process.jsontext import decode
 from celery_process.protocol.model import ErrorEntry, Overrides, Pause, ProcessState, SettingsVersion, WorkInfo
 from celery_process.text.masking import masked, masked_text
-from celery_process.values import decode
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from celery_process.checks import check_count
 from celery_process.exceptions import InvalidType, InvalidValue
-from celery_process.values import check_count
 
 PER = {"s": 1, "m": 60, "h": 3600}
 """Seconds of the units that Celery writes a rate with."""

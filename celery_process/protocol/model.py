@@ -22,7 +22,7 @@ from celery_process.protocol.states import (
     WorkList,
     WorkState,
 )
-from celery_process.values import Number
+from celery_process.protocol.stats import Number
 
 Stats = Mapping[str, Number]
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from celery_process.exceptions import RunNotFound, RunOpen
+from celery_process.jsontext import decode, encode
 from celery_process.protocol.model import (
     REASON_LOST,
     ErrorEntry,
@@ -22,8 +23,8 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.reports import Totals
 from celery_process.protocol.states import ClaimAnswer, ItemState, RunState, StopReason, WorkList, WorkState
+from celery_process.protocol.stats import Number, add_stats
 from celery_process.protocol.tolerance import Tolerance, exceeded
-from celery_process.values import Number, add_stats, decode, encode
 
 Cursor = tuple[WorkList, str]
 """Where the walk of a run stands: the list, and the last name taken from it."""

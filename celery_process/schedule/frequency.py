@@ -17,6 +17,7 @@ import tzlocal
 from celery import Celery
 from celery.schedules import BaseSchedule, crontab, schedule, solar
 
+from celery_process.checks import check_instant
 from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue
 from celery_process.schedule import slots
 from celery_process.schedule.slots import Calendar, Interval, Occurrences, Once, Solar
@@ -24,7 +25,6 @@ from celery_process.schedule.zones import SYSTEM, ClockIn, name_of, zone_named
 from celery_process.text.durations import exact
 from celery_process.text.sentences import Sentence
 from celery_process.text.sentences import marked as _
-from celery_process.values import check_instant
 
 LONGEST = timedelta(days=36_525)
 _FIELDS = {

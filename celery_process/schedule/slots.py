@@ -14,8 +14,8 @@ from datetime import time as clock_time
 from functools import lru_cache
 
 from celery_process.exceptions import InvalidValue
+from celery_process.instants import from_us, to_us
 from celery_process.schedule import zones
-from celery_process.values import from_us, to_us
 
 SECOND = timedelta(seconds=1)
 REPUBLISH_WITHIN = timedelta(seconds=30)

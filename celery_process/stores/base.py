@@ -2,7 +2,7 @@
 
 An operation is atomic (or a chain of atomic steps that another call or the sweep can take up), can be repeated after a
 lost answer with the same ids and then answers the same, and reads its time from the store. All of them may raise
-`StoreUnavailable`. Names, params and settings come in checked and encoded by `celery_process.values`.
+`StoreUnavailable`. Names come in checked (`checks`), params and settings as JSON (`jsontext`).
 
 Invariants I1 to I16 are those of the conformance suite in `celery_process.testing`, which every store runs.
 """

@@ -9,11 +9,13 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
+from celery_process.checks import MAX_ERROR
+from celery_process.protocol.kept import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 from celery_process.protocol.model import ItemCounts, Overrides, RunStatus, SlotEntry, Stats, StoredProcess, WorkInfo
 from celery_process.protocol.rules import sum_stats
 from celery_process.protocol.states import RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.stats import MAX_STATS
 from celery_process.stores.base import Store
-from celery_process.values import MAX_ERROR, MAX_RUN_ERRORS, MAX_STATS, MAX_WORK_ERRORS
 
 PAGE = 200
 

@@ -15,11 +15,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from celery_process.checks import check_process_name, check_text, check_work_name
 from celery_process.exceptions import InvalidValue, ProcessError
+from celery_process.jsontext import decode, encode
 from celery_process.protocol.model import Overrides, StoredProcess, WorkInfo
 from celery_process.protocol.states import WorkList
+from celery_process.protocol.stats import Number
 from celery_process.schedule.frequency import frequency
-from celery_process.values import Number, check_process_name, check_text, check_work_name, decode, encode
 
 KEYS = frozenset(
     {

@@ -15,14 +15,16 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from celery_process.checks import check_process_name, check_text, check_work_name
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound, WrongState
+from celery_process.instants import from_us, to_us
+from celery_process.jsontext import decode, encode
 from celery_process.protocol import rules
 from celery_process.protocol.limits import Limits, check_rate, check_window
 from celery_process.protocol.model import Overrides, Pause, StoredProcess, WorkInfo
 from celery_process.protocol.states import WorkList
 from celery_process.schedule.frequency import from_text
 from celery_process.stores.base import Store
-from celery_process.values import check_process_name, check_text, check_work_name, decode, encode, from_us, to_us
 
 VERSION = 1
 """The version of documents; older ones can be imported, a newer one is refused."""

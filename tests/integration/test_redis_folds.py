@@ -12,10 +12,10 @@ from redis import Redis
 from celery_process.protocol.model import RunSpec, RunStatus, SlotRef, Stats
 from celery_process.protocol.reports import ItemReport, Totals
 from celery_process.protocol.states import Again, Progress, RunState, WorkState
+from celery_process.protocol.stats import Number, add_stats
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.records import add_times
-from celery_process.values import Number, add_stats
 
 pytestmark = pytest.mark.server("redis")
 

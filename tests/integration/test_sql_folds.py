@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from celery_process.instants import from_us
 from celery_process.protocol.model import ErrorEntry, RunSpec, SlotRef
 from celery_process.protocol.reports import ItemReport, Totals
 from celery_process.protocol.states import Again, RunState, WorkList, WorkState
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.folds import KINDS
-from celery_process.values import from_us
 
 NAMES = [f"n{number:02}" for number in range(24)]
 LEASE = timedelta(seconds=30)

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from celery_process.exceptions import ConfigurationError
+from celery_process.jsontext import MAX_PARAMS
 from celery_process.protocol.states import WorkList
 from celery_process.stores import open_store
 from celery_process.stores.sql import SqlStore, mysql
 from celery_process.stores.sql.tables import Tables
-from celery_process.values import MAX_PARAMS
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from celery_process.definition.options import define
 from celery_process.engine.batch import HOLD, Batch
 from celery_process.engine.heartbeat import Heartbeat
 from celery_process.exceptions import StoreUnavailable
+from celery_process.instants import from_us
 from celery_process.protocol.model import RunSpec, SlotRef
 from celery_process.protocol.states import Again, ClaimAnswer, Progress, StopReason, WorkList
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
-from celery_process.values import from_us
 
 NAMES = [f"n{number:02}" for number in range(8)]
 QUICK = HOLD / 50

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from celery_process.exceptions import InvalidValue
+from celery_process.instants import from_us, to_us
 from celery_process.schedule.slots import Calendar, period
-from celery_process.values import from_us, to_us
 
 HOUR, MINUTE, DAY = timedelta(hours=1), timedelta(minutes=1), timedelta(days=1)
 ZONES = [

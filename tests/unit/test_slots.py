@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celery_process.instants import from_us, to_us
 from celery_process.schedule.slots import Interval, clamp, comes_back, jitter_of, period, progress_of
-from celery_process.values import from_us, to_us
 
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 instants = st.integers(to_us(datetime(1900, 1, 1, tzinfo=UTC)), to_us(datetime(2200, 1, 1, tzinfo=UTC))).map(from_us)

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celery_process.checks import error_text
 from celery_process.config import Config
 from celery_process.definition.options import define
 from celery_process.engine.dispatch import Dispatch
 from celery_process.engine.heartbeat import Heartbeat
 from celery_process.engine.runner import Runner
 from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.protocol.stats import MAX_STATS, MAX_SUMMED_STATS, OTHER_STATS, add_stats, check_stat
 from celery_process.stores.memory import MemoryStore
-from celery_process.values import MAX_STATS, MAX_SUMMED_STATS, OTHER_STATS, add_stats, check_stat, error_text
 from tests.ports import LoosePort
 
 LARGEST = 1.7976931348623157e308

@@ -13,18 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celery_process.checks import MAX_NAME, check_instant, check_process_name, check_work_name
 from celery_process.exceptions import InvalidType, InvalidValue, ProcessError
-from celery_process.values import (
-    MAX_NAME,
-    MAX_PARAMS,
-    check_instant,
-    check_process_name,
-    check_work_name,
-    decode,
-    encode,
-    from_us,
-    to_us,
-)
+from celery_process.instants import from_us, to_us
+from celery_process.jsontext import MAX_PARAMS, decode, encode
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

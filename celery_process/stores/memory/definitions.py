@@ -8,6 +8,8 @@ from threading import RLock
 from typing import Any
 
 from celery_process.exceptions import CannotJoin, SettingsChanged
+from celery_process.instants import to_us
+from celery_process.jsontext import encode
 from celery_process.protocol import rules
 from celery_process.protocol.model import Overrides, StoredProcess, WorkInfo
 from celery_process.protocol.rows import Rows
@@ -16,7 +18,6 @@ from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Definitions, Store
 from celery_process.stores.memory.rows import Process, Run, Work
 from celery_process.stores.memory.unit import Unit
-from celery_process.values import encode, to_us
 
 
 def refuse_using(using: Any) -> None:

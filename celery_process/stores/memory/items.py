@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from celery_process.protocol import rules
+from celery_process.protocol.kept import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 from celery_process.protocol.limits import MAX_LOST, Limits, Pace, page_size
 from celery_process.protocol.model import ErrorEntry, ItemClaim, Page, Swept
 from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Totals
@@ -26,7 +27,6 @@ from celery_process.stores.base import Items
 from celery_process.stores.memory import rows
 from celery_process.stores.memory.definitions import MemoryBase
 from celery_process.stores.memory.runs import close_run, fold_if_done
-from celery_process.values import MAX_RUN_ERRORS, MAX_WORK_ERRORS
 
 
 class MemoryItems(MemoryBase, Items):

@@ -6,7 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from celery_process.instants import from_us
+from celery_process.jsontext import decode
 from celery_process.protocol import rules
+from celery_process.protocol.kept import MAX_VERSIONS
 from celery_process.protocol.limits import Limits, Pace
 from celery_process.protocol.model import (
     ErrorEntry,
@@ -22,8 +25,8 @@ from celery_process.protocol.model import (
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import Totals
 from celery_process.protocol.states import ItemState, RunState, WorkList, WorkState, moved
+from celery_process.protocol.stats import Number
 from celery_process.protocol.tokens import task_of
-from celery_process.values import MAX_VERSIONS, Number, decode, from_us
 
 
 @dataclass

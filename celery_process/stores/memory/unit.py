@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 
+from celery_process.instants import to_us
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import Pause, RunStatus, SlotEntry
 from celery_process.protocol.rows import Head, Run
 from celery_process.protocol.states import WorkList
 from celery_process.stores.memory import rows
-from celery_process.values import to_us
 
 
 class Unit:

@@ -16,12 +16,12 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from celery_process.forks import renew_in_children
+from celery_process.instants import to_us
 from celery_process.stores.redis.address import Address, Kind
 from celery_process.stores.redis.keys import process_key, schedules_key, started_key
 from celery_process.stores.redis.retry import DRIVER, FAILURES, is_lost
 from celery_process.stores.redis.scripts import Script, Text, script
 from celery_process.stores.retry import ANSWER_TIMEOUT, CONNECT_TIMEOUT, Failure, retried, store_error
-from celery_process.values import to_us
 
 Clock = Callable[[], datetime]
 Result = TypeVar("Result")

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from celery_process.exceptions import CannotJoin, ProcessError, SettingsChanged, StoreUnavailable
+from celery_process.instants import to_us
+from celery_process.jsontext import encode
 from celery_process.protocol import rules
 from celery_process.protocol.model import StoredProcess, WorkInfo
 from celery_process.protocol.states import WorkList
@@ -13,7 +15,6 @@ from celery_process.stores.redis import reads
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.keys import CHUNK, chunks, slot_text
 from celery_process.stores.redis.records import LETTERS, encode_stats, limits_text
-from celery_process.values import encode, to_us
 
 BYTES = 512 * 1024
 """Params that one script takes at most."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from celery_process.instants import from_us
 from celery_process.protocol import rules
 from celery_process.protocol.model import ItemClaim
 from celery_process.protocol.reports import Reported, Settled
@@ -15,7 +16,6 @@ from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text
 from celery_process.stores.redis.pages import fold_all_done
 from celery_process.stores.redis.records import LISTS, read_limits
-from celery_process.values import from_us
 
 MICROSECOND = timedelta(microseconds=1)
 

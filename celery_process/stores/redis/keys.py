@@ -11,8 +11,8 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from celery_process.exceptions import ConfigurationError
+from celery_process.instants import from_us, to_us
 from celery_process.protocol import rules
-from celery_process.values import from_us, to_us
 
 Item = TypeVar("Item")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from celery_process.instants import from_us
 from celery_process.protocol import rules
 from celery_process.protocol.limits import COMEBACK
 from celery_process.protocol.model import Page
@@ -21,7 +22,6 @@ from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
 from celery_process.stores.redis.records import LISTS, add_up, decode_stats, encode_stats, read_run
-from celery_process.values import from_us
 
 TRIES = 200
 """Times that a fold is tried. Each time but the last another fold was first; the sweep folds what remains open."""

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery_process.instants import from_us, to_us
 from celery_process.protocol import rules
 from celery_process.protocol.states import WorkList
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.items import MICROSECOND
 from celery_process.stores.redis.keys import RunKey, chunks
 from celery_process.stores.redis.records import LISTS
-from celery_process.values import from_us, to_us
 
 PAGES = 40
 """Pages that are looked at in one round trip."""

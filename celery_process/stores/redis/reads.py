@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from celery_process.exceptions import WorkNotFound
+from celery_process.instants import from_us
 from celery_process.protocol import rules
 from celery_process.protocol.model import NewestSlot, Overrides, RunStatus, SlotEntry, StoredProcess, WorkInfo
 from celery_process.protocol.states import By, WorkList
@@ -25,7 +26,6 @@ from celery_process.stores.redis.records import (
     read_version,
     read_work,
 )
-from celery_process.values import from_us
 
 RUNS = 50
 """Runs that one script shows at most."""

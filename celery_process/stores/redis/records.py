@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from celery_process.exceptions import InvalidValue
+from celery_process.instants import from_us, to_us
+from celery_process.jsontext import decode
 from celery_process.protocol import rules
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import (
@@ -29,9 +31,9 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.reports import Totals
 from celery_process.protocol.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.stats import Number, add_stats
 from celery_process.protocol.tokens import task_of
 from celery_process.stores.redis.keys import slot_at, slot_text
-from celery_process.values import Number, add_stats, decode, from_us, to_us
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
 LETTERS = {on: letter for letter, on in LISTS.items()}

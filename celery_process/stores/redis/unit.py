@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from celery_process.exceptions import RunNotFound, RunPurged, StoreUnavailable
+from celery_process.instants import from_us, to_us
 from celery_process.protocol import rules
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import Pause, RunStatus, SlotEntry
@@ -17,7 +18,6 @@ from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import reading
 from celery_process.stores.redis.keys import process_key, slot_at, slot_text
 from celery_process.stores.redis.records import entry_record, instant, limits_text, read_entry, read_limits, read_run
-from celery_process.values import from_us, to_us
 
 Answer = TypeVar("Answer")
 

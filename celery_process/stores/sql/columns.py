@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Dialect
 
+from celery_process.checks import MAX_NAME
+from celery_process.instants import from_us, to_us
 from celery_process.protocol.limits import Limits, Pace
 from celery_process.protocol.model import ErrorEntry, LimitBroken
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import Totals
-from celery_process.values import MAX_NAME, from_us, to_us
 
 MYSQL = ("mysql", "mariadb")
 """SQLAlchemy's names of the one family: a URL of either may lead to either server."""

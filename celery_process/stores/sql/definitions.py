@@ -11,11 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from celery_process.exceptions import SettingsChanged
+from celery_process.instants import to_us
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.transaction import Transaction, Values
-from celery_process.values import to_us
 
 
 def register(tx: Transaction, process: str, works: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from celery_process.protocol import rules
+from celery_process.protocol.kept import MAX_RUN_ERRORS
 from celery_process.protocol.model import ErrorEntry
 from celery_process.protocol.states import RunState, StopReason
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.pages import locked_run
 from celery_process.stores.sql.stopping import abort
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.values import MAX_RUN_ERRORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from celery_process.protocol.kept import MAX_VERSIONS
 from celery_process.protocol.model import Overrides
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.values import MAX_VERSIONS
 
 
 def keep(tx: Transaction, process: str, version: int) -> None:

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process.exceptions import WorkNotFound
+from celery_process.instants import from_us
+from celery_process.jsontext import decode
 from celery_process.protocol import rules
 from celery_process.protocol.model import Overrides, Pause, RunStatus, SlotEntry, Stats, StoredProcess, WorkInfo, WorkStatus
 from celery_process.protocol.states import ItemState, WorkList, WorkState
@@ -19,7 +21,6 @@ from celery_process.stores.sql.keys import RunKey, among
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.values import decode, from_us
 
 
 def now(tx: Transaction) -> datetime:

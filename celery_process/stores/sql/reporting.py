@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process.protocol import rules
+from celery_process.protocol.kept import MAX_WORK_ERRORS
 from celery_process.protocol.model import ErrorEntry
 from celery_process.protocol.reports import ItemAnswer, ItemReport, Reported, Totals
 from celery_process.protocol.states import ItemState, Progress, RunState, WorkList, WorkState, moved
@@ -20,7 +21,6 @@ from celery_process.stores.sql.facts import FoldedItems, decided, over, read, re
 from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, among
 from celery_process.stores.sql.transaction import BulkUpdate, Transaction
-from celery_process.values import MAX_WORK_ERRORS
 
 
 class ReportedItem:

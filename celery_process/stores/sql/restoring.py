@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from celery_process.instants import to_us
+from celery_process.jsontext import encode
 from celery_process.protocol import rules
 from celery_process.protocol.model import Overrides, StoredProcess, WorkInfo
 from celery_process.stores.sql import history
@@ -16,7 +18,6 @@ from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction, Values
 from celery_process.stores.sql.unit import locked_process
-from celery_process.values import encode, to_us
 
 
 def restore(tx: Transaction, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool) -> None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from celery_process.protocol import rules
+from celery_process.protocol.kept import MAX_WORK_ERRORS
 from celery_process.protocol.limits import MAX_LOST
 from celery_process.protocol.model import ErrorEntry, RunStatus, SweepTarget, Swept
 from celery_process.protocol.repairs import Repairs
@@ -28,7 +29,6 @@ from celery_process.stores.sql.publishing import to_publish
 from celery_process.stores.sql.stopping import cancel
 from celery_process.stores.sql.tables import OFFERED, OPEN_RUNS, one_of, passed
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.values import MAX_WORK_ERRORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from celery_process.instants import to_us
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import Pause, RunStatus, SlotEntry
 from celery_process.protocol.rows import Head, Run
@@ -17,7 +18,6 @@ from celery_process.stores.sql import ledger
 from celery_process.stores.sql.status import status_of
 from celery_process.stores.sql.tables import OPEN_RUNS, one_of
 from celery_process.stores.sql.transaction import Transaction
-from celery_process.values import to_us
 
 
 def locked_process(tx: Transaction, process: str) -> Row[Any]:

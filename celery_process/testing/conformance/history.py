@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from celery_process.exceptions import CannotJoin, SettingsChanged
+from celery_process.jsontext import MAX_PARAMS, encode
+from celery_process.protocol.kept import MAX_VERSIONS
 from celery_process.protocol.model import Overrides, StoredProcess
 from celery_process.testing.conformance.driver import HOUR, MINUTE, Driver, at_once
-from celery_process.values import MAX_PARAMS, MAX_VERSIONS, encode
 
 
 class TestHistory:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from celery_process.checks import MAX_ERROR, MAX_NAME, check_work_name
+from celery_process.jsontext import MAX_PARAMS, encode
 from celery_process.protocol.model import ErrorEntry
 from celery_process.protocol.reports import Totals
 from celery_process.protocol.states import ClaimAnswer, WorkList, WorkState
+from celery_process.protocol.stats import MAX_STATS
 from celery_process.testing.conformance.driver import LEASE, Driver, Held, new_id
-from celery_process.values import MAX_ERROR, MAX_NAME, MAX_PARAMS, MAX_STATS, check_work_name, encode
 
 NAMES = [
     "a",

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from celery_process.protocol.model import Retention, RunStatus, SlotRef
 from celery_process.protocol.states import SlotEnd
+from celery_process.protocol.stats import MAX_SUMMED_STATS, OTHER_STATS
 from celery_process.testing.conformance.driver import MINUTE, Driver
-from celery_process.values import MAX_SUMMED_STATS, OTHER_STATS
 
 NAMES = 100
 """Stats that an item may have."""

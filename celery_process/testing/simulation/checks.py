@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from celery_process.protocol.model import RunStatus
 from celery_process.protocol.states import RunState, WorkList, WorkState
+from celery_process.protocol.stats import Number, add_stats
 from celery_process.testing.invariants import ensure, same_stats
 from celery_process.testing.simulation.recorder import Finish, Recorder
-from celery_process.values import Number, add_stats
 
 OWN = ("workItems", "workItemsCleaned", "workItemsDirty", "workItemsAborted", "errors", "duration", "runs")
 

@@ -17,10 +17,10 @@ from celery_process.protocol.limits import Limits, page_size
 from celery_process.protocol.model import ItemClaim, Page, RunClaim, SlotRef, Swept
 from celery_process.protocol.reports import ItemReport, Totals
 from celery_process.protocol.states import ClaimAnswer, Event, PageAnswer, Progress, RunAnswer, RunState, WorkList, WorkState
+from celery_process.protocol.stats import Number, add_stats
 from celery_process.stores.base import Store
 from celery_process.testing.invariants import Invariants, ensure
 from celery_process.testing.simulation.virtual_time import Killed, VirtualTime
-from celery_process.values import Number, add_stats
 
 Key = tuple[str, str, int]
 """A run, an item, and the attempt of it."""

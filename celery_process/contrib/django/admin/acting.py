@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext
 
+from celery_process.checks import MAX_TEXT
 from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.words import isolated, translated
 from celery_process.exceptions import InvalidValue, ProcessError
@@ -14,7 +15,6 @@ from celery_process.monitor.secrets import Fact, Reader
 from celery_process.monitor.secrets import shown as as_read
 from celery_process.monitor.verbs import VERBS, Request, Takes, Target, Verb
 from celery_process.process import Process
-from celery_process.values import MAX_TEXT
 
 
 class ActionPages(Base):

@@ -16,6 +16,7 @@ from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, refused
 from celery_process.contrib.django.words import isolated, sentence, translated
 from celery_process.exceptions import ProcessError, SettingsChanged
+from celery_process.jsontext import decode, encode
 from celery_process.monitor.details import settings_history
 from celery_process.monitor.secrets import Fact, Reader
 from celery_process.monitor.secrets import shown as as_read
@@ -23,7 +24,6 @@ from celery_process.process import Process
 from celery_process.schedule.frequency import parse, to_input
 from celery_process.text.masking import unmasked
 from celery_process.text.sentences import Sentence
-from celery_process.values import decode, encode
 
 
 class SettingsForm(forms.Form):

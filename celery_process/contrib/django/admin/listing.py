@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from celery_process.checks import check_work_name
 from celery_process.exceptions import WorkNotFound
 from celery_process.process import Process
 from celery_process.protocol.model import WorkInfo
 from celery_process.protocol.states import WorkList, WorkState
-from celery_process.values import check_work_name
 
 PAGE = 100
 LOOKS = 5_000

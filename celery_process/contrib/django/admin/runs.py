@@ -9,10 +9,10 @@ from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.overview import safely
 from celery_process.contrib.django.words import sentence
 from celery_process.exceptions import InvalidValue
+from celery_process.instants import from_us, to_us
 from celery_process.monitor.details import failing
 from celery_process.monitor.secrets import Reader, as_shown
 from celery_process.process import Process
-from celery_process.values import from_us, to_us
 
 PAGE = 50
 LATEST = to_us(from_us(0).replace(year=9999))
