@@ -92,7 +92,8 @@ def _live(watched: Sequence[Process], every: float, count: int | None, *, reveal
             for line in _lines(look):
                 click.echo(line)
         return
-    with Live(console=console, auto_refresh=False) as live:
+    # What stands in for standard output meanwhile says, before rich 15, that it is no terminal.
+    with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
         for look in _looks(watched, every, count, reveal=reveal):
             live.update(_frame(look), refresh=True)
 
