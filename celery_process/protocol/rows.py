@@ -1,57 +1,39 @@
-"""What a store keeps of a process, as the steps of the protocol read and write it: its rows, in one atomic unit."""
+"""What the protocol needs of a store: to read the rows of one process, and to write what a step changed, at once."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from celery_process.protocol import rules
-from celery_process.protocol.limits import Limits
-from celery_process.protocol.model import Pause, RunStatus, SlotEntry
-from celery_process.protocol.states import RunState
+from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
+from celery_process.protocol.model import Overrides, SlotEntry
+from celery_process.protocol.states import WorkList
+
+Row = Head | Work | Status | Run | Page | Item | SlotEntry | Overrides
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The process's own row. `epoch`: that of its last run. `rule`: the schedule that its slots follow, as text."""
+class Change:
+    """One row before and after a step: None before where it is new, None after where it is deleted."""
 
-    epoch: int
-    last_slot: datetime | None
-    rule: str
-    paused: bool
-    purge_due: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """The row of a run, as far as its beginning goes."""
-
-    epoch: int
-    uuid: str
-    slot: datetime
-    generation: int
-    started_at: datetime
-    listed_before: datetime
-    settings_version: int
-    defaults: str = "{}"
-    work_limit: int | None = None
-    error_limit: int | None = None
-    redrives: tuple[int, ...] = ()
-    state: RunState = RunState.ACTIVE
-    items_purged: bool = False
+    old: Row | None
+    new: Row | None
 
     @property
-    def id(self) -> str:
-        """Its public id."""
-        return rules.run_id(self.epoch, self.uuid)
+    def row(self) -> Row:
+        """The row as it is after, or, where it is deleted, as it was."""
+        row = self.old if self.new is None else self.new
+        assert row is not None
+        return row
 
 
 class Rows(Protocol):
-    """The rows of one process in one atomic unit.
+    """The rows of one process in one atomic unit: the reads see one moment, and `write` lands whole or not at all.
 
-    Reads see one moment, and all writes land together; a unit that lost a race against another is run again, so a step has
-    no effect but its writes. A step reads all that it needs before it writes.
+    A store that finds, at the write, that something which was read has changed since runs the step again on new rows. Lists
+    of names have no order and may name what is not there; what is returned of them has no order either.
     """
 
     @property
@@ -60,13 +42,13 @@ class Rows(Protocol):
 
     @property
     def now(self) -> datetime:
-        """The store's time."""
+        """The store's time, the same for the whole unit."""
 
-    def head(self) -> Head:
-        """Return the row of the process, which is made if there is none; nobody else writes it until the unit ends."""
+    def head(self, *, held: bool) -> Head:
+        """Return the process's own row; with `held` it is made if there is none, and nobody else writes it until the end."""
 
-    def run_of_epoch(self, epoch: int) -> Run | None:
-        """Return a run that is kept."""
+    def run(self, epoch: int, *, held: bool) -> Run | None:
+        """Return a run; with `held` nobody else writes its row until the unit ends. A step holds the run before the head."""
 
     def run_of_uuid(self, uuid: str) -> Run | None:
         """Return the run that a caller began under this uuid."""
@@ -74,50 +56,63 @@ class Rows(Protocol):
     def newest_run_of_slot(self, slot: datetime) -> Run | None:
         """Return the run of a slot with the highest generation."""
 
-    def open_run(self) -> str | None:
-        """Return the id of the run that is open."""
+    def open_run(self) -> Run | None:
+        """Return the run that is open; at most one is (I2)."""
 
-    def status(self, run: Run) -> RunStatus:
-        """Return what people see of a run, also of one that this unit began."""
+    def runs(self, *, before: int | None, limit: int) -> Sequence[Run]:
+        """Return runs with an epoch below `before` (None: all), newest first."""
 
-    def settings_version(self) -> int:
-        """Return the version of the stored settings, 0 where there are none."""
+    def pages(self, epoch: int) -> Sequence[Page]:
+        """Return the open pages of a run, in the order of their numbers."""
+
+    def items(self, epoch: int, names: Collection[str]) -> Sequence[Item]:
+        """Return the items of a run that have these names."""
+
+    def items_on(self, epoch: int, pages: Collection[int]) -> Sequence[Item]:
+        """Return the items of open pages, in the order of the pages and of their names."""
+
+    def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
+        """Return items that runs have, in any order."""
+
+    def works(self, names: Collection[str]) -> Sequence[Work]:
+        """Return the registrations that have these names."""
+
+    def listed(self, on: WorkList, *, after: str, limit: int) -> Sequence[Work]:
+        """Return the registrations on a list whose names come after a name, in name order (by code point)."""
+
+    def dropped(self, *, kept: int, since: datetime, limit: int) -> Sequence[Work]:
+        """Return dropped registrations that were dropped before `since` or are not among the `kept` dropped last."""
+
+    def work_counts(self) -> Mapping[WorkList, int]:
+        """Return how many registrations each list has; one that has none may be left out."""
+
+    def statuses(self, names: Collection[str]) -> Sequence[Status]:
+        """Return how the last runs of these names ended."""
+
+    def overrides(self) -> Overrides:
+        """Return the stored settings and schedule; those of version 0 where there are none."""
+
+    def history(self, *, limit: int) -> Sequence[Overrides]:
+        """Return the versions of the overrides, newest first."""
 
     def changed_since(self, at: datetime) -> bool:
-        """Whether the settings or a registration changed at `at` or later."""
-
-    def active_works(self) -> int:
-        """Return how many names are on the active list."""
+        """Whether the overrides or a registration changed at `at` or later."""
 
     def entry(self, slot: datetime) -> SlotEntry | None:
         """Return the ledger's entry of a slot."""
 
-    def last_entry_before(self, slot: datetime) -> datetime | None:
-        """Return the last slot before `slot` that has an entry."""
+    def entries(self, *, before: datetime | None, limit: int) -> Sequence[SlotEntry]:
+        """Return the ledger's entries for slots before `before` (None: all), newest first."""
 
-    def entries(self) -> int:
+    def oldest_entries(self, *, limit: int) -> Sequence[SlotEntry]:
+        """Return the ledger's oldest entries."""
+
+    def count_entries(self) -> int:
         """Return how many entries the ledger has."""
 
-    def begin_run(self, run: Run, last_slot: datetime) -> None:
-        """Add a run, the newest of the process, and note its epoch and the last slot that the process ran."""
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write what a step changed, all of it or nothing.
 
-    def enter(self, entry: SlotEntry) -> None:
-        """Write an entry of the ledger, in the place of one that the slot has."""
-
-    def follow(self, rule: str) -> None:
-        """Note the schedule that the slots follow from now on."""
-
-    def make_purge_due(self) -> None:
-        """Note that the next sweep purges."""
-
-    def set_pause(self, pause: Pause | None) -> None:
-        """Pause the process, or end its pause."""
-
-    def limits(self) -> Limits | None:
-        """Return the limits that are stored."""
-
-    def set_limits(self, limits: Limits | None) -> None:
-        """Store limits, or forget them."""
-
-    def await_nobody(self) -> None:
-        """Forget who was to come back for the next page of a run with a rate."""
+        Of new overrides a version that is new begins the history, which keeps `MAX_VERSIONS`. With a run its pages are
+        deleted, with a registration its status.
+        """

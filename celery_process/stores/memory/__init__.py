@@ -6,18 +6,16 @@ One lock makes each operation atomic. Its data end with the interpreter, so a wo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from celery_process.exceptions import ConfigurationError
+from celery_process.exceptions import CannotJoin, ConfigurationError
 from celery_process.forks import renew_in_children
-from celery_process.stores.base import Store
-from celery_process.stores.memory.definitions import MemoryDefinitions
-from celery_process.stores.memory.items import MemoryItems
-from celery_process.stores.memory.reads import MemoryReads
-from celery_process.stores.memory.rows import Process
-from celery_process.stores.memory.runs import MemoryRuns
+from celery_process.protocol.unit import Unit, perform
+from celery_process.stores.atomic import Answer
+from celery_process.stores.memory.rows import Kept, MemoryRows
+from celery_process.stores.one_by_one import OneByOne
 from celery_process.stores.warning import StoreWarning
 from celery_process.text.masking import scheme_only
 
@@ -27,7 +25,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store):
+class MemoryStore(OneByOne):
     """`memory://`. `clock` gives the store's time; tests move it by hand."""
 
     shared = False
@@ -41,7 +39,7 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
                 value=scheme_only(url),
             )
         self._clock = clock
-        self._processes: dict[str, Process] = {}
+        self.kept: dict[str, Kept] = {}
         self._deployment = ""
         self.after_fork()
         renew_in_children(self)
@@ -50,8 +48,28 @@ class MemoryStore(MemoryDefinitions, MemoryRuns, MemoryItems, MemoryReads, Store
         """Make the lock anew; what the parent had is a copy now."""
         self._lock = threading.RLock()
 
-    def _of(self, process: str) -> Process:
-        return self._processes.setdefault(process, Process(process))
+    def atomically(  # noqa: D102
+        self,
+        operation: str,  # noqa: ARG002
+        process: str,
+        step: Callable[[Unit], Answer],
+        *,
+        using: Any = None,
+    ) -> Answer:
+        if using is not None:
+            raise CannotJoin(
+                "memory:// has no transactions to join; leave out using=, and call after your commit (an on-commit hook).",
+                using=using,
+            )
+        with self._lock:
+            kept = self.kept.get(process) or Kept()
+            answer = perform(MemoryRows(process, kept, self.now()), step)
+            if kept != Kept():
+                self.kept[process] = kept
+            return answer
+
+    def processes(self) -> Collection[str]:  # noqa: D102
+        return tuple(self.kept)
 
     def now(self) -> datetime:  # noqa: D102
         return self._clock()
