@@ -34,8 +34,7 @@ def open_page(unit: Unit, run_id: str, *, token: str, size: int, window: int, ra
     if head.paused is not None:
         return Page(PageAnswer.PAUSED)
     window, rate = (head.limits or Limits()).over(window, rate)
-    open_items = sum(item.state.is_open for item in unit.items_on(run, pages))
-    size = rules.room(size=page_size(size, rate), window=window, open_items=open_items)
+    size = rules.room(size=page_size(size, rate), window=window, open_items=unit.rows.count_open(run.epoch))
     if not size:
         return Page(PageAnswer.FULL)
     while run.cursor is not None:
@@ -98,8 +97,7 @@ def _next_works(unit: Unit, run: Run, on: WorkList, after: str, size: int) -> li
 
 def _taken(unit: Unit, run: Run, on: WorkList, names: Sequence[str]) -> set[str]:
     """Return those of the names that the run has, had, or need not have."""
-    had = (name for name, status in unit.statuses(names).items() if status.epoch == run.epoch)
-    taken = {*unit.items(run, names), *had}
+    taken = set(unit.rows.enlisted(run.epoch, names))
     for epoch in run.redrives:
         old = unit.run_of_epoch(epoch)
         if old is not None:

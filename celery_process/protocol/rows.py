@@ -71,6 +71,12 @@ class Rows(Protocol):
     def items_on(self, epoch: int, pages: Collection[int]) -> Sequence[Item]:
         """Return the items of open pages, in the order of the pages and of their names."""
 
+    def count_open(self, epoch: int) -> int:
+        """Return how many items of a run's open pages are open themselves."""
+
+    def enlisted(self, epoch: int, names: Collection[str]) -> Collection[str]:
+        """Return those of the names of which the run has an item, or had one: their status is of it."""
+
     def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
         """Return items that runs have, in any order."""
 

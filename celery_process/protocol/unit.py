@@ -24,9 +24,14 @@ class Unit:
     """
 
     def __init__(self, rows: Rows) -> None:
-        self.rows, self.process, self.now = rows, rows.process, rows.now
+        self.rows, self.process = rows, rows.process
         self._old: dict[Key, Row | None] = {}
         self._new: dict[Key, Row | None] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The store's time; where a step waits for a row that it holds, it asks for the time after that."""
+        return self.rows.now
 
     def head(self, *, held: bool = True) -> Head:
         """Return the process's own row; see `Rows.head`."""

@@ -74,6 +74,13 @@ class MemoryRows:
         of_run = self.kept.items.get(epoch, {})
         return [of_run[name] for page in sorted(pages) for name in sorted(self.kept.paged.get((epoch, page), ()))]
 
+    def count_open(self, epoch: int) -> int:
+        return sum(item.state.is_open for page in self.pages(epoch) for item in self.items_on(epoch, [page.number]))
+
+    def enlisted(self, epoch: int, names: Collection[str]) -> Collection[str]:
+        had = {status.name for status in self.statuses(names) if status.epoch == epoch}
+        return had.union(item.name for item in self.items(epoch, names))
+
     def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
         return [item for epoch in epochs for item in self.kept.items.get(epoch, {}).values()][:limit]
 
