@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from celery_process.protocol import rules
 from celery_process.protocol.entities import Page, Run, Status
+from celery_process.protocol.model import RunStatus
+from celery_process.protocol.read import status_of
 from celery_process.protocol.unit import Unit
 
 
@@ -30,6 +32,12 @@ def close_if_due(unit: Unit, run: Run) -> bool:
     head = unit.head()
     head.aggregate, head.purge_due = rules.sum_stats([head.aggregate, run.stats]), True
     return True
+
+
+def close(unit: Unit, run_id: str) -> RunStatus | None:
+    """Close a run, if it is due; return it if this call did."""
+    run = unit.run(run_id, held=True)
+    return status_of(unit, run) if run is not None and close_if_due(unit, run) else None
 
 
 def _fold(unit: Unit, run: Run, page: Page) -> bool:

@@ -87,7 +87,10 @@ class Rows(Protocol):
         """Return the registrations on a list whose names come after a name, in name order (by code point)."""
 
     def dropped(self, *, kept: int, since: datetime, limit: int) -> Sequence[Work]:
-        """Return dropped registrations that were dropped before `since` or are not among the `kept` dropped last."""
+        """Return registrations that were dropped at `since` or before, or are not among the `kept` that were dropped last.
+
+        They are held; those that another unit holds may be left out.
+        """
 
     def work_counts(self) -> Mapping[WorkList, int]:
         """Return how many registrations each list has; one that has none may be left out."""

@@ -15,50 +15,29 @@ from weakref import WeakMethod
 from sqlalchemy.engine import Connection
 
 from celery_process.exceptions import ConfigurationError
-from celery_process.protocol.model import (
-    ItemClaim,
-    NewestSlot,
-    Overrides,
-    Page,
-    Retention,
-    RunStatus,
-    SlotEntry,
-    StoredProcess,
-    SweepTarget,
-    Swept,
-    WorkInfo,
-)
-from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.model import ItemClaim, NewestSlot, RunStatus, SweepTarget, Swept
 from celery_process.protocol.reports import ItemReport, Reported
-from celery_process.protocol.rows import Rows
-from celery_process.protocol.states import StopReason, WorkList
+from celery_process.protocol.states import StopReason
+from celery_process.protocol.unit import Unit, perform
 from celery_process.stores.atomic import Answer
-from celery_process.stores.base import Store
-from celery_process.stores.sql import (
-    definitions,
-    deployment,
-    history,
-    items,
-    ledger,
-    pages,
-    purge,
-    reads,
-    reporting,
-    restoring,
-    stopping,
-    sweeps,
-)
+from celery_process.stores.base import Store, operations
+from celery_process.stores.reads import Reads
+from celery_process.stores.sql import definitions, deployment, items, reads, reporting, stopping, sweeps
 from celery_process.stores.sql.address import check_prefix, parse
 from celery_process.stores.sql.engine import SYNCHRONOUS, Database, Given, Result, Step
 from celery_process.stores.sql.joining import connection_of, place_of, refuse_elsewhere
 from celery_process.stores.sql.keys import RunKey
 from celery_process.stores.sql.migrations import Schema
+from celery_process.stores.sql.rows import SqlRows
 from celery_process.stores.sql.tables import Tables
 from celery_process.stores.sql.transaction import Clock, Transaction
-from celery_process.stores.sql.unit import Unit
 from celery_process.stores.warning import StoreWarning
 
 COMMAND = "celery -A proj process migrate"
+READS = operations(Reads) | {"repairs"}
+"""Operations that write nothing, and see one moment."""
+ONE_SELECT = frozenset(("overrides", "settings_history", "slots", "work_counts", "repairs"))
+"""Those of them that are a single SELECT, which needs no transaction around it."""
 
 
 class SqlStore(Store):
@@ -132,25 +111,20 @@ class SqlStore(Store):
             expected_version=expected_version,
         )
 
-    def restore(  # noqa: D102
-        self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
-    ) -> None:
-        self._ready.write("restore", restoring.restore, process, stored, works, force=force)
+    def atomically(  # noqa: D102
+        self, operation: str, process: str, step: Callable[[Unit], Answer], *, using: Any = None
+    ) -> Answer:
+        def over_rows(tx: Transaction, process: str) -> Answer:
+            return perform(SqlRows(tx, process), step)
 
-    def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:  # noqa: D102
-        return self._ready.write(operation, lambda tx, process: step(Unit(tx, process)), process)
+        if operation in ONE_SELECT:
+            return self._ready.peek(operation, over_rows, process)
+        if operation in READS:
+            return self._ready.read(operation, over_rows, process)
+        return self._define(operation, using, over_rows, process)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._ready, RunKey.of(process, run), reason)
-
-    def repairs(self, process: str, run: str) -> Repairs:  # noqa: D102
-        return self._ready.read("repairs", sweeps.repairs, RunKey.of(process, run))
-
-    def ack_repairs(self, process: str, run: str, number: int) -> None:  # noqa: D102
-        self._ready.write("ack_repairs", sweeps.ack_repairs, RunKey.of(process, run), number)
-
-    def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
-        return self._ready.write("ack_finish", stopping.ack_finish, RunKey.of(process, run))
 
     def begin_sweep(  # noqa: D102
         self, processes: Sequence[str], *, interval: timedelta, grace: timedelta
@@ -159,15 +133,6 @@ class SqlStore(Store):
 
     def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:  # noqa: D102
         return self._ready.write("take_turns", sweeps.take_turns, processes, interval=interval)
-
-    def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
-        return purge.purge(self._ready, process, retention=retention, limit=limit)
-
-    def open_page(  # noqa: D102
-        self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None
-    ) -> Page:
-        key = RunKey.of(process, run)
-        return self._ready.write("open_page", pages.open_page, key, token=token, size=size, window=window, rate=rate)
 
     def mark_published(self, process: str, run: str, names: Collection[str]) -> None:  # noqa: D102
         self._ready.write("mark_published", items.mark_published, RunKey.of(process, run), names)
@@ -209,41 +174,14 @@ class SqlStore(Store):
     def now(self) -> datetime:  # noqa: D102
         return self._db.clock() if self._db.clock else self._ready.peek("now", reads.now)
 
-    def process(self, process: str, *, live: bool = True) -> StoredProcess:  # noqa: D102
-        return self._ready.read("process", reads.process, process, live=live)
-
-    def overrides(self, process: str) -> Overrides:  # noqa: D102
-        return self._ready.peek("overrides", reads.overrides, process)
-
-    def settings_history(self, process: str, *, limit: int) -> tuple[Overrides, ...]:  # noqa: D102
-        return self._ready.peek("settings_history", history.read, process, limit=limit)
-
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         return self._ready.peek("schedules", reads.schedules)
 
     def running(self) -> tuple[str, ...]:  # noqa: D102
         return self._ready.read("running", reads.running)
 
-    def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
-        return self._ready.read("run", reads.run, process, run)
-
-    def runs(self, process: str, *, before: int | None, limit: int) -> tuple[RunStatus, ...]:  # noqa: D102
-        return self._ready.read("runs", reads.runs, process, before=before, limit=limit)
-
-    def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:  # noqa: D102
-        return self._ready.peek("slots", reads.slots, process, before=before, limit=limit)
-
     def newest_slots(self, processes: Collection[str]) -> Mapping[str, NewestSlot]:  # noqa: D102
-        return self._ready.read("newest_slots", ledger.newest, processes)
-
-    def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
-        return self._ready.read("works", reads.works, process, on=on, after=after, limit=limit)
-
-    def work(self, process: str, name: str) -> WorkInfo:  # noqa: D102
-        return self._ready.read("work", reads.work, process, name)
-
-    def work_counts(self, process: str) -> Mapping[WorkList, int]:  # noqa: D102
-        return self._ready.peek("work_counts", reads.work_counts, process)
+        return self._ready.read("newest_slots", reads.newest_slots, processes)
 
     def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip and refuse tables of another version."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from celery_process.protocol.kept import MAX_VERSIONS
-from celery_process.protocol.model import Overrides
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -19,12 +18,3 @@ def keep(tx: Transaction, process: str, version: int) -> None:
     # By their ids: to delete a range is to lock, on MySQL, the gap in which the next process inserts.
     if ids := tx.column(sa.select(kept.c.id).where(*old)):
         tx.change(sa.delete(kept).where(kept.c.id.in_(ids)))
-
-
-def read(tx: Transaction, process: str, *, limit: int) -> tuple[Overrides, ...]:
-    """Return the versions, newest first."""
-    kept = tx.t.settings_version.c
-    rows = tx.rows(
-        sa.select(tx.t.settings_version).where(kept.process == process).order_by(kept.version.desc()).limit(limit)
-    )
-    return tuple(Overrides(row.settings, row.schedule, row.version, row.changed_at, row.changed_by) for row in rows)

@@ -15,7 +15,7 @@ from celery_process.stores.sql.engine import Database
 from celery_process.stores.sql.folds import fold_if_done
 from celery_process.stores.sql.keys import RunKey, chunks
 from celery_process.stores.sql.pages import close_if_due, list_open_pages, locked_run, write_run
-from celery_process.stores.sql.tables import FREED, OPEN_RUNS, one_of
+from celery_process.stores.sql.tables import FREED, one_of
 from celery_process.stores.sql.transaction import Transaction
 
 
@@ -57,10 +57,3 @@ def cancel(tx: Transaction, pages: Collection[int], states: Collection[ItemState
     found = tx.column(sa.select(item.c.id).where(*chosen).order_by(item.c.name).with_for_update())
     for chunk in chunks(found):
         tx.change(sa.update(item).where(item.c.id.in_(chunk)).values(state=ItemState.CANCELLED, **FREED))
-
-
-def ack_finish(tx: Transaction, key: RunKey) -> bool:
-    """Note that the end of a closed run was emitted; return whether this was the first time."""
-    run = tx.t.run
-    closed = (key.row(run), run.c.state.not_in(OPEN_RUNS), run.c.notified_at.is_(None))
-    return tx.change(sa.update(run).where(*closed).values(notified_at=tx.now)) == 1

@@ -187,19 +187,6 @@ def _keep(tx: Transaction, key: RunKey, expired: int, lost: Sequence[str]) -> Re
     return repairs
 
 
-def repairs(tx: Transaction, key: RunKey) -> Repairs:
-    """Return what sweeps did to a run and no caller acknowledged."""
-    kept = _kept(tx, key)
-    return kept if kept.expired else Repairs()
-
-
-def ack_repairs(tx: Transaction, key: RunKey, number: int) -> None:
-    """Acknowledge the repairs of this number."""
-    row = locked_run(tx, key)
-    if row is not None and row.repairs is not None and row.repairs != row.repairs.acknowledged(number):
-        write_run(tx, row, repairs=row.repairs.acknowledged(number))
-
-
 def _cut(tx: Transaction, claimed: Sequence[sa.ColumnElement[bool]], latest: datetime) -> None:
     """Let leases end at `latest` that end later."""
     item = tx.t.item
