@@ -59,7 +59,7 @@ def begin(store: RedisStore, uuid: str) -> str:
     return claim.run.id
 
 
-def prepared(url: str, *, closed: bool = False, **options: Any) -> State:
+def prepared(url: str, *, closed: bool = False, paused: bool = False, **options: Any) -> State:
     """Make the state; with `closed` the run is over, so that another can begin."""
     store = RedisStore(url, **options)
     first = begin(store, "one")
@@ -75,6 +75,8 @@ def prepared(url: str, *, closed: bool = False, **options: Any) -> State:
     store.register(PROCESS, {"a": "{}", "b": "{}"})
     if closed:
         assert store.stop_run(PROCESS, run, StopReason.SUPERSEDED) is not None
+    if paused:
+        store.pause(PROCESS, note="n", by="")
     return State(store, run, first, token)
 
 
@@ -134,7 +136,8 @@ class TestFailingHalfWay:
         failed = 0
         for key in KEYS:
             prefix = f"half-{uuid4().hex[:8]}:"
-            state = prepared(redis_url, closed=operation in BEGINS, key_prefix=prefix, clock=lambda: BEFORE_EPOCHS)
+            how = {"closed": operation in BEGINS, "paused": operation == "resume"}
+            state = prepared(redis_url, **how, key_prefix=prefix, clock=lambda: BEFORE_EPOCHS)
             assert state.epoch == 2
             client.delete(f"{prefix}{{p}}:{key}")
             client.set(f"{prefix}{{p}}:{key}", "not what is expected")
@@ -152,7 +155,7 @@ class TestFailingHalfWay:
     def test_out_of_memory(self, start_valkey: Callable[..., str], operation: str) -> None:
         """A server without memory refuses whole scripts; those that make room work, and what is there can be read."""
         url = start_valkey()
-        state = prepared(url, closed=operation in BEGINS)
+        state = prepared(url, closed=operation in BEGINS, paused=operation == "resume")
         with Redis.from_url(url) as client:
             client.config_set("maxmemory", "1")
             before = dump(client, "cp:")

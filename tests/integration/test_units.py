@@ -9,8 +9,8 @@ import pytest
 
 from celery_process.exceptions import CorruptData, RunNotFound, StoreUnavailable
 from celery_process.protocol.model import Pause, RunSpec, SlotRef
-from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import Again, RunAnswer
+from celery_process.protocol.unit import Unit
 from celery_process.stores.redis import RedisStore, unit
 from celery_process.testing import MovableClock
 
@@ -27,10 +27,10 @@ def store(redis_url: str) -> Iterator[RedisStore]:
 class Interrupted:
     """A step that lets somebody else write after it has read, each of the first times."""
 
-    def __init__(self, step: Callable[[Rows], object], others: Callable[[], object], times: int = 1) -> None:
+    def __init__(self, step: Callable[[Unit], object], others: Callable[[], object], times: int = 1) -> None:
         self.step, self.others, self.left, self.calls = step, others, times, 0
 
-    def __call__(self, rows: Rows) -> object:
+    def __call__(self, rows: Unit) -> object:
         self.calls += 1
         rows.head()
         if self.left:
@@ -39,27 +39,38 @@ class Interrupted:
         return self.step(rows)
 
 
+def set_pause(rows: Unit) -> None:
+    rows.head().paused = Pause(str(rows.head().paused is not None), "", rows.now)
+
+
 def test_a_write_over_what_another_changed_is_decided_again(store: RedisStore) -> None:
     """The step is run again over the rows as they are then."""
-    step = Interrupted(lambda rows: rows.set_pause(Pause(f"{rows.head().paused}", "", rows.now)), lambda: pause(store))
+    step = Interrupted(set_pause, lambda: pause(store))
     store.atomically("pause", "p", step)
     found = store.process("p").paused
     assert (step.calls, found and found.note) == (2, "True")
 
 
 def test_an_answer_without_a_write_is_of_one_moment(store: RedisStore) -> None:
-    """It is not answered that nothing was open after another began a run."""
-    step = Interrupted(lambda rows: rows.open_run(), lambda: begin(store))
-    assert store.atomically("look", "p", step) == store.process("p").run.id  # type: ignore[union-attr]
+    """No run is answered that the process, as it was read before, does not have."""
+    step = Interrupted(lambda rows: [run.id for run in rows.runs(limit=1)], lambda: begin(store))
+    assert store.atomically("look", "p", step) == [store.process("p").run.id]  # type: ignore[union-attr]
     assert step.calls == 2
+
+
+def test_what_is_read_at_once_is_of_one_moment(store: RedisStore) -> None:
+    """The open run is that of the moment in which the process was read, and asks for no second look."""
+    step = Interrupted(lambda rows: rows.open_run(), lambda: begin(store))
+    assert store.atomically("look", "p", step) is None
+    assert step.calls == 1
 
 
 def test_an_error_is_of_one_moment(store: RedisStore) -> None:
     """A run that was not found is looked for again, if the process changed meanwhile."""
     begun: list[str] = []
 
-    def find(rows: Rows) -> str:
-        if not begun or rows.open_run() is None:
+    def find(rows: Unit) -> str:
+        if not rows.runs(limit=1):
             raise RunNotFound("none; see runs().", process="p", run="none")
         return begun[0]
 
@@ -69,9 +80,9 @@ def test_an_error_is_of_one_moment(store: RedisStore) -> None:
 def test_who_is_overtaken_without_end_says_so(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a bound to how often a step is run."""
     monkeypatch.setattr(unit, "TRIES", 3)
-    step = Interrupted(lambda rows: rows.make_purge_due(), lambda: pause(store), times=9)
+    step = Interrupted(set_pause, lambda: pause(store), times=9)
     with pytest.raises(StoreUnavailable, match="overtaken 3 times"):
-        store.atomically("purge", "p", step)
+        store.atomically("pause", "p", step)
     assert step.calls == 3
 
 
@@ -85,7 +96,7 @@ def test_nothing_is_written_where_one_key_is_of_another_type(store: RedisStore) 
 
 
 def pause(store: RedisStore) -> None:
-    store.pause("p", note="", by="")
+    store.pause("p", note=uuid4().hex, by="")
 
 
 def begin(store: RedisStore) -> str:

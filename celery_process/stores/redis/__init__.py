@@ -26,8 +26,8 @@ from celery_process.protocol.model import (
 )
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
-from celery_process.protocol.rows import Rows
 from celery_process.protocol.states import StopReason, WorkList
+from celery_process.protocol.unit import Unit
 from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Store
 from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, server, stopping, sweeps
@@ -80,8 +80,10 @@ class RedisStore(Store):
     ) -> None:
         definitions.restore(self._client, process, stored, works, force=force)
 
-    def atomically(self, operation: str, process: str, step: Callable[[Rows], Answer]) -> Answer:  # noqa: D102
-        return atomically(self._client, operation, process, step)
+    def atomically(  # noqa: D102
+        self, operation: str, process: str, step: Callable[[Unit], Answer], *, using: Any = None
+    ) -> Answer:
+        return atomically(self._client, operation, process, step, using=using)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._client, RunKey.of(process, run), reason)
