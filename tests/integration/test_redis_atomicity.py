@@ -12,7 +12,8 @@ import pytest
 from redis import Redis
 
 from celery_process.exceptions import CorruptData, InvalidValue, StoreUnavailable
-from celery_process.protocol.model import ErrorEntry, RunSpec, SlotRef, Swept
+from celery_process.protocol import purge
+from celery_process.protocol.model import ErrorEntry, Retention, RunSpec, SlotRef, Swept
 from celery_process.protocol.reports import ItemReport, Totals
 from celery_process.protocol.states import Again, RunAnswer, SlotEnd, StopReason, WorkList, WorkState
 from celery_process.stores.redis import RedisStore
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.server("redis")
 LEASE = timedelta(seconds=30)
 PROCESS = "p"
 KEYS = [
-    *("p", "w", "s", "runs", "active", "cleanup", "dropped", "dropped_at", "untold", "with_items", "uuids", "slot_runs"),
+    *("p", "w", "s", "runs", "active", "cleanup", "dropped", "dropped_at", "untold", "uuids", "slot_runs"),
     *("slots", "ledger", "versions", "r:2", "i:2", "g:2", "o:2", "r:3"),
 ]
 """All keys that a process has, after the prefix and the hash tag; run 2 is the open one, 3 would be the next."""
@@ -101,7 +102,9 @@ OPERATIONS: dict[str, Callable[[State], Any]] = {
     "expire": lambda s: s.store._client.call_at("expire", "expire", PROCESS, LATER, s.epoch, s.run, "0", 1, 1, '"', '"', 9),
     "ack_finish": lambda s: s.store.ack_finish(PROCESS, s.first),
     "begin_sweep": lambda s: s.store.begin_sweep([PROCESS], interval=LEASE, grace=timedelta(0)),
-    "purge_runs": lambda s: s.store._client.call("purge", "purge_runs", PROCESS, 0, 0, 100),
+    "purge_runs": lambda s: s.store.atomically(
+        "purge", PROCESS, lambda unit: purge._runs(unit, epochs=[RunKey.of(PROCESS, s.first).epoch], most=9)
+    ),
 }
 BEGINS = ("claim_run", "redrive")
 
@@ -264,7 +267,7 @@ class TestTooLate:
     def test_purged(self, start_valkey: Callable[..., str], name: str) -> None:
         """Nothing is to be done to the page of a run that was closed and purged."""
         state = prepared(start_valkey(), closed=True)
-        state.store._client.call("purge", "purge_runs", PROCESS, 50, 0, 100)
+        state.store.purge(PROCESS, retention=Retention(runs=50, runs_with_items=0), limit=100)
         assert self.step(state, name, *STEPS[name]) in ([], 0, ["over"])
         state.store.close()
 

@@ -1,8 +1,8 @@
 """The Redis store: the contract over Lua scripts, for Redis and Valkey, alone, behind sentinels or as a cluster.
 
-All keys of a process are in one hash slot, and each script is atomic over them. Sums, and decisions about a whole run, are
-made in Python over what one script read; another script writes them only if that is unchanged. The methods here only name
-the operation; its steps are in the module of its noun.
+All keys of a process are in one hash slot, and each script is atomic over them. A step of the protocol reads its rows by one
+script and writes them by another, if they are unchanged (`rows`). What is here are the operations over many processes, and
+those that are hot: scripts decide about them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from celery_process.jsontext import encode
 from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
     Overrides,
     Page,
-    Retention,
     RunStatus,
     SlotEntry,
     StoredProcess,
@@ -24,17 +24,16 @@ from celery_process.protocol.model import (
     Swept,
     WorkInfo,
 )
-from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemReport, Reported
 from celery_process.protocol.states import StopReason, WorkList
 from celery_process.protocol.unit import Unit
 from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Store
-from celery_process.stores.redis import definitions, items, pages, purge, reads, reporting, server, stopping, sweeps
+from celery_process.stores.redis import definitions, items, pages, reads, reporting, server, stopping, sweeps
 from celery_process.stores.redis.address import parse
 from celery_process.stores.redis.client import Client, Clock
 from celery_process.stores.redis.keys import RunKey, check_prefix
-from celery_process.stores.redis.unit import atomically
+from celery_process.stores.redis.unit import atomically, refuse_using
 from celery_process.stores.warning import StoreWarning
 
 
@@ -53,49 +52,28 @@ class RedisStore(Store):
         self._client = Client(address, prefix=check_prefix(key_prefix), clock=clock)
 
     def register(self, process: str, works: Mapping[str, str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
-        definitions.refuse_using(using, self.url)
+        refuse_using(using, self.url)
         return definitions.register(self._client, process, works)
 
     def unregister(self, process: str, names: Collection[str], *, using: Any = None) -> tuple[str, ...]:  # noqa: D102
-        definitions.refuse_using(using, self.url)
+        refuse_using(using, self.url)
         return definitions.unregister(self._client, process, names)
-
-    def update_settings(  # noqa: D102
-        self,
-        process: str,
-        *,
-        settings: str | None,
-        schedule: str | None,
-        by: str = "",
-        expected_version: int | None = None,
-        using: Any = None,
-    ) -> int:
-        definitions.refuse_using(using, self.url)
-        return definitions.update_settings(
-            self._client, process, settings=settings, schedule=schedule, by=by, expected_version=expected_version
-        )
 
     def restore(  # noqa: D102
         self, process: str, stored: StoredProcess, works: Sequence[WorkInfo], *, force: bool = False
     ) -> None:
-        definitions.restore(self._client, process, stored, works, force=force)
+        items = {work.name: work for work in works}
+        for chunk in list(definitions.by_size({name: encode(work.params) for name, work in items.items()})) or [[]]:
+            super().restore(process, stored, [items[name] for name in chunk], force=force)
 
     def atomically(  # noqa: D102
         self, operation: str, process: str, step: Callable[[Unit], Answer], *, using: Any = None
     ) -> Answer:
-        return atomically(self._client, operation, process, step, using=using)
+        refuse_using(using, self.url)
+        return atomically(self._client, operation, process, step)
 
     def stop_run(self, process: str, run: str, reason: StopReason) -> RunStatus | None:  # noqa: D102
         return stopping.stop_run(self._client, RunKey.of(process, run), reason)
-
-    def repairs(self, process: str, run: str) -> Repairs:  # noqa: D102
-        return sweeps.repairs(self._client, RunKey.of(process, run), operation="repairs")
-
-    def ack_repairs(self, process: str, run: str, number: int) -> None:  # noqa: D102
-        sweeps.ack_repairs(self._client, RunKey.of(process, run), number)
-
-    def ack_finish(self, process: str, run: str) -> bool:  # noqa: D102
-        return stopping.ack_finish(self._client, RunKey.of(process, run))
 
     def begin_sweep(  # noqa: D102
         self, processes: Sequence[str], *, interval: timedelta, grace: timedelta
@@ -104,9 +82,6 @@ class RedisStore(Store):
 
     def take_turns(self, processes: Collection[str], *, interval: timedelta) -> Mapping[str, datetime | None]:  # noqa: D102
         return sweeps.take_turns(self._client, processes, interval=interval)
-
-    def purge(self, process: str, *, retention: Retention, limit: int) -> int:  # noqa: D102
-        return purge.purge(self._client, process, retention=retention, limit=limit)
 
     def open_page(  # noqa: D102
         self, process: str, run: str, *, token: str, size: int, window: int, rate: float | None = None
@@ -187,9 +162,6 @@ class RedisStore(Store):
 
     def work(self, process: str, name: str) -> WorkInfo:  # noqa: D102
         return reads.work(self._client, process, name)
-
-    def work_counts(self, process: str) -> Mapping[WorkList, int]:  # noqa: D102
-        return reads.work_counts(self._client, process)
 
     def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip, refuse a Redis before 6.2, and warn of settings that may lose data."""

@@ -127,7 +127,6 @@ class Commit:
             self._put("HSET", "p", "run", run.epoch)
             self._put("HSET", "uuids", run.uuid, run.epoch)
             self._put("ZADD", "runs", run.epoch, run.epoch)
-            self._put("ZADD", "with_items", run.epoch, run.epoch)
             self._put("ZADD", "slot_runs", 0, index)
             return
         self._put("IS", key, "id", old.id)

@@ -29,10 +29,13 @@ class Moment:
         self._now: datetime | None = None
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was read."""
+        return self._now is not None
+
+    @property
     def now(self) -> datetime:
         """The store's time."""
-        if self._now is None:
-            self.ask()
         assert self._now is not None
         return self._now
 
@@ -51,7 +54,8 @@ class Moment:
 
     def commit(self, groups: Sequence[Words], *, counts: bool) -> None:
         """Write, if the conditions hold; see `commit.lua`. `counts`: what is written makes a new version of the process."""
-        if not self.client.call(self.operation, "commit", self.process, int(counts), *_flat(groups)):
+        name = "delete" if self.operation == "purge" else "commit"
+        if not self.client.call(self.operation, name, self.process, int(counts), *_flat(groups)):
             raise OvertakenError
 
 

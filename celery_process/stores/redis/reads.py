@@ -177,10 +177,3 @@ def _infos(client: Client, operation: str, process: str, on: str, name: str, lim
         for listed, record, status, item in zip(names, works, statuses, items, strict=True)
         if record is not None
     ]
-
-
-@readable
-def work_counts(client: Client, process: str) -> Mapping[WorkList, int]:
-    """Return how many items each list has."""
-    active, cleanup, dropped = client.call("work_counts", "counts", process)
-    return {WorkList.ACTIVE: active, WorkList.CLEANUP: cleanup, WorkList.DROPPED: dropped}

@@ -33,6 +33,8 @@ LIVE = ("process", "run", "runs")
 """Operations that show the open pages of a run, which have to be of the run's own moment."""
 RUNS = 50
 """Runs that one script returns at most."""
+_COUNTS = tuple(("ZCARD", on.value) for on in WorkList)
+_NEWEST = (("entries", "+", 1), ("ZREVRANGEBYLEX", "slot_runs", "+", "-", "LIMIT", 0, 1), ("ZCARD", "slots"), *_COUNTS)
 _OVERRIDES = ("settings", "schedule", "sv", "changed", "changed_by")
 
 
@@ -53,13 +55,20 @@ class RedisRows:
 
     @property
     def now(self) -> datetime:
+        if not self._moment.begun:
+            _ = self._process  # which is what a step asks for next
         return self._moment.now
 
     @cached_property
     def _process(self) -> tuple[dict[str, str], int]:
         """The hash of the process, and how many versions its history has."""
         begins = self._moment.operation in BEGINS
-        newest = [("entries", "+", 1), ("ZREVRANGEBYLEX", "slot_runs", "+", "-", "LIMIT", 0, 1), ("ZCARD", "slots")]
+        newest = [
+            ("entries", "+", 1),
+            ("ZREVRANGEBYLEX", "slot_runs", "+", "-", "LIMIT", 0, 1),
+            ("ZCARD", "slots"),
+            *_COUNTS,
+        ]
         (flat, versions, run), *self._more = self._moment.ask(("process", self._live), *(newest if begins else ()))
         fields = pairs(flat)
         if run:
@@ -101,11 +110,11 @@ class RedisRows:
         return self._run(int(found[0].rpartition(":")[2])) if found else None
 
     @property
-    def _newest(self) -> tuple[Any, Any, Any]:
-        """The newest entry of the ledger, the newest run by its slot, and the number of entries: None where not read."""
+    def _newest(self) -> tuple[Any, Any]:
+        """The newest entry of the ledger, and the newest run by its slot: None where not read."""
         _ = self._process
-        entries, runs, count = self._more or (None, None, None)
-        return entries, runs or (None if runs is None else [""]), count
+        entries, runs = self._more[:2] or (None, None)
+        return entries, runs or (None if runs is None else [""])
 
     def _of_slot(self, text: str) -> Sequence[Any]:
         """Return what the store has of a slot: the last entry before it, its newest run, its own entry."""
@@ -207,7 +216,7 @@ class RedisRows:
         return self._took_works(names, records)
 
     def work_counts(self) -> Mapping[WorkList, int]:
-        counts = self._moment.ask(*(("ZCARD", on.value) for on in WorkList))
+        counts = self._more[3:] or self._moment.ask(*_COUNTS)
         return dict(zip(WorkList, counts, strict=True))
 
     def statuses(self, names: Collection[str]) -> Sequence[Status]:

@@ -45,7 +45,8 @@ def script(name: str) -> Script:
     first, second, *rest = _lines(name)
     if not first.startswith("#!lua") or not second.startswith(_INCLUDE):
         raise ValueError(f"{name}.lua begins with '#!lua' and a line of what it includes.")
-    parts = [line for other in second.removeprefix(_INCLUDE).split() for line in _lines(other)]
+    included = [line for other in second.removeprefix(_INCLUDE).split() for line in _lines(other)]
+    parts = [line for line in included if not line.startswith(("#!lua", _INCLUDE))]
     body = "\n".join([*parts, *rest])
     return Script(name, Text.of(f"{first}\n{body}"), Text.of(body))
 

@@ -28,7 +28,7 @@ def check(client: Client) -> tuple[StoreWarning, ...]:
             value=shown,
         )
     # An account that may not run scripts is to fail here and not at the first slot.
-    client.call("check", "counts", "check")
+    client.call("check", "read", "check")
     warnings = list(_warnings(client))
     if version is None:
         text = f"The version of {shown} could not be checked: this account may not use INFO."

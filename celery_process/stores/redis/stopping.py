@@ -24,8 +24,3 @@ def stop_run(client: Client, key: RunKey, reason: StopReason) -> RunStatus | Non
         if client.call("stop_run", "cancel", key.process, key.epoch, key.id, page, claimed):
             settled |= fold_if_done(client, "stop_run", key, page)
     return settled.run or fold_if_done(client, "stop_run", key).run
-
-
-def ack_finish(client: Client, key: RunKey) -> bool:
-    """Note that the end of a closed run was emitted; return whether this was the first time."""
-    return bool(client.call("ack_finish", "acknowledge", key.process, key.epoch, key.id))

@@ -13,6 +13,7 @@ from typing import Any
 from celery_process.protocol import rules
 from celery_process.protocol.limits import MAX_LOST
 from celery_process.protocol.model import SweepTarget, Swept
+from celery_process.protocol.read import repairs
 from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.states import WorkList
 from celery_process.stores.redis.client import Client
@@ -22,6 +23,7 @@ from celery_process.stores.redis.keys import RunKey
 from celery_process.stores.redis.pages import fold_all_done, fold_if_done
 from celery_process.stores.redis.publishing import to_publish
 from celery_process.stores.redis.records import instant
+from celery_process.stores.redis.unit import atomically
 
 _MARK = 987654321
 # The number of attempts is known to the script alone.
@@ -73,9 +75,8 @@ def sweep_run(
     ]
     repaired = {page: step for page, step in zip(pages, client.call_all("sweep_run", "expire", steps), strict=True) if step}
     stopping = any(step[1] for step in repaired.values())
-    kept = (
-        repairs(client, key, operation="sweep_run") if found[2] or any(step[0] for step in repaired.values()) else Repairs()
-    )
+    any_left = found[2] or any(step[0] for step in repaired.values())
+    kept = atomically(client, "sweep_run", key.process, lambda unit: repairs(unit, key.id)) if any_left else Repairs()
     due = [page for page, step in repaired.items() if step[2]]
     closed = fold_all_done(client, "sweep_run", key, due).run or fold_if_done(client, "sweep_run", key).run
     chosen = to_publish(client, key, pages, redispatch_after=redispatch_after, grace=grace, limit=limit)
@@ -87,17 +88,3 @@ def sweep_run(
         stopping=stopping and closed is None,
         run=closed,
     )
-
-
-def repairs(client: Client, key: RunKey, *, operation: str) -> Repairs:
-    """Return what sweeps did to a run and no caller acknowledged."""
-    found = client.call(operation, "repairs", key.process, key.epoch, key.id)
-    if not found:
-        return Repairs()
-    number, expired, lost = found
-    return Repairs(int(number), int(expired), tuple(lost.split("\n")) if lost else ())
-
-
-def ack_repairs(client: Client, key: RunKey, number: int) -> None:
-    """Acknowledge the repairs of this number."""
-    client.call("ack_repairs", "ack_repairs", key.process, key.epoch, key.id, number)

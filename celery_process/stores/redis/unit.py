@@ -19,16 +19,18 @@ TRIES = 200
 """Times that a step is run. Each time but the last another caller's write was first."""
 
 
-def atomically(
-    client: Client, operation: str, process: str, step: Callable[[Unit], Answer], *, using: Any = None, live: bool = True
-) -> Answer:
-    """Run a step until what it read still stood at its end, and return its answer. `live`: reads are to show open pages."""
+def refuse_using(using: Any, shown: str) -> None:
+    """Raise `CannotJoin` for a transaction: Redis cannot be part of one."""
     if using is not None:
         raise CannotJoin(
-            f"{client.address.shown} cannot join a transaction of a database; leave out using=, and call after your commit: "
-            "an on-commit hook, such as Django's transaction.on_commit or SQLAlchemy's after_commit event.",
+            f"{shown} cannot join a transaction of a database; leave out using=, and call after your commit: an on-commit "
+            "hook, such as Django's transaction.on_commit or SQLAlchemy's after_commit event.",
             using=using,
         )
+
+
+def atomically(client: Client, operation: str, process: str, step: Callable[[Unit], Answer], *, live: bool = True) -> Answer:
+    """Run a step until what it read still stood at its end, and return its answer. `live`: reads are to show open pages."""
     for _ in range(TRIES):
         with suppress(OvertakenError), reading(client, operation, process):
             return perform(RedisRows(Moment(client, operation, process), live=live), step)

@@ -5,7 +5,7 @@ local call = redis.call
 local P = string.sub(KEYS[1], 1, -2)
 local PROCESS, WORKS, STATUSES, RUNS = KEYS[1], P .. 'w', P .. 's', P .. 'runs'
 local LISTS = {a = P .. 'active', c = P .. 'cleanup', d = P .. 'dropped'}
-local DROPPED_AT, UNTOLD, WITH_ITEMS = P .. 'dropped_at', P .. 'untold', P .. 'with_items'
+local DROPPED_AT, UNTOLD = P .. 'dropped_at', P .. 'untold'
 local UUIDS, SLOT_RUNS, SLOTS, LEDGER = P .. 'uuids', P .. 'slot_runs', P .. 'slots', P .. 'ledger'
 local VERSIONS = P .. 'versions'
 
