@@ -76,10 +76,6 @@ class Unit:
         numbers = [page.number for page in pages]
         return self._all(self.rows.items_on(run.epoch, numbers)) if numbers else []
 
-    def items_of(self, epochs: Collection[int], *, limit: int) -> list[Item]:
-        """Return items that runs have, in any order."""
-        return self._all(self.rows.items_of(epochs, limit=limit)) if epochs else []
-
     def works(self, names: Collection[str]) -> dict[str, Work]:
         """Return the registrations that have these names, by their names."""
         return {work.name: work for work in self._all(self.rows.works(names))} if names else {}
