@@ -4,7 +4,7 @@ An operation is atomic (or a chain of atomic steps that another call or the swee
 lost answer with the same ids and then answers the same, and reads its time from the store. All of them may raise
 `StoreUnavailable`. Names come in checked (`checks`), params and settings as JSON (`jsontext`).
 
-Invariants I1 to I16 are those of the conformance suite in `celery_process.testing`, which every store runs.
+Invariants I1 to I16 are those of docs/protocol.md.
 """
 
 from __future__ import annotations
