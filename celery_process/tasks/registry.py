@@ -18,17 +18,17 @@ Make = Callable[[], Mapping[str, Task]]
 
 SPAWNED = "FORKED_BY_MULTIPROCESSING"
 """The variable that billiard sets in the environment of a spawned pool child; Celery looks at it too."""
-OWN = "celery_process"
+OWN_TASK = "celery_process"
 """An attribute of the tasks that the library made for this app."""
 
 
-class OwnTasks:
+class ProcessTasks:
     """The tasks that the library adds to an app, by process. `entries` raises for a name that `beat_schedule` has."""
 
     def __init__(self, app: Celery, *, entries: Callable[[], None]) -> None:
         self._app, self._entries = app, entries
         self._waiting: dict[str, Make] = {}
-        self._made: dict[str, Mapping[str, Task]] = {}
+        self._tasks: dict[str, Mapping[str, Task]] = {}
         self._places: dict[str, str] = {}
 
     def connect(self) -> None:
@@ -51,7 +51,7 @@ class OwnTasks:
         self.reserve(names, place)
         if SPAWNED in os.environ:
             # The worker checked the names, and the child's copy of the app binds the tasks that are there by then.
-            self._made[process] = make()
+            self._tasks[process] = make()
             return
         self._waiting[process] = make
         if self._app.finalized:
@@ -67,23 +67,23 @@ class OwnTasks:
         """Register the tasks that wait; raises `TaskNameTaken` for a name that the app has already."""
         self.check()
         for process, make in list(self._waiting.items()):
-            self._made[process] = make()
+            self._tasks[process] = make()
             del self._waiting[process]
 
     def __getitem__(self, process: str) -> Mapping[str, Task]:
-        if process not in self._made:
+        if process not in self._tasks:
             self._app.finalize(auto=True)
             self.make()
-        return self._made[process]
+        return self._tasks[process]
 
     def __iter__(self) -> Iterator[Task]:
-        return iter([task for made in self._made.values() for task in made.values()])
+        return iter([task for tasks in self._tasks.values() for task in tasks.values()])
 
     def check(self) -> None:
         """Raise `TaskNameTaken` if another task or an entry of beat has a name of ours; finalizes the app."""
         for name, place in self._places.items():
             known = self._app.tasks.get(name)
-            if known is not None and not getattr(known, OWN, False):
+            if known is not None and not getattr(known, OWN_TASK, False):
                 theirs = place_of(known)
                 raise TaskNameTaken(
                     f"Two tasks are named {name!r}: one of {place}, and {theirs}; give that task another name.",
