@@ -267,6 +267,7 @@ def test_the_code_of_an_error_of_ours() -> None:
     """What no server raised is named by its class alone."""
     assert code("mysql", StaleRead()) == "StaleRead"
     assert code("postgresql", OverflowError()) == "OverflowError"
+    assert code("mysql", sa.exc.OperationalError("SELECT 1", {}, None)) == "OperationalError"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("word", "failure"), rows(REDIS))

@@ -88,7 +88,7 @@ def test_the_fifth_failure_is_raised(times: Times) -> None:
     with pytest.raises(
         StoreUnavailable, match=r"The store db://there did not answer 'claim' \(Broken 7, 5 of 5 tries\)"
     ) as caught:
-        retried(fails(9), driver(Failure.PASSES), operation="claim", url=URL)
+        retried(fails(9), driver(Failure.PASSES), operation="claim", url=URL, process="p")
     assert str(caught.value.__cause__) == "5"
     assert caught.value.facts == {"operation": "claim"}
     assert len(times.spans) == 4
@@ -109,10 +109,11 @@ def test_no_try_begins_after_eight_seconds(times: Times, seconds: float, tries: 
 def test_anything_else_is_tried_once(times: Times, failure: Failure) -> None:
     """A full disk is an outage as well, but none that the next try would find over."""
     with pytest.raises(StoreError) as caught:
-        retried(fails(9), driver(failure), operation="claim", url=URL)
+        retried(fails(9), driver(failure), operation="claim", url=URL, process="p")
     assert str(caught.value.__cause__) == "1"
     assert times.spans == []
     assert isinstance(caught.value, StoreUnavailable) is (failure is Failure.OUTAGE)
+    assert caught.value.facts.get("process") == (None if failure is Failure.OUTAGE else "p")
 
 
 def test_an_error_that_is_not_the_driver_s_goes_on(times: Times) -> None:
