@@ -12,7 +12,7 @@ from celery_process.definition.callables import check_callable
 from celery_process.definition.options import Definition, Handler, with_flow_control
 from celery_process.engine.dispatch import Dispatch
 from celery_process.engine.home import Home
-from celery_process.engine.late import bring_resumed
+from celery_process.engine.late import trigger_resumed
 from celery_process.engine.sweep import go_on
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.jsontext import decode, encode
@@ -270,7 +270,7 @@ class Process:
         self.dispatch.store.resume(self.name)
         if (run_id := self.dispatch.open_run()) is not None:
             go_on(self.dispatch, run_id)
-        bring_resumed(self.dispatch)
+        trigger_resumed(self.dispatch)
 
     # -- reading
 

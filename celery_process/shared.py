@@ -62,7 +62,7 @@ class SharedProcess:
             apps = ", ".join(sorted(repr(registry.app.main) for registry in having))
             raise ConfigurationError(
                 f"{len(having)} apps have {self.name!r} ({apps}), and none of them is the current app of this thread; "
-                f"use processes[{self.name!r}] of the one that is meant, or call its app.set_current().",
+                f"use processes[{self.name!r}] of the app that you mean, or call set_current() of that app.",
                 setting="app",
                 value=apps,
             )

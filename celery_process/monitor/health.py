@@ -23,7 +23,7 @@ from celery_process.protocol.model import SlotEntry
 from celery_process.protocol.states import By
 from celery_process.schedule.frequency import describe
 from celery_process.stores.base import Store
-from celery_process.tasks.deployment import noted_by_another
+from celery_process.tasks.deployment import other_deployment
 from celery_process.tasks.factory import task_names
 from celery_process.tasks.publish import publishing
 from celery_process.tasks.sweep_timer import SWEEP_TASK
@@ -130,7 +130,7 @@ def _store(processes: Processes) -> Iterator[Finding]:
 
 
 def _deployment(processes: Processes) -> Finding:
-    other = noted_by_another(processes.app, processes.store, note=False)
+    other = other_deployment(processes.app, processes.store, claim=False)
     said, cure = ("The store is kept for no other deployment.", "") if other is None else (other.text, other.cure)
     return Finding("deployment", other is None, said, cure)
 

@@ -46,21 +46,21 @@ GUARD = re.compile(r"\bif (.+?) then return\b")
 HELPERS = ("basics.lua", "items.lua")
 """Scripts that others include; their guards decide about texts, not about writes."""
 SQL_SUITES = (
-    ["tests/conformance/test_sqlite.py::TestNeighbours"],
-    ["tests/conformance/test_sqlite.py"],
+    ["tests/protocol/test_sqlite.py::TestNeighbours"],
+    ["tests/protocol/test_sqlite.py"],
     ["tests/integration/test_sql_statements.py"],
     ["tests/integration/test_sql_races.py"],
     ["tests/interleavings/test_postgresql.py"],
     ["tests/integration/test_sql_joining.py"],
-    ["tests/conformance/test_machine.py::test_sqlite"],
-    ["tests/conformance/test_postgresql.py"],
+    ["tests/protocol/test_machine.py::test_sqlite"],
+    ["tests/protocol/test_postgresql.py"],
 )
-RULE_SUITES = (["tests/conformance/test_memory.py"], ["tests/conformance/test_machine.py::test_memory"], *SQL_SUITES)
+RULE_SUITES = (["tests/protocol/test_memory.py"], ["tests/protocol/test_machine.py::test_memory"], *SQL_SUITES)
 LUA_SUITES = (
-    ["tests/conformance/test_redis.py"],
+    ["tests/protocol/test_redis.py"],
     ["tests/integration/test_redis_store.py", "tests/integration/test_redis_atomicity.py"],
     ["tests/interleavings/test_redis.py"],
-    ["tests/conformance/test_machine.py::test_redis"],
+    ["tests/protocol/test_machine.py::test_redis"],
     ["tests/integration/test_redis_trial.py"],
 )
 """Run in this order: first what is quick or catches most."""

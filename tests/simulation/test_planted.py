@@ -14,8 +14,8 @@ from celery_process.protocol.repairs import Repairs
 from celery_process.protocol.reports import ItemAnswer
 from celery_process.protocol.states import ItemState, Progress, RunState, WorkList
 from celery_process.stores.memory import MemoryStore
-from celery_process.testing.machine import store_machine
 from celery_process.testing.simulation import simulate
+from tests.protocol.machine import store_machine
 
 
 class AnyToken(MemoryStore):

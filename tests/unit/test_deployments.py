@@ -45,7 +45,7 @@ def url(tmp_path: Path) -> str:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if "kept for the deployment" in record.message]
+    return [record.message for record in caplog.records if "belongs to the deployment" in record.message]
 
 
 def test_the_second_deployment_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -55,7 +55,7 @@ def test_an_error_that_is_not_the_transport_s_has_its_traceback(
 ) -> None:
     """A bug on the way to the broker is news."""
     _, process = make("memory://")
-    monkeypatch.setattr("celery_process.tasks.publish.kwargs_shown", lambda kwargs: kwargs["nothing"])
+    monkeypatch.setattr("celery_process.tasks.publish.searchable_kwargs", lambda kwargs: kwargs["nothing"])
     process.run_now()
     (line,) = [record for record in lines(caplog) if getattr(record, "action", "") == "publish_failed"]
     assert line.levelname == "ERROR"
@@ -124,15 +124,15 @@ def test_both_away_is_a_line(
     assert not [record.getMessage() for record in found if record.exc_info]
 
 
-@pytest.mark.parametrize("call", ["come_back", "bring", "emit"])
+@pytest.mark.parametrize("call", ["come_back", "publish_trigger", "emit"])
 def test_what_else_is_sent_is_a_line(call: str, caplog: pytest.LogCaptureFixture) -> None:
     """The next page, a late slot, an event: one WARNING each, with what the client says."""
     _, process = make()
     port = process.dispatch.port
     if call == "come_back":
         port.come_back("r", "t", timedelta(seconds=1))
-    elif call == "bring":
-        port.bring(timedelta(seconds=5))
+    elif call == "publish_trigger":
+        port.publish_trigger(timedelta(seconds=5))
     else:
         port.emit(Event.WORK_LOST, work="a", run_id="r")
     deadline = time.monotonic() + 30

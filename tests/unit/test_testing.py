@@ -1,4 +1,4 @@
-"""What `celery_process.testing` gives to authors of stores."""
+"""What `celery_process.testing` gives to tests of users."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from celery_process.protocol.rules import epoch_of
 from celery_process.protocol.states import RunState
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import Invariants, MovableClock, check_invariants
-from celery_process.testing.conformance.driver import Driver
+from tests.protocol.driver import Driver
 
 
 def test_library_needs_no_pytest() -> None:
@@ -21,10 +21,10 @@ def test_library_needs_no_pytest() -> None:
 
 
 def test_library_needs_no_hypothesis() -> None:
-    """Neither the library nor its conformance suite and simulation import Hypothesis; the state machine alone does."""
+    """Neither the library nor its simulation imports Hypothesis."""
     code = (
         "import sys; sys.modules['hypothesis'] = None;"  # an import of it would fail
-        "import celery_process.testing.conformance, celery_process.testing.simulation"
+        "import celery_process.testing.simulation"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
