@@ -33,12 +33,27 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "celery_process"
 SQL = PACKAGE / "stores" / "sql"
 WRITES = [
-    SQL / f"{noun}.py" for noun in ("items", "reporting", "pages", "unit", "stopping", "errors", "sweeps", "definitions")
+    SQL / f"{noun}.py"
+    for noun in ("items", "reporting", "pages", "rows", "writes", "stopping", "errors", "sweeps", "definitions")
 ]
-RULES = {
+STEPS = (
+    "begin",
+    "exchange",
+    "flow",
+    "fold",
+    "page",
+    "purge",
+    "read",
+    "register",
+    "restore",
+    "settings",
+    "stop",
+    "sweep",
+    "tally",
+)
+RULES: dict[Path, tuple[str, ...]] = {
     PACKAGE / "protocol" / "rules.py": ("claim_answer", "is_clean", "closing"),
-    PACKAGE / "protocol" / "begin.py": (),
-    PACKAGE / "protocol" / "flow.py": (),
+    **dict.fromkeys((PACKAGE / "protocol" / f"{step}.py" for step in STEPS), ()),
 }
 """The functions of a module whose branches are removed; of an empty tuple, those of all."""
 LUA = PACKAGE / "stores" / "redis" / "lua"
