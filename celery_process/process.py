@@ -51,10 +51,10 @@ class Process:
     @property
     def dispatch(self) -> Dispatch:
         """Starts and ends runs, over the app's present store; its first use fixes the flow control (B3)."""
-        store, known = self.store, self._dispatch
-        if known is None or known.store is not store or known.definition is not self.definition:
-            self._dispatch = known = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
-        return known
+        store, dispatch = self.store, self._dispatch
+        if dispatch is None or dispatch.store is not store or dispatch.definition is not self.definition:
+            self._dispatch = dispatch = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
+        return dispatch
 
     def __call__(self, work: Any) -> object:
         """Call the handler for active work, as a unit test does with a plain `Work`."""

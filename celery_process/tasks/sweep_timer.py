@@ -20,7 +20,7 @@ from celery_process.tasks.background import background
 from celery_process.tasks.deployment import other_deployment
 from celery_process.tasks.registry import OWN_TASK
 from celery_process.tasks.transport import reaching_broker
-from celery_process.text.commands import pasted
+from celery_process.text.commands import with_app_name
 from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
@@ -191,6 +191,6 @@ class SweepTimer(bootsteps.StartStopStep):
 def _check(app: Celery, store: Store) -> tuple[str, ...]:
     try:
         other = (*store.check(), other_deployment(app, store, claim=True))
-        return tuple(pasted(str(warning), app) for warning in other if warning is not None)
+        return tuple(with_app_name(str(warning), app) for warning in other if warning is not None)
     finally:
         store.close()

@@ -9,10 +9,10 @@ from celery_process.process import Process
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ProjectApp:
     """The processes of an app, without those whose names an earlier app uses."""
 
-    app: str
+    name: str
     registry: Processes
     processes: tuple[Process, ...]
 
@@ -22,16 +22,16 @@ class Shelf:
         return [process.name for process in self.processes]
 
 
-def shelves() -> list[Shelf]:
+def project_apps() -> list[ProjectApp]:
     """Return the apps of the project that have processes."""
-    found: list[Shelf] = []
+    found: list[ProjectApp] = []
     for registry in registries():
-        taken = {name for shelf in found for name in shelf.names}
+        taken = {name for app in found for name in app.names}
         own = tuple(process for process in registry if process.name not in taken)
-        found.append(Shelf(registry.app.main or "an app without a name", registry, own))
+        found.append(ProjectApp(registry.app.main or "an app without a name", registry, own))
     return found
 
 
 def processes() -> dict[str, Process]:
     """Return the processes of all apps by name."""
-    return {process.name: process for shelf in shelves() for process in shelf.processes}
+    return {process.name: process for app in project_apps() for process in app.processes}
