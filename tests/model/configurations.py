@@ -42,9 +42,7 @@ CONFIGURATIONS: Mapping[str, Bounds] = MappingProxyType(
         "whole: outcomes held back, answers lost": Bounds(
             "AAC", whole=True, page=2, window=4, batch=2, hold=True, lost_answers=True, stops=1, attempts=1
         ),
-        "whole: redriven again, beside a purge": Bounds(
-            "AC", whole=True, runs=3, stops=1, redrive=True, purge=True, attempts=1, lost_answers=True, workers=1
-        ),
+        "whole: redriven beside a purge": Bounds("AC", whole=True, runs=2, stops=1, redrive=True, purge=True, attempts=1),
     }
 )
 
