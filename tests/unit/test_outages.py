@@ -84,27 +84,28 @@ class Away(MemoryStore):
         return super().claim(*given, **named)
 
 
-def _trigger(app: Celery, process: Process) -> None:
+def _trigger(app: Celery, run: str) -> None:
     app.tasks["p.schedule"].run()
 
 
-def _comeback(app: Celery, process: Process) -> None:
-    app.tasks["p.schedule"].run(run=process.state().run.id, token="t")
+def _comeback(app: Celery, run: str) -> None:
+    app.tasks["p.schedule"].run(run=run, token="t")
 
 
-def _items(app: Celery, process: Process) -> None:
-    app.tasks["p.work"].run(process="p", run=process.state().run.id, works=["a"])
+def _items(app: Celery, run: str) -> None:
+    app.tasks["p.work"].run(process="p", run=run, works=["a"])
 
 
 @pytest.mark.parametrize("call", [_trigger, _comeback, _items])
 @pytest.mark.parametrize("error", [StoreUnavailable("It is away; wait.", operation="claim"), SchemaMismatch("No tables.")])
 def test_both_away_is_a_line(
-    call: Callable[[Celery, Process], None], error: Exception, caplog: pytest.LogCaptureFixture
+    call: Callable[[Celery, str], None], error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A task that meets a store and a broker out of reach ends with an expected error, which has no second one as context."""
     store = Away()
     app, process = make(store=store)
     process.run_now()
+    run = process.state().run.id
     caplog.clear()
     store.away = error
     task = app.tasks["p.work"]
@@ -112,7 +113,7 @@ def test_both_away_is_a_line(
         app.tasks[name].push_request(headers={TRIES: 1}, is_eager=False, hostname="w")
     try:
         with pytest.raises(Exception) as raised:
-            call(app, process)
+            call(app, run)
     finally:
         for name in ("p.work", "p.schedule"):
             app.tasks[name].pop_request()
