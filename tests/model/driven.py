@@ -101,7 +101,7 @@ class Driven:
         return self._wrote(content, unit), answer
 
     def _wrote(self, content: int, unit: Unit) -> int:
-        return self._write(content, unit.changes())
+        return self._write(content, [*unit.changes(), *unit.rows.emptied])
 
     def _write(self, content: int, changes: Sequence[Change], since: Any = None) -> int:
         was = self.contents[content]

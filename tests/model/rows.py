@@ -107,6 +107,15 @@ class ModelRows(MemoryRows):
 
     with_statuses = True
 
+    def __init__(self, process: str, kept: Kept, now: datetime) -> None:
+        super().__init__(process, kept, now)
+        self.emptied: list[Change] = []
+
+    def empty(self, epochs: Any, *, limit: int) -> int:
+        found = [item for epoch in epochs for item in self.kept.items.get(epoch, {}).values()][:limit]
+        self.emptied.extend(Change(item, None) for item in found)
+        return len(found)
+
     def enlisted(self, epoch: int, names: Any) -> Any:
         if self.with_statuses:
             return super().enlisted(epoch, names)
