@@ -12,9 +12,12 @@ from benchmarks import servers
 from benchmarks.figures import Figure, Options, spread
 from benchmarks.trips import round_trips
 from celery_process import Processes, Store
-from celery_process.stores import base
+from celery_process.stores.base import operations
+from celery_process.stores.items import Items
+from celery_process.stores.reads import Reads
+from celery_process.stores.runs import Runs
 
-OPERATIONS = sorted(base.operations(base.Runs, base.Items, base.Reads))
+OPERATIONS = sorted(operations(Runs, Items, Reads))
 
 
 class Calls:

@@ -18,7 +18,7 @@ from celery_process.definition.options import Handler, define
 from celery_process.engine.late import LateSlots
 from celery_process.engine.port import Port
 from celery_process.engine.removed import RemovedProcess, removed
-from celery_process.engine.sweep import hurried, sweep
+from celery_process.engine.sweep import sweep, with_budget
 from celery_process.engine.worker import Worker, handlers_of
 from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound, TaskNameTaken
 from celery_process.process import Process
@@ -28,8 +28,8 @@ from celery_process.schedule.frequency import zone_of
 from celery_process.stores.base import Store
 from celery_process.stores.warning import StoreWarning
 from celery_process.tasks import factory as tasks
-from celery_process.tasks.own import OwnTasks, place_of
 from celery_process.tasks.publish import CeleryPort, publishing
+from celery_process.tasks.registry import ProcessTasks, place_of
 from celery_process.tasks.required import check_required
 from celery_process.tasks.shutdown import ShutdownNote
 from celery_process.tasks.starting import start_check
@@ -78,7 +78,7 @@ class Processes:
             app.conf.process_backend = self._backend
         app.steps["consumer"].add(SweepTimer)
         app.steps["worker"].add(ShutdownNote)
-        self._tasks = OwnTasks(app, entries=self._entries.check)
+        self._tasks = ProcessTasks(app, entries=self._entries.check)
         app.steps["worker"].add(start_check(self._check_start))
         self._tasks.reserve([SWEEP_TASK], __name__)
         # Checked when Celery binds all tasks: the last step of finalizing from which an error is raised on.
@@ -211,10 +211,10 @@ class Processes:
         # Eager mode stays in the caller's thread, in whose transaction it may run.
         budget = None if within is None or self.app.conf.task_always_eager else sweep_budget(within)
         if budget is not None:
-            dispatches = {name: hurried(dispatch, budget) for name, dispatch in dispatches.items()}
+            dispatches = {name: with_budget(dispatch, budget) for name, dispatch in dispatches.items()}
         swept = sweep(dispatches, interval=timedelta(0) if force else None, budget=budget)
         turns = {target.process: target.last_sweep for target in swept}
-        return tuple(dict.fromkeys((*turns, *self._late_slots.bring(dispatches, swept=turns))))
+        return tuple(dict.fromkeys((*turns, *self._late_slots.trigger_late(dispatches, swept=turns))))
 
     def migrate(self) -> tuple[str, ...]:
         """Migrate the store's tables to this version; return what was done, one line each."""

@@ -21,7 +21,7 @@ from celery_process.protocol.model import Retention
 from celery_process.schedule.frequency import seconds
 from celery_process.stores import open_store
 from celery_process.stores.base import Store
-from celery_process.text.commands import pasted
+from celery_process.text.commands import with_app_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class _Opened:
     The first one is kept while another is in use, else `memory://` would be empty when a test's override ends.
     """
 
-    def __init__(self, store: Store, named: tuple[Any, ...] = ()) -> None:
+    def __init__(self, store: Store, store_settings: tuple[Any, ...] = ()) -> None:
         self.first = self.store = store
-        self.first_named = self.named = named
+        self.first_settings = self.store_settings = store_settings
         self.after_fork()
         renew_in_children(self)
 
@@ -58,17 +58,17 @@ class _Opened:
         """Make a lock that no thread of the parent holds."""
         self.lock = threading.Lock()
 
-    def follow(self, app: Celery, now: tuple[Any, ...]) -> None:
+    def reopen(self, app: Celery, now: tuple[Any, ...]) -> None:
         """Open the store that the settings name now, unless it is in use, and close the one before."""
         with self.lock:
-            if not self.named:
-                self.named = self.first_named = (self.first.url, *now[1:])
-            if self.named == now:
+            if not self.store_settings:
+                self.store_settings = self.first_settings = (self.first.url, *now[1:])
+            if self.store_settings == now:
                 return
-            left = self.store
-            self.store = self.first if now == self.first_named else _open(app)
-            self.named = now
-        left.close()
+            previous = self.store
+            self.store = self.first if now == self.first_settings else _open(app)
+            self.store_settings = now
+        previous.close()
 
 
 _stores: WeakKeyDictionary[Celery, _Opened] = WeakKeyDictionary()
@@ -87,9 +87,9 @@ def read_config(app: Celery) -> Config:
                 setting=str(key),
                 nearest=nearest,
             )
-    given = {name: value for name in _NAMES[1:] if (value := app.conf.get(f"process_{name}")) is not None}
+    values = {name: value for name in _NAMES[1:] if (value := app.conf.get(f"process_{name}")) is not None}
     checked: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in values.items():
         if name in ("sweep_interval", "redispatch_after"):
             checked[name] = seconds(value, argument=f"process_{name}", above_zero=True)
         elif name == "retention":
@@ -149,7 +149,7 @@ def _retention(value: object) -> Retention:
     return Retention(**checked)
 
 
-def named(app: Celery) -> tuple[Any, ...]:
+def store_settings(app: Celery) -> tuple[Any, ...]:
     """Return the settings that name an app's store now: a few look-ups, cheap enough for each use of the store."""
     return tuple(app.conf.get(f"process_{name}") for name in ("backend", "table_prefix", "key_prefix"))
 
@@ -160,12 +160,12 @@ def store_of(app: Celery) -> Store:
     It is opened at the first call, and again if the settings name another store. It is made from `app.conf` alone, the one
     part of the app that a spawned pool child has.
     """
-    now, known = named(app), _stores.get(app)
-    if known is None:
-        known = _stores.setdefault(app, _Opened(_open(app), now))
-    if known.named != now:
-        known.follow(app, now)
-    return known.store
+    now, opened = store_settings(app), _stores.get(app)
+    if opened is None:
+        opened = _stores.setdefault(app, _Opened(_open(app), now))
+    if opened.store_settings != now:
+        opened.reopen(app, now)
+    return opened.store
 
 
 def _open(app: Celery) -> Store:
@@ -182,7 +182,7 @@ def _open(app: Celery) -> Store:
             f"process_backend is the URL of a store, not a {type(url).__name__}.", setting="process_backend", value=None
         )
     store, known = open_store(url, table_prefix=config.table_prefix, key_prefix=config.key_prefix), ref(app)
-    store.pasted = lambda text: pasted(text, there) if (there := known()) is not None else text
+    store.pasted = lambda text: with_app_name(text, there) if (there := known()) is not None else text
     return store
 
 

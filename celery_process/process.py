@@ -12,7 +12,7 @@ from celery_process.definition.callables import check_callable
 from celery_process.definition.options import Definition, Handler, with_flow_control
 from celery_process.engine.dispatch import Dispatch
 from celery_process.engine.home import Home
-from celery_process.engine.late import bring_resumed
+from celery_process.engine.late import trigger_resumed
 from celery_process.engine.sweep import go_on
 from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
 from celery_process.jsontext import decode, encode
@@ -51,10 +51,10 @@ class Process:
     @property
     def dispatch(self) -> Dispatch:
         """Starts and ends runs, over the app's present store; its first use fixes the flow control (B3)."""
-        store, known = self.store, self._dispatch
-        if known is None or known.store is not store or known.definition is not self.definition:
-            self._dispatch = known = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
-        return known
+        store, dispatch = self.store, self._dispatch
+        if dispatch is None or dispatch.store is not store or dispatch.definition is not self.definition:
+            self._dispatch = dispatch = Dispatch(self.definition, store, self._home.config, self._home.port(self.name))
+        return dispatch
 
     def __call__(self, work: Any) -> object:
         """Call the handler for active work, as a unit test does with a plain `Work`."""
@@ -270,7 +270,7 @@ class Process:
         self.dispatch.store.resume(self.name)
         if (run_id := self.dispatch.open_run()) is not None:
             go_on(self.dispatch, run_id)
-        bring_resumed(self.dispatch)
+        trigger_resumed(self.dispatch)
 
     # -- reading
 

@@ -48,8 +48,8 @@ class SharedProcess:
 
         Raises `ProcessNotFound` before any app has a `Processes`, `ConfigurationError` if it is not clear which app.
         """
-        having = list(_registries)
-        if not having:
+        registries = list(_registries)
+        if not registries:
             raise ProcessNotFound(
                 f"{self.name!r} belongs to no Celery app yet; make a Processes(app) beside the app, and import that module "
                 "before this is used.",
@@ -57,16 +57,16 @@ class SharedProcess:
                 known=(),
             )
         # In other threads than the one that made the app, Celery's current app may be a default app of its own.
-        meant = having if len(having) == 1 else [registry for registry in having if registry.app == current_app]
-        if not meant:
-            apps = ", ".join(sorted(repr(registry.app.main) for registry in having))
+        chosen = registries if len(registries) == 1 else [registry for registry in registries if registry.app == current_app]
+        if not chosen:
+            apps = ", ".join(sorted(repr(registry.app.main) for registry in registries))
             raise ConfigurationError(
-                f"{len(having)} apps have {self.name!r} ({apps}), and none of them is the current app of this thread; "
-                f"use processes[{self.name!r}] of the one that is meant, or call its app.set_current().",
+                f"{len(registries)} apps have {self.name!r} ({apps}), and none of them is the current app of this thread; "
+                f"use processes[{self.name!r}] of the app that you mean, or call set_current() of that app.",
                 setting="app",
                 value=apps,
             )
-        return meant[0][self.name]
+        return chosen[0][self.name]
 
     def __getattr__(self, name: str) -> Any:
         # Copying and pickling look for hooks on an object whose attributes are not set yet.
@@ -76,7 +76,7 @@ class SharedProcess:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by name: the module that shares it is imported where it is unpickled."""
-        return _named, (self.target.__module__, self.name)
+        return _find_shared, (self.target.__module__, self.name)
 
     def __repr__(self) -> str:
         return f"<SharedProcess {self.name}>"
@@ -107,11 +107,11 @@ _registries: WeakSet[Registry] = WeakSet()
 _pending: list[SharedProcess] = []
 
 
-def _named(module: str, name: str) -> SharedProcess:
+def _find_shared(module: str, name: str) -> SharedProcess:
     import_module(module)
-    for made in _pending:
-        if made.name == name:
-            return made
+    for shared in _pending:
+        if shared.name == name:
+            return shared
     raise ProcessNotFound(f"{module} shares no process {name!r:.80} here; deploy the same code.", process=name, known=())
 
 
@@ -129,10 +129,10 @@ def shared_process(name: str, **options: Any) -> Callable[[Any], SharedProcess]:
 
     def decorate(target: Any) -> SharedProcess:
         define(name, handlers_of(target)["handler"], options)  # so that a mistake is raised where it was made
-        made = SharedProcess(name, options, target)
+        shared = SharedProcess(name, options, target)
         for registry in list(_registries):
-            registry.define_shared(made)
-        _pending.append(made)
-        return made
+            registry.define_shared(shared)
+        _pending.append(shared)
+        return shared
 
     return decorate

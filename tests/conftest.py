@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 import trustme
 
+# The cases are imported, not collected, so pytest would not rewrite their asserts by itself.
+pytest.register_assert_rewrite("tests.protocol")
+
 
 def _sibling(name: str) -> ModuleType:
     # With --import-mode=importlib the folder of a conftest is not on sys.path.
@@ -35,7 +38,7 @@ planted = _sibling("planted")
 proxies = _sibling("proxy")
 
 
-LONGEST = ("simulation", "conformance", "interleavings")
+LONGEST = ("simulation", "protocol", "interleavings")
 """The folders whose files take minutes."""
 
 
@@ -45,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the lines of `say`, and how many cases of the conformance suite each store passed."""
+    """Print the lines of `say`, and how many cases of the contract of operations each store passed."""
     for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
         for name, line in report.user_properties:
             if name == "figures":
@@ -53,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed: Counter[str] = Counter()
     for report in terminalreporter.stats.get("passed", ()):
         path, _, case = report.nodeid.partition("::")
-        if Path(path).parent.name == "conformance" and case.startswith("Test"):
+        if Path(path).parent.name == "protocol" and case.startswith("Test"):
             server = re.search(r"[\[-](valkey|redis)[\]-]", case)
             passed[Path(path).stem.removeprefix("test_") + (f" ({server[1]})" if server else "")] += 1
     if passed:

@@ -28,7 +28,7 @@ def interval_of(period: timedelta) -> tuple[int, str]:
     return min(max(round(period.total_seconds()), 1), _MOST), "seconds"
 
 
-def held(schedule: Frequency) -> Frequency:
+def as_stored(schedule: Frequency) -> Frequency:
     """Return a schedule as the columns can keep it: an interval as in `interval_of`, a place on earth to six digits."""
     at = schedule.occurrences
     if isinstance(at, Interval):
@@ -54,8 +54,8 @@ def columns_of(schedule: Frequency, zone: tzinfo, one: Callable[..., Any]) -> tu
     kind = next(iter(document))
     if kind == "crontab":
         fields = dict(document["crontab"])
-        named = fields.pop("zone", None)
-        fields["timezone"] = iana_name(zone if named is None else zone_named(named))
+        zone_name = fields.pop("zone", None)
+        fields["timezone"] = iana_name(zone if zone_name is None else zone_named(zone_name))
         return kind, one(kind, **fields)
     if kind == "solar":
         place = document["solar"]
@@ -82,7 +82,7 @@ def remembering(text: str | None, agreed: Agreed) -> str:
     return json.dumps({**headers_of(text), REMEMBERED: agreed.text})
 
 
-def chosen(rows: Iterable[Any]) -> dict[str, Any]:
+def row_by_task(rows: Iterable[Any]) -> dict[str, Any]:
     """Return the row of each task: the one named after its task, else the first of `rows`, which are the oldest first."""
     found: dict[str, Any] = {}
     for row in rows:
@@ -129,9 +129,9 @@ class ColumnRows(Rows):
         entries.clear()
         entries.update(scheduler.all_as_schedule())
 
-    def held(self, schedule: Frequency) -> Frequency:
+    def as_stored(self, schedule: Frequency) -> Frequency:
         """Return a schedule as the columns can keep it."""
-        return held(schedule)
+        return as_stored(schedule)
 
     def as_read(self, row: Any, schedule: Frequency, changed_at: datetime | None) -> Row:
         """Return a row as read. One that has ended means that no slot comes any more, and is no pause."""
@@ -147,6 +147,6 @@ class ColumnRows(Rows):
             "task": scheduled.task,
             "enabled": enabled,
             "description": f"The schedule of the process {scheduled.process.name}.",
-            "headers": remembering(None, Agreed(self.held(schedule).text, schedule.text, not enabled)),
+            "headers": remembering(None, Agreed(self.as_stored(schedule).text, schedule.text, not enabled)),
             **{key: scheduled.options.get(key) for key in ("queue", "exchange", "routing_key", "priority")},
         }

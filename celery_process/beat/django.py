@@ -52,7 +52,7 @@ class DjangoRows(columns.ColumnRows):
 
     def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
         """Return the rows of these tasks."""
-        return columns.chosen(PeriodicTask.objects.select_related(*_KINDS).filter(task__in=tasks).order_by("pk"))
+        return columns.row_by_task(PeriodicTask.objects.select_related(*_KINDS).filter(task__in=tasks).order_by("pk"))
 
     def read(self, scheduled: ScheduledProcess, found: Any) -> Row:
         """Return the row of a process."""

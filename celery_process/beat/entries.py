@@ -17,8 +17,8 @@ from celery_process.process import Process
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import once, zone_of
 from celery_process.tasks import factory as tasks
-from celery_process.tasks.own import place_of
 from celery_process.tasks.publish import publishing
+from celery_process.tasks.registry import place_of
 
 
 class Registry(Protocol):

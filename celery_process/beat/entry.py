@@ -28,7 +28,7 @@ STEP = 2.0
 """Seconds: a clock that jumped by more than this was set."""
 
 
-_ASKED = ("process", "default", "minimum", "initial_wait", "jitter")
+_OPTIONS = ("process", "default", "minimum", "initial_wait", "jitter")
 
 
 def _again(since: timedelta) -> timedelta:
@@ -70,18 +70,18 @@ class ProcessSchedule(schedule):
     def __init__(self, run_every: Any = None, relative: bool = False, nowfun: Any = None, app: Any = None, **_: Any) -> None:  # noqa: FBT001, FBT002
         self._text = ""
         self._current: Frequency | None = None
-        self._answered: tuple[str, datetime, bool, float] | None = None
+        self._last_answer: tuple[str, datetime, bool, float] | None = None
         self._fallback_every = timedelta(seconds=60) if run_every is None else timedelta(seconds=run_every.total_seconds())
         super().__init__(self._fallback_every, relative, nowfun, app)
 
     @classmethod
     def of(cls, definition: Definition, default: Frequency) -> ProcessSchedule:
         """Return the schedule of a process, which is `default` while none is stored."""
-        made = cls(slots.period(default.occurrences, datetime.now(UTC)))
-        made.process, made.default = definition.name, default.text
-        made.minimum, made.jitter = definition.min_schedule_frequency.total_seconds(), definition.jitter.total_seconds()
-        made.initial_wait = definition.initial_wait.total_seconds()
-        return made
+        entry = cls(slots.period(default.occurrences, datetime.now(UTC)))
+        entry.process, entry.default = definition.name, default.text
+        entry.minimum, entry.jitter = definition.min_schedule_frequency.total_seconds(), definition.jitter.total_seconds()
+        entry.initial_wait = definition.initial_wait.total_seconds()
+        return entry
 
     def current(self) -> Frequency:
         """Return the schedule in force; the last known one while the store is out of reach."""
@@ -117,7 +117,7 @@ class ProcessSchedule(schedule):
         now, last = self._utc(self.now()), self._utc(last_run_at)
         slot = occurrences.latest(now)
         missing = stored.is_missing(self.process, slot)
-        self._answered = (self._text, slot, missing, _offset(now))
+        self._last_answer = (self._text, slot, missing, _offset(now))
         wait = stored.begun + self.initial_wait - time.monotonic()
         if wait > 0:
             return schedstate(False, wait)
@@ -140,9 +140,9 @@ class ProcessSchedule(schedule):
     @property
     def _changed(self) -> bool:
         """Whether the last answer does not hold any more."""
-        if self._answered is None:
+        if self._last_answer is None:
             return False
-        text, slot, missing, offset = self._answered
+        text, slot, missing, offset = self._last_answer
         stored = stored_schedules(self.app)
         return (
             self._stored_text(stored) != text
@@ -157,7 +157,7 @@ class ProcessSchedule(schedule):
     def __eq__(self, other: object) -> bool:
         # By the options, not by the present period: beat compares its entries at every step.
         if isinstance(other, ProcessSchedule):
-            same = all(getattr(self, name) == getattr(other, name) for name in _ASKED)
+            same = all(getattr(self, name) == getattr(other, name) for name in _OPTIONS)
             return same and not (self._changed or other._changed)
         return NotImplemented
 
@@ -167,7 +167,7 @@ class ProcessSchedule(schedule):
         return f"<process {self.process}: {self.default}>"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-        state = {name: getattr(self, name) for name in _ASKED}
+        state = {name: getattr(self, name) for name in _OPTIONS}
         return operator.call, (_SoftReference(), self._fallback_every, self.relative), state
 
 

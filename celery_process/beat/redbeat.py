@@ -44,7 +44,7 @@ class RedBeatRows(Rows):
 
         self._scheduler.Entry = AlignedEntry
 
-    def held(self, schedule: Frequency) -> Frequency:
+    def as_stored(self, schedule: Frequency) -> Frequency:
         """Return a crontab in the app's zone, since an entry keeps no zone. Raises for a kind that no entry can keep."""
         if isinstance(schedule.occurrences, Interval):
             return schedule
@@ -85,7 +85,7 @@ class RedBeatRows(Rows):
             "options": dict(scheduled.options),
             "enabled": enabled,
         }
-        agreed = Agreed(self.held(schedule).text, schedule.text, not enabled)
+        agreed = Agreed(self.as_stored(schedule).text, schedule.text, not enabled)
         self._change(scheduled, None, definition, schedule, agreed)
 
     def write(

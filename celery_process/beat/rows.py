@@ -84,7 +84,7 @@ class Rows(ABC):
     ) -> None:
         """Change a row: None keeps what it has. `agreed` is kept in it with the change."""
 
-    def held(self, schedule: Frequency) -> Frequency:
+    def as_stored(self, schedule: Frequency) -> Frequency:
         """Return a schedule as a row can keep it, which may be less exact."""
         return schedule
 

@@ -54,8 +54,8 @@ class SqlAlchemyRows(columns.ColumnRows):
     def find(self, tasks: Collection[str]) -> Mapping[str, Any]:
         """Return the rows of these tasks, each with its schedule."""
         with self._session() as session:
-            asked = sa.select(PeriodicTask).where(PeriodicTask.task.in_(tasks)).order_by(PeriodicTask.id)
-            return {task: (row, row.schedule_model) for task, row in columns.chosen(session.scalars(asked)).items()}
+            query = sa.select(PeriodicTask).where(PeriodicTask.task.in_(tasks)).order_by(PeriodicTask.id)
+            return {task: (row, row.schedule_model) for task, row in columns.row_by_task(session.scalars(query)).items()}
 
     def read(self, scheduled: ScheduledProcess, found: Any) -> Row:
         """Return the row of a process."""
@@ -66,9 +66,9 @@ class SqlAlchemyRows(columns.ColumnRows):
         """Make the row of a process."""
         with self._session() as session:
             kind, model = columns.columns_of(schedule, scheduled.zone, _finder(session))
-            made = PeriodicTask(**self.new(scheduled, schedule, enabled=enabled), one_off=kind == "clocked")
-            made.schedule_model = model
-            session.add(made)
+            row = PeriodicTask(**self.new(scheduled, schedule, enabled=enabled), one_off=kind == "clocked")
+            row.schedule_model = model
+            session.add(row)
             try:
                 session.commit()
             except IntegrityError:

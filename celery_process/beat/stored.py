@@ -25,7 +25,7 @@ REFRESH = 1.0
 """Seconds between two reads, each for all processes of an app."""
 FIRST_READ = 2.0
 """Seconds that beat waits for the first read."""
-LOOK = 10.0
+CHECK_AFTER = 10.0
 """Seconds after which a slot whose trigger beat sent should be in the ledger."""
 
 
@@ -47,7 +47,7 @@ class StoredSchedules:
         self._app = weakref.ref(app)
         self._texts: Mapping[str, str] = {}
         self._awaited: dict[str, Awaited] = {}
-        self._settled: dict[str, datetime] = {}
+        self._confirmed: dict[str, datetime] = {}
         self._failing = ""
         self._store: Store | None = None
         self._read = threading.Event()
@@ -65,8 +65,8 @@ class StoredSchedules:
         return self._texts.get(process)
 
     def expect(self, process: str, slot: datetime, *, sent: bool) -> None:
-        """Check from `LOOK` seconds on whether the ledger has a slot, until it has."""
-        if self._settled.get(process) == slot:
+        """Check from `CHECK_AFTER` seconds on whether the ledger has a slot, until it has."""
+        if self._confirmed.get(process) == slot:
             return
         awaited = self._awaited.get(process)
         if awaited is None or awaited.slot != slot:
@@ -84,10 +84,10 @@ class StoredSchedules:
         if store is not self._store:
             self._store, self._texts = store, {}
             self._awaited.clear()
-            self._settled.clear()
+            self._confirmed.clear()
         try:
             self._texts = store.schedules()
-            self._look(store)
+            self._check_awaited(store)
         except Exception as error:  # noqa: BLE001 - beat goes on with what it has, whatever the driver raises
             for awaited in list(self._awaited.values()):
                 awaited.missing = False
@@ -97,17 +97,17 @@ class StoredSchedules:
         else:
             self._failing = ""
 
-    def _look(self, store: Store) -> None:
+    def _check_awaited(self, store: Store) -> None:
         now = time.monotonic()
-        looked = {name: awaited for name, awaited in list(self._awaited.items()) if now - awaited.since >= LOOK}
-        newest = store.newest_slots(looked) if looked else {}
-        for name, awaited in looked.items():
+        checked = {name: awaited for name, awaited in list(self._awaited.items()) if now - awaited.since >= CHECK_AFTER}
+        newest = store.newest_slots(checked) if checked else {}
+        for name, awaited in checked.items():
             found = newest.get(name)
-            taken = found is not None and found.slot >= awaited.slot
+            in_ledger = found is not None and found.slot >= awaited.slot
             # A process that the schedule never ran begins with beat's first firing, not with the start of beat.
-            awaited.missing = not taken and (awaited.sent or (found is not None and found.scheduled))
+            awaited.missing = not in_ledger and (awaited.sent or (found is not None and found.scheduled))
             if not awaited.missing:
-                self._settled[name] = awaited.slot
+                self._confirmed[name] = awaited.slot
                 if self._awaited.get(name) is awaited:
                     del self._awaited[name]
 

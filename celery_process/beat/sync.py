@@ -40,10 +40,10 @@ def keeps_rows(app: Any) -> bool:
     A name on the command line (`-S`) wins over `beat_scheduler`.
     """
     context = click.get_current_context(silent=True)
-    named = (context.params.get("scheduler") if context is not None else None) or app.conf.beat_scheduler
-    if not isinstance(named, str):
-        return adapter_module(named) in _ADAPTERS
-    module = _ALIASES.get(named, named).replace(":", ".").rpartition(".")[0]
+    scheduler = (context.params.get("scheduler") if context is not None else None) or app.conf.beat_scheduler
+    if not isinstance(scheduler, str):
+        return adapter_module(scheduler) in _ADAPTERS
+    module = _ALIASES.get(scheduler, scheduler).replace(":", ".").rpartition(".")[0]
     # Both packages offer their scheduler under shorter names too, such as `redbeat.RedBeatScheduler`.
     return module in _ADAPTERS or module.partition(".")[0] in {known.partition(".")[0] for known in _ADAPTERS}
 
@@ -109,7 +109,7 @@ class RowSync:
     def _attempt(self, scheduled: ScheduledProcess, found: Any) -> None:
         what = f"The periodic task of {scheduled.process.name}"
         try:
-            self._agree(scheduled, found)
+            self._sync_row(scheduled, found)
         except SettingsChanged:
             pass  # the store changed meanwhile; the next round sees both
         except Exception as error:  # noqa: BLE001 - one row must not keep the others from being scheduled
@@ -124,7 +124,7 @@ class RowSync:
         if not first and logged != str(error):
             logger.warning("%s could not be scheduled: %s", what, error, extra=log_fields("row_unfollowed"))
 
-    def _agree(self, scheduled: ScheduledProcess, found: Any) -> None:
+    def _sync_row(self, scheduled: ScheduledProcess, found: Any) -> None:
         process, row = scheduled.process, None if found is None else self._rows.read(scheduled, found)
         stored = process.store.process(process.name, live=False)
         current = process.in_force(stored.overrides)
@@ -156,7 +156,7 @@ class RowSync:
             self._pause(scheduled, row)
         paused = of_store.paused if pause is Follows.ROW else of_row.paused
         to_row = current if schedule is Follows.ROW else None
-        in_row = row.schedule if to_row is None else self._rows.held(to_row)
+        in_row = row.schedule if to_row is None else self._rows.as_stored(to_row)
         agreed = Agreed(in_row.text, text, paused)
         if to_row is not None or pause is Follows.ROW or agreed != row.agreed:
             self._rows.write(

@@ -22,10 +22,10 @@ from celery_process.app import Processes, registry_of
 from celery_process.engine.removed import RemovedProcess
 from celery_process.exceptions import InvalidValue, ProcessError
 from celery_process.monitor.jsonable import plain
-from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.secrets import Reader, mask_for
 from celery_process.process import Process
 from celery_process.protocol.model import Pause
-from celery_process.text.commands import pasted
+from celery_process.text.commands import with_app_name
 from celery_process.text.printable import printable, printable_json, printable_value
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def with_processes(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(registry, *args, **kwargs)
         except ProcessError as error:
-            _refuse(pasted(str(error), ctx.obj.app))
+            _refuse(with_app_name(str(error), ctx.obj.app))
         finally:
             with suppress(ProcessError):  # a store that could not be opened was reported above
                 registry.store.close()
@@ -78,18 +78,18 @@ def visible(value: T, *, reveal: bool = False, json_: bool = False) -> T:
 
     Control characters are replaced, so that no text acts on the terminal; for JSON they stay, and `print_json` escapes them.
     """
-    seen: T = value if reveal else as_shown(value, Reader.CLI)
-    return seen if json_ else printable_value(seen)
+    masked: T = value if reveal else mask_for(value, Reader.CLI)
+    return masked if json_ else printable_value(masked)
 
 
-def found(processes: Processes, name: str) -> Process | RemovedProcess:
+def find_process(processes: Processes, name: str) -> Process | RemovedProcess:
     """Return a process of the app, or else one with an open run that only the store knows."""
     if name in processes:
         return processes[name]
-    return next((gone for gone in processes.removed() if gone.name == name), None) or processes[name]
+    return next((removed for removed in processes.removed() if removed.name == name), None) or processes[name]
 
 
-def who() -> str:
+def current_user() -> str:
     """Return the user at the terminal, for the ledger: the login name, or the number of a user without one."""
     try:
         return f"cli:{getpass.getuser()}"
@@ -134,7 +134,7 @@ def padded(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
-def said(text: str, *, first: str = "", indent: int = 0) -> None:
+def print_text(text: str, *, first: str = "", indent: int = 0) -> None:
     """Print a text after `first`, which takes `indent` columns; on a terminal, fold it between words."""
     lines = folded(text, max((wide() or 10_000) - indent, 20))
     click.echo(first + lines[0])
@@ -145,8 +145,8 @@ def said(text: str, *, first: str = "", indent: int = 0) -> None:
 def folded(text: str, width: int) -> list[str]:
     """Return a text as lines, folded between words by its columns on a terminal; colours take no columns."""
     lines = [""]
-    for found in _WORD.finditer(text.strip()):
-        gap, word = found.groups()
+    for match in _WORD.finditer(text.strip()):
+        gap, word = match.groups()
         if lines[-1] and columns(click.unstyle(lines[-1] + gap + word)) > width:
             lines.append("")
         lines[-1] += gap + word if lines[-1] else word
@@ -164,7 +164,7 @@ _WORD = re.compile(r"(\s*)(\S+(?: \d\d:\d\d:\d\dZ\S*)?)")
 
 def fact(label: str, text: str) -> None:
     """Print a text behind its label; an empty label continues the one before."""
-    said(text, first=f"{label:<9}", indent=9)
+    print_text(text, first=f"{label:<9}", indent=9)
 
 
 STATES = {"COMPLETED": "green", "ACTIVE": "cyan", "ABORTING": "yellow", "INCOMPLETE": "yellow", "ABORTED": "red"}
@@ -208,22 +208,22 @@ __all__ = [
     "Processes",
     "as_json",
     "coloured",
+    "current_user",
     "cut",
     "fact",
-    "found",
+    "find_process",
     "json_of",
     "limit",
     "numbers",
     "pause_text",
     "plain",
     "print_json",
+    "print_text",
     "process",
     "process_name",
     "reveal",
-    "said",
     "state_of",
     "visible",
     "when",
-    "who",
     "wide",
 ]

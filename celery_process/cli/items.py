@@ -13,9 +13,9 @@ from celery_process.cli.base import (
     numbers,
     plain,
     print_json,
+    print_text,
     process_name,
     reveal,
-    said,
     state_of,
     visible,
     when,
@@ -37,12 +37,12 @@ def work(processes: Processes, name: str, *, work_name: str, reveal: bool, json_
         print_json(info)
         return
     status = info.status
-    said(info.name)
+    print_text(info.name)
     fact("list", f"{info.on.value} since {when(info.listed_at)}, changed {when(info.changed_at)}")
     fact("params", json.dumps(dict(info.params), ensure_ascii=False))
     fact("status", f"{state_of(status.state)}, attempt {status.attempt}, {status.total_errors} errors")
     if status.waits_in:
-        fact("", f"waits in run {status.waits_in}; what is shown is of the run before")
+        fact("", f"waits in run {status.waits_in}; the rest is of the run before")
     fact("", f"started {when(status.started_at)}, finished {when(status.finished_at)}")
     if status.task_id:
         fact("", f"Celery task {status.task_id}")
@@ -70,9 +70,11 @@ def errors(processes: Processes, name: str, *, run_id: str | None, reveal: bool,
         print_json({**about, "errors": plain(run.errors) if run else []})
         return
     if run is None:
-        said(f"{process.name} never ran")
+        print_text(f"{process.name} never ran")
         return
-    kept = f", the first {len(run.errors)}" if run.total_errors > len(run.errors) else ""
-    said(f"run {run.id} {state_of(run.state, run.cause)} started {when(run.started_at)}: {run.total_errors} errors{kept}")
+    first = f", the first {len(run.errors)}" if run.total_errors > len(run.errors) else ""
+    print_text(
+        f"run {run.id} {state_of(run.state, run.cause)} started {when(run.started_at)}: {run.total_errors} errors{first}"
+    )
     if run.errors:
         print_rows(("AT", "WORK", "ERROR"), ((when(error.at), error.work or "-", error.text) for error in run.errors))

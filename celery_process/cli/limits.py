@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import as_json, print_json, process_name, visible, when, who, with_processes
+from celery_process.cli.base import as_json, current_user, print_json, process_name, visible, when, with_processes
 from celery_process.protocol.limits import Limits
 
 
@@ -17,9 +17,9 @@ def limits_text(limits: Limits) -> str:
 
 @click.command()
 @process_name
-@click.option("--max-in-flight", metavar="N", type=int, help="Items of a run out at once.")
+@click.option("--max-in-flight", metavar="N", type=int, help="Items of a run in flight at once.")
 @click.option("--rate-limit", metavar="RATE", help='Items sent, by all workers together: "50/s", "10/m", "5/h"; 0: none.')
-@click.option("--reset", is_flag=True, help="Forget what is stored before: the code's limits, but for those that are given.")
+@click.option("--reset", is_flag=True, help="Delete the stored limits first, so that the code's apply again.")
 @as_json
 @with_processes
 def limits(
@@ -31,7 +31,7 @@ def limits(
     """
     process = processes[name]
     if reset or max_in_flight is not None or rate_limit is not None:
-        process.update_limits(max_in_flight=max_in_flight, rate_limit=rate_limit, reset=reset, by=who())
+        process.update_limits(max_in_flight=max_in_flight, rate_limit=rate_limit, reset=reset, by=current_user())
     found = visible(process.state().limits, json_=json_)
     if json_:
         print_json(found)

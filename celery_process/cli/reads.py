@@ -13,15 +13,15 @@ from celery_process.app import Processes
 from celery_process.cli.base import (
     as_json,
     fact,
-    found,
+    find_process,
     limit,
     numbers,
     pause_text,
     plain,
     print_json,
+    print_text,
     process_name,
     reveal,
-    said,
     state_of,
     visible,
     when,
@@ -59,7 +59,7 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
     print_table(PROCESSES, found, keep=("process", "schedule", "states", "progress", "tolerance"), more=("slot",))
     for one in found:
         if one.paused is not None:
-            said(pause_text(one.process, one.paused))
+            print_text(pause_text(one.process, one.paused))
 
 
 @click.command()
@@ -71,7 +71,7 @@ def list_(processes: Processes, *, reveal: bool, json_: bool) -> None:
 @with_processes
 def show(processes: Processes, name: str, *, on: str | None, limit: int, reveal: bool, json_: bool) -> None:
     """Show a process, or the items of one of its lists."""
-    process = found(processes, name) if on is None else processes[name]
+    process = find_process(processes, name) if on is None else processes[name]
     if isinstance(process, Process) and on is not None:
         infos = visible(list(islice(process.works(on), limit)), reveal=reveal, json_=json_)
         if json_:
@@ -88,7 +88,7 @@ def _show(process: Process | RemovedProcess, processes: Processes, *, reveal: bo
         print_json({"state": state, "work_counts": dict(counts)})
         return
     schedule = describe(state.schedule_frequency) if state.defined else "not in this code"
-    said(f"{state.name}: {schedule}, settings version {state.settings_version}")
+    print_text(f"{state.name}: {schedule}, settings version {state.settings_version}")
     if state.paused is not None:
         fact("paused", f"{when(state.paused.at)} by {state.paused.by or 'somebody'}: {state.paused.note or 'no note'}")
     fact("settings", json.dumps(dict(state.settings), ensure_ascii=False))
@@ -107,7 +107,7 @@ def _show(process: Process | RemovedProcess, processes: Processes, *, reveal: bo
     for error in run.errors[:5]:
         fact("error", f"{when(error.at)}  {f'{error.work}: ' if error.work else ''}{error.text}")
     if len(run.errors) > 5:
-        fact("", f"… `{command(processes.app, 'errors', state.name)}` tells more")
+        fact("", f"… `{command(processes.app, 'errors', state.name)}` shows more")
 
 
 @click.command()

@@ -7,13 +7,13 @@ import click
 from celery_process.app import Processes
 from celery_process.cli.base import (
     as_json,
+    current_user,
     json_of,
     limit,
     print_json,
     process_name,
     reveal,
     visible,
-    who,
     with_processes,
 )
 from celery_process.cli.tables import print_table
@@ -55,13 +55,13 @@ def settings(
     """
     process = processes[name]
     if new is not None or schedule is not None:
-        known = decode(process.store.overrides(name).settings)
-        document = None if new is None else unmasked(json_of(new, option="set"), known, argument="settings")
+        stored = decode(process.store.overrides(name).settings)
+        document = None if new is None else unmasked(json_of(new, option="set"), stored, argument="settings")
         process.update_settings(
             document,
             schedule=None if schedule is None else parse(schedule),
             expected_version=expected_version,
-            by=who(),
+            by=current_user(),
         )
     if history:
         versions = visible(process.settings_history(limit), reveal=reveal, json_=json_)

@@ -39,25 +39,25 @@ def lines_of(
 
     What a web page writes under the first column is a column here; what it writes under the others is in a last one, NOTE.
     """
-    found, seen = list(rows), table.of(Reader.CLI)
-    first = seen[0].key
-    shown = [one for one in seen if one.key in more or not (one.detail or one.under not in ("", first))]
-    notes = [_note(row, [one for one in seen if one.under not in ("", first)]) for row in found]
+    listed, allowed = list(rows), table.of(Reader.CLI)
+    first = allowed[0].key
+    fitting = [one for one in allowed if one.key in more or not (one.detail or one.under not in ("", first))]
+    notes = [_note(row, [one for one in allowed if one.under not in ("", first)]) for row in listed]
     while True:
-        cells = [[_cell(one, row, bars=bars) for one in shown] for row in found]
-        header = [(one.short or one.heading).upper() for one in shown]
+        cells = [[_cell(one, row, bars=bars) for one in fitting] for row in listed]
+        header = [(one.short or one.heading).upper() for one in fitting]
         if any(notes):
             header.append("NOTE")
             cells = [[*line, note] for line, note in zip(cells, notes, strict=True)]
         widths = [max(map(columns, column)) for column in zip(header, *cells, strict=True)]
-        spare = sorted((one for one in shown if one.key not in keep), key=lambda one: bool(one.under))
+        spare = sorted((one for one in fitting if one.key not in keep), key=lambda one: bool(one.under))
         room = (wide() or 10_000) - 2 * (len(widths) - 1)
         if not spare or sum(widths) - max(widths[0] - SHORTEST, 0) <= room:
             break
-        shown.remove(spare[-1])
-    _fit(widths, header, cuts_last=any(notes) or shown[-1].kind in LONG)
-    lines = [_line(header, widths, shown)]
-    return lines + [_line(line, widths, shown, row=row) for line, row in zip(cells, found, strict=True)]
+        fitting.remove(spare[-1])
+    _fit(widths, header, cuts_last=any(notes) or fitting[-1].kind in LONG)
+    lines = [_line(header, widths, fitting)]
+    return lines + [_line(line, widths, fitting, row=row) for line, row in zip(cells, listed, strict=True)]
 
 
 def print_rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -84,7 +84,7 @@ def _fit(widths: list[int], header: Sequence[str], *, cuts_last: bool = True) ->
 
 
 def _cell(column: Column, row: Any, *, bars: bool) -> str:
-    value = column.shown(row)
+    value = column.value_in(row)
     if isinstance(value, Progress) and value.state is not None:
         part = f"{_bar(value)} {int(100 * (value.fraction or 0)):>3}% " if bars else ""
         return f"{part}{value.done:,}/{value.total:,}"
@@ -101,12 +101,12 @@ def _bar(progress: Progress) -> str:
 
 def _note(row: Any, under: Sequence[Column]) -> str:
     """Return the texts that a web page writes under the values of a row."""
-    return ", ".join(filter(None, (printable(one.described(row, instant=when)) for one in under)))
+    return ", ".join(filter(None, (printable(one.sentence(row, instant=when)) for one in under)))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[Column], *, row: Any = None) -> str:
+def _line(cells: Sequence[str], widths: Sequence[int], fitting: Sequence[Column], *, row: Any = None) -> str:
     drawn = []
-    for cell, width, column in zip_longest(cells, widths, shown):
+    for cell, width, column in zip_longest(cells, widths, fitting):
         text = cut(cell, width)
         at_end = column is not None and column.kind in NUMBERS
         text = " " * (width - columns(text)) + text if at_end else padded(text, width)
@@ -116,7 +116,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], shown: Sequence[Column], 
 
 
 def _colour(column: Column, row: Any) -> str | None:
-    value = column.shown(row)
+    value = column.value_in(row)
     if column.kind is Kind.PROGRESS:
         return STATES.get(value.state)
     if column.kind is Kind.STATE and value is not None:

@@ -41,7 +41,7 @@ def export(processes: Processes, names: tuple[str, ...], *, output: TextIO, form
     To change the store: pause the processes, export, set process_backend, migrate, import, resume.
     """
     chosen = [processes[name] for name in names] or list(processes)
-    click.echo("What is exported has all values as they are, secrets too; keep it as you keep the store.", err=True)
+    click.echo("The export has all values unmasked, secrets too; protect it as you protect the store.", err=True)
     if form == "lines":
         for process in chosen:
             output.writelines(f"{line}\n" for line in transfer.export(processes.store, process.name))
@@ -61,16 +61,16 @@ def _export_original(processes: Processes, process: Process, output: TextIO) -> 
         raise rules.run_open(process.name, stored.run)
     json.dump(original.document(processes.store, process, limit=None), output, indent=2)
     output.write("\n")
-    left = {"its pause": stored.paused is not None, "its schedule, a crontab": _is_crontab(process)}
-    for what, is_there in left.items():
-        if is_there:
-            click.echo(f"not carried: {what}", err=True)
+    lost = {"its pause": stored.paused is not None, "its schedule, a crontab": _is_crontab(process)}
+    for what, is_set in lost.items():
+        if is_set:
+            click.echo(f"not exported: {what}", err=True)
     settings = process.state().settings
     texts = [f"settings.{name}" for name, value in settings.items() if not original.fits(value)]
     for work in process.works():
         texts += [f"{name} of {work.name}" for name, value in work.params.items() if not original.fits(value)]
     for text in texts[:20]:
-        click.echo(f"written as text, for it is neither an integer nor a string: {printable(text)}", err=True)
+        click.echo(f"exported as text, since it is neither an integer nor a string: {printable(text)}", err=True)
     if len(texts) > 20:
         click.echo(f"… and {len(texts) - 20} more", err=True)
 
@@ -85,7 +85,7 @@ def _is_crontab(process: Process) -> bool:
 @click.option("--force", is_flag=True, help="Replace what is newer in the store; an open run is refused even so.")
 @with_processes
 def import_(processes: Processes, document: Path, *, force: bool) -> None:
-    """Bring what `export` wrote into this app's store.
+    """Import into this app's store what `export` wrote.
 
     Or a state document of the Go package process.
     """
@@ -94,8 +94,8 @@ def import_(processes: Processes, document: Path, *, force: bool) -> None:
         reading = original_reading.read(message, name=_name_in(document))
         processes[reading.stored.name]  # raises for a process that this app does not define, before anything is written
         counts = transfer.write(processes.store, reading.pairs, force=force)
-        for key in reading.left:
-            click.echo(f"not carried: {printable(key)}", err=True)
+        for key in reading.skipped:
+            click.echo(f"not imported: {printable(key)}", err=True)
     else:
 
         def lines() -> Iterator[str]:
@@ -108,7 +108,7 @@ def import_(processes: Processes, document: Path, *, force: bool) -> None:
                 pass
         counts = transfer.load(processes.store, lines, force=force)
     for name, count in counts.items():
-        click.echo(f"{name}: {count} items brought")
+        click.echo(f"{name}: {count} items imported")
 
 
 def _original(document: Path) -> dict[str, object] | None:

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import found, json_of, process_name, said, when, who, with_processes
+from celery_process.cli.base import current_user, find_process, json_of, print_text, process_name, when, with_processes
 from celery_process.exceptions import InvalidValue
-from celery_process.monitor.secrets import Fact, Reader, shown
+from celery_process.monitor.secrets import Fact, Reader, mask_fact
 from celery_process.monitor.verbs import VERBS, Done, Request, Takes, Verb
 from celery_process.text.printable import printable
 
@@ -29,7 +29,7 @@ def _instant(text: str) -> datetime:
 
 _ARGUMENTS: Mapping[Takes, Any] = {
     Takes.SLOT: click.option("--slot", metavar="ISO8601", help="Name a past slot, such as 2026-01-31T12:00:00Z."),
-    Takes.NOTE: click.option("--note", default="", help="Why; shown to whoever looks."),
+    Takes.NOTE: click.option("--note", default="", help="Why; everybody who looks at the process sees it."),
     Takes.RUN: click.argument("run", metavar="RUN"),
     Takes.WORKS: click.argument("works", metavar="WORK...", nargs=-1, required=True),
     Takes.PARAMS: click.option("--params", metavar="JSON", default="{}", help="The items' own params, a JSON object."),
@@ -43,9 +43,11 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 def command_of(verb: Verb) -> click.Command:
     """Return the command of a verb."""
 
-    def act(processes: Processes, name: str, **given: Any) -> None:
-        request = Request(by=who(), **{key: _READ[key](value) if key in _READ else value for key, value in given.items()})
-        process = found(processes, name) if verb.removed else processes[name]
+    def act(processes: Processes, name: str, **arguments: Any) -> None:
+        request = Request(
+            by=current_user(), **{key: _READ[key](value) if key in _READ else value for key, value in arguments.items()}
+        )
+        process = find_process(processes, name) if verb.removed else processes[name]
         _report(name, verb, verb.act(process, request))
 
     command: Any = with_processes(act)
@@ -57,11 +59,11 @@ def command_of(verb: Verb) -> click.Command:
 
 def _report(name: str, verb: Verb, done: Done | None) -> None:
     if done is None:
-        said(f"{name}: {verb.nothing}")
+        print_text(f"{name}: {verb.nothing}")
         return
-    run, text = done.run, shown(str(done.said), Fact.NOTES, Reader.CLI)
-    told = "" if run is None else f", {run.state.value}, slot {when(run.slot)}, generation {run.generation}"
-    said(printable(f"{name}: {text}{told}"))
+    run, text = done.run, mask_fact(str(done.text), Fact.NOTES, Reader.CLI)
+    details = "" if run is None else f", {run.state.value}, slot {when(run.slot)}, generation {run.generation}"
+    print_text(printable(f"{name}: {text}{details}"))
 
 
 commands = [command_of(verb) for verb in VERBS.values()]
@@ -75,13 +77,13 @@ def sweep(processes: Processes, *, force: bool) -> None:
 
     Expired leases, unpublished items, runs that nobody closed.
     """
-    looked_at = processes.sweep(force=force)
-    click.echo(f"swept {', '.join(looked_at)}" if looked_at else "nothing to repair, or a sweep has just passed")
+    swept = processes.sweep(force=force)
+    click.echo(f"swept {', '.join(swept)}" if swept else "nothing to repair, or a sweep has just passed")
 
 
 @click.command()
 @with_processes
 def migrate(processes: Processes) -> None:
-    """Bring the store's tables up to this version."""
+    """Migrate the store's tables to this version."""
     for line in processes.migrate() or ("nothing to do",):
         click.echo(line)

@@ -18,14 +18,14 @@ from celery_process.monitor.overview import Overview, read_overview
 from celery_process.monitor.secrets import Reader
 from celery_process.process import Process
 
-KEPT = ("process", "states", "progress", "rate", "remaining", "tolerance")
+KEEP = ("process", "states", "progress", "rate", "remaining", "tolerance")
 """The columns that are kept on a terminal of any width."""
 
 
 @click.command()
 @click.argument("names", metavar="[PROCESS]...", nargs=-1)
-@click.option("--every", default=2.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds between two looks.")
-@click.option("-n", "--count", type=click.IntRange(1), help="How often to look; without it until Ctrl-C.")
+@click.option("--every", default=2.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds between two reads.")
+@click.option("-n", "--count", type=click.IntRange(1), help="How many reads; without it until Ctrl-C.")
 @reveal
 @as_json
 @click.pass_context
@@ -47,21 +47,21 @@ def watch(
     watched = [processes[name] for name in names] or list(processes)
     try:
         if json_:
-            for look in _looks(watched, every, count, reveal=reveal, json_=True):
-                print_json(_document(look), indent=None)
+            for reading in _readings(watched, every, count, reveal=reveal, json_=True):
+                print_json(_document(reading), indent=None)
         else:
             _live(watched, every, count, reveal=reveal, no_color=getattr(ctx.obj, "no_color", False))
     except KeyboardInterrupt:
         return
 
 
-def _document(look: list[Overview] | str) -> dict[str, Any]:
-    if isinstance(look, str):
-        return {"error": look}
-    return {"processes": [PROCESSES.as_json(one, Reader.CLI) for one in look]}
+def _document(reading: list[Overview] | str) -> dict[str, Any]:
+    if isinstance(reading, str):
+        return {"error": reading}
+    return {"processes": [PROCESSES.as_json(one, Reader.CLI) for one in reading]}
 
 
-def _looks(
+def _readings(
     watched: Sequence[Process], every: float, count: int | None, *, reveal: bool = False, json_: bool = False
 ) -> Iterator[list[Overview] | str]:
     """Yield the overviews repeatedly; while the store is out of reach, yield the text of its error."""
@@ -88,31 +88,31 @@ def _live(watched: Sequence[Process], every: float, count: int | None, *, reveal
         ) from error
     console = Console(no_color=no_color or bool(os.environ.get("NO_COLOR")) or None, highlight=False)
     if not console.is_terminal:
-        for look in _looks(watched, every, count, reveal=reveal):
-            for line in _lines(look):
+        for reading in _readings(watched, every, count, reveal=reveal):
+            for line in _lines(reading):
                 click.echo(line)
         return
     # What stands in for standard output meanwhile says, before rich 15, that it is no terminal.
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
-        for look in _looks(watched, every, count, reveal=reveal):
-            live.update(_frame(look), refresh=True)
+        for reading in _readings(watched, every, count, reveal=reveal):
+            live.update(_frame(reading), refresh=True)
 
 
-def _frame(look: list[Overview] | str) -> Any:
+def _frame(reading: list[Overview] | str) -> Any:
     from rich.console import Group  # noqa: PLC0415 - an extra
     from rich.text import Text  # noqa: PLC0415
 
-    return Group(*(Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in _lines(look)))
+    return Group(*(Text.from_ansi(line, no_wrap=True, overflow="ellipsis") for line in _lines(reading)))
 
 
-def _lines(look: list[Overview] | str) -> list[str]:
-    if isinstance(look, str):
-        return [coloured(look, "red")]
-    return [*lines_of(PROCESSES, look, keep=KEPT, bars=True), *_notes(look)]
+def _lines(reading: list[Overview] | str) -> list[str]:
+    if isinstance(reading, str):
+        return [coloured(reading, "red")]
+    return [*lines_of(PROCESSES, reading, keep=KEEP, bars=True), *_notes(reading)]
 
 
-def _notes(look: Sequence[Overview]) -> Iterator[str]:
-    for one in look:
+def _notes(reading: Sequence[Overview]) -> Iterator[str]:
+    for one in reading:
         if one.paused is not None:
             yield pause_text(one.process, one.paused)
         if one.last_error is not None:

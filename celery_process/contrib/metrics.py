@@ -7,7 +7,7 @@ import threading
 import click
 
 from celery_process.app import Processes
-from celery_process.cli.base import said, with_processes
+from celery_process.cli.base import print_text, with_processes
 
 
 @click.command()
@@ -15,7 +15,7 @@ from celery_process.cli.base import said, with_processes
     "--port", default=9540, show_default=True, type=click.IntRange(0, 65_535), help="Where to serve; 0: print once."
 )
 @click.option("--address", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--events/--no-events", default=True, help="Count what workers tell in Celery events, too.")
+@click.option("--events/--no-events", default=True, help="Also count the workers' Celery events.")
 @with_processes
 def metrics(processes: Processes, *, port: int, address: str, events: bool) -> None:
     """Serve the metrics of all processes for Prometheus.
@@ -41,7 +41,7 @@ def metrics(processes: Processes, *, port: int, address: str, events: bool) -> N
         start_http_server(port, address, registry)
     except OSError as error:
         raise click.ClickException(f"{address}:{port} cannot be served: {error}; give another --port.") from error
-    said(f"Serving the metrics of {len(processes)} processes at http://{address}:{port}/metrics")
+    print_text(f"Serving the metrics of {len(processes)} processes at http://{address}:{port}/metrics")
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -88,8 +88,8 @@ def _lag(process: Process, stored: StoredProcess, now: datetime) -> timedelta | 
 
 
 def _present(found: list[Found], now: datetime) -> Iterator[Metric]:
-    def gauge(name: str, said: str, *labels: str) -> GaugeMetricFamily:
-        return GaugeMetricFamily(f"celery_process_{name}", said, labels=("process", *labels))
+    def gauge(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"celery_process_{name}", help_text, labels=("process", *labels))
 
     state = gauge("run_state", "1 for the state of the open or last run, 0 for the others.", "state")
     items = gauge("run_items", "Items of the open or last run, by what became of them.", "outcome")
@@ -97,7 +97,7 @@ def _present(found: list[Found], now: datetime) -> Iterator[Metric]:
     duration = gauge("run_duration_seconds", "How long the last run took, or the open one has taken.")
     paused = gauge("paused", "1 while the process is paused.")
     lag = gauge("schedule_lag_seconds", "How long the slot is overdue that should have come by now.")
-    swept = gauge("last_sweep_timestamp_seconds", "When a sweep last looked; none looks where nothing is open.")
+    swept = gauge("last_sweep_timestamp_seconds", "When a sweep last repaired the process; none does without an open run.")
     for process, stored, behind in found:
         name, run = process.name, stored.run
         paused.add_metric([name], stored.paused is not None)
@@ -119,8 +119,8 @@ def _present(found: list[Found], now: datetime) -> Iterator[Metric]:
 def _totals(found: Iterable[StoredProcess]) -> Iterator[Metric]:
     """Yield the aggregates, which grow only when a run closes."""
 
-    def counter(name: str, said: str, *labels: str) -> CounterMetricFamily:
-        return CounterMetricFamily(f"celery_process_{name}", said, labels=("process", *labels))
+    def counter(name: str, help_text: str, *labels: str) -> CounterMetricFamily:
+        return CounterMetricFamily(f"celery_process_{name}", help_text, labels=("process", *labels))
 
     runs = counter("runs", "Closed runs, by how they ended.", "state")
     items = counter(
@@ -149,8 +149,8 @@ class EventCounters:
     def __init__(self, processes: Processes, registry: CollectorRegistry) -> None:
         self.processes = processes
 
-        def counter(name: str, said: str, *labels: str) -> Counter:
-            return Counter(f"celery_process_{name}", said, ("process", *labels), registry=registry)
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"celery_process_{name}", help_text, ("process", *labels), registry=registry)
 
         self._refused = counter("refused_writes", "Attempts whose writes were refused: another worker holds the item.")
         self._lost = counter("lost_items", "Items given up after their last attempt.")

@@ -34,7 +34,7 @@ HOLD = 0.1
 class Outcome:
     """The outcome of an item, the error that its handler raised, and the report with both.
 
-    It counts only if `work.over`: the store took it, or the item is lost.
+    It counts only if `work.lease_ended`: the store took it, or the item is lost.
     """
 
     work: Work
@@ -81,7 +81,7 @@ class Batch:
         )
         self._current: Work | None = None
         self._waiting: list[Outcome] = []
-        self._ended: list[Outcome] = []
+        self._reported: list[Outcome] = []
         self._answers: list[Reported] = []
         self._started_at = self._renewed_at = self._moved_at = monotonic()
         self._flush_at = math.inf
@@ -124,14 +124,14 @@ class Batch:
         """Report the outcome of the item that was started last, or keep it for the next report."""
         with self._lock:
             now = self._monotonic()
-            ended = Outcome(work, outcome, error, work.next_report(outcome))
+            done = Outcome(work, outcome, error, work.next_report(outcome))
             if work.lost:
-                self._ended.append(ended)
+                self._reported.append(done)
             elif self._unstarted and now - self._started_at < HOLD and now < self._flush_at:
                 self._flush_at = min(self._flush_at, now + HOLD)
-                self._waiting.append(ended)
+                self._waiting.append(done)
             else:
-                self._send((), ended)
+                self._send((), done)
             self._current = None
             self._moved_at = self._monotonic()
 
@@ -169,43 +169,43 @@ class Batch:
     def _beat(self) -> bool:
         now = self._monotonic()
         if now >= self._limit_at:
-            self._over_limit()
+            self._stop_renewing()
             return False
         if now >= self._stuck_at:
-            self._over_bound()
-        held: list[Work] = []
+            self._release_stuck()
+        renewed: list[Work] = []
         if self._waiting:
             self._flush_at = now + self._every  # no retry at once if the store is out of reach
         if now >= self._renewed_at + self._every:
             self._renewed_at = now
             started = [self._current] if self._current is not None else []
-            held = [work for work in (*started, *self._unstarted) if not work.over]
-        if held or self._waiting:
-            answers = self._send([work.next_report() for work in held])
-            for work, answer in zip(held, answers, strict=True):
+            renewed = [work for work in (*started, *self._unstarted) if not work.lease_ended]
+        if renewed or self._waiting:
+            answers = self._send([work.next_report() for work in renewed])
+            for work, answer in zip(renewed, answers, strict=True):
                 work.take(answer)
-        return bool(self._unstarted) or (self._current is not None and not self._current.over)
+        return bool(self._unstarted) or (self._current is not None and not self._current.lease_ended)
 
-    def _over_limit(self) -> None:
+    def _stop_renewing(self) -> None:
         assert self._current is not None
         extra = self._extra("over_time_limit", self._current.name)
         logger.warning("Item %s is over its time limit; its lease is not renewed any more.", self._current.name, extra=extra)
-        self._let_go(extra)
+        self._flush_and_give_back(extra)
 
-    def _over_bound(self) -> None:
+    def _release_stuck(self) -> None:
         extra = self._extra("batch_stuck", self._current.name if self._current is not None else "")
         logger.info("%d items of %s wait too long and are given back.", len(self._unstarted), self.run_id, extra=extra)
-        self._let_go(extra)
+        self._flush_and_give_back(extra)
 
     def _extra(self, action: str, work: str) -> LogFields:
         return log_fields(action, process_name=self._definition.name, run_id=self.run_id, work_name=work)
 
-    def _let_go(self, extra: LogFields) -> None:
+    def _flush_and_give_back(self, extra: LogFields) -> None:
         try:
             self.flush()
             self.give_back()
         except StoreError as error:
-            log_failure(logger, "Items of %s run again when their leases end", self.run_id, error=error, extra=extra)
+            log_failure(logger, "Items of run %s run again when their leases end", self.run_id, error=error, extra=extra)
 
     @property
     def has_more(self) -> bool:
@@ -214,14 +214,14 @@ class Batch:
 
     @property
     def has_news(self) -> bool:
-        """Whether `take_ended` or `take_answers` has anything."""
-        return bool(self._ended or self._answers)
+        """Whether `take_outcomes` or `take_answers` has anything."""
+        return bool(self._reported or self._answers)
 
-    def take_ended(self) -> list[Outcome]:
+    def take_outcomes(self) -> list[Outcome]:
         """Return the outcomes that were reported since the last call."""
         with self._lock:
-            ended, self._ended = self._ended, []
-            return ended
+            outcomes, self._reported = self._reported, []
+            return outcomes
 
     def take_answers(self) -> list[Reported]:
         """Return the store's answers since the last call."""
@@ -234,9 +234,9 @@ class Batch:
             self._moved_at = self._monotonic()
             return self._send([report])[0]
 
-    def _send(self, reports: Iterable[ItemReport], ended: Outcome | None = None) -> tuple[ItemAnswer, ...]:
+    def _send(self, reports: Iterable[ItemReport], last: Outcome | None = None) -> tuple[ItemAnswer, ...]:
         """Send the outcomes that wait, then `reports`, whose answers are returned. If that fails, they go on waiting."""
-        waiting = [*self._waiting, ended] if ended is not None else self._waiting
+        waiting = [*self._waiting, last] if last is not None else self._waiting
         sent = [*(one.report for one in waiting), *reports]
         definition = self._definition
         reported = self._store.report(definition.name, self.run_id, sent, token=self._token, lease=definition.lease)
@@ -245,5 +245,5 @@ class Batch:
         self.aborting = self.aborting or reported.aborting or reported.stopping
         for one, answer in zip(waiting, reported.items, strict=False):
             one.work.take(answer)
-        self._ended += waiting
+        self._reported += waiting
         return reported.items[len(waiting) :]

@@ -118,14 +118,14 @@ class Dispatch:
             raise InvalidValue(f"The slot {slot} is in the future; name a past one, or none.", argument="slot", value=slot)
         found = self.slot_of(now, self.port.current()) if slot is None else SlotRef(slot, slot)
         claim = self._claim(replace(found, due_at=found.slot), Again.ALWAYS, by)
-        return self._started(claim)
+        return self._start_or_raise(claim)
 
     def redrive(self, run_id: str, *, by: str) -> RunStatus:
         """Start a run over the items of a closed run that did not complete. Raises as `run_now`."""
         claim = self.store.redrive(self.name, run_id, uuid=_run_uuid(), spec=self.definition.spec(), by=by)
-        return self._started(claim)
+        return self._start_or_raise(claim)
 
-    def _started(self, claim: RunClaim) -> RunStatus:
+    def _start_or_raise(self, claim: RunClaim) -> RunStatus:
         if claim.answer is RunAnswer.PAUSED:
             paused = self.store.process(self.name, live=False).paused
             note, who = (paused.note, paused.by) if paused is not None else ("", "")
@@ -172,11 +172,11 @@ class Dispatch:
         )
         return claim
 
-    def _end_late(self, present: SlotRef, meant: datetime, current: Frequency, by: str) -> None:
-        """End as late the slots from the one of a trigger, `meant`, to the one before the present slot, if there are any."""
-        if present.previous is None or meant > present.previous:
+    def _end_late(self, present: SlotRef, first: datetime, current: Frequency, by: str) -> None:
+        """End as late the slots from the one of a trigger, `first`, to the one before the present slot, if there are any."""
+        if present.previous is None or first > present.previous:
             return
-        before = current.occurrences.latest(meant - timedelta(microseconds=1))
+        before = current.occurrences.latest(first - timedelta(microseconds=1))
         late = SlotRef(present.previous, present.previous, previous=before, schedule=present.schedule, after=before)
         self._skip(late, SlotEnd.LATE, by)
 
@@ -202,7 +202,7 @@ class Dispatch:
             token = token or uuid.uuid4().hex
             page = self.store.open_page(self.name, run_id, token=token, size=size, window=window, rate=rate)
             if page.run is not None:
-                self.finished(page.run)
+                self.emit_finish(page.run)
             if page.answer is PageAnswer.LATER:
                 self.port.come_back(run_id, token, page.due_in)
             if page.answer is not PageAnswer.OPENED:
@@ -238,9 +238,9 @@ class Dispatch:
         """Stop an open run; see `Runs.stop_run`."""
         run = self.store.stop_run(self.name, run_id, reason)
         if run is not None:
-            self.finished(run)
+            self.emit_finish(run)
 
-    def repaired(self, run_id: str, repairs: Repairs, *, published: int = 0) -> None:
+    def emit_repairs(self, run_id: str, repairs: Repairs, *, published: int = 0) -> None:
         """Emit what sweeps did to a run, then acknowledge it: each lost item is emitted at least once."""
         if repairs.expired or published:
             logger.warning(
@@ -256,12 +256,12 @@ class Dispatch:
         if repairs.number:
             self.store.ack_repairs(self.name, run_id, repairs.number)
 
-    def finished(self, run: RunStatus) -> None:
+    def emit_finish(self, run: RunStatus) -> None:
         """Emit the end of a run, then acknowledge it: it is emitted at least once, with the run's id.
 
         Repairs that a sweep made and did not emit before it died come first: no sweep looks at the run again.
         """
-        self.repaired(run.id, self.store.repairs(self.name, run.id))
+        self.emit_repairs(run.id, self.store.repairs(self.name, run.id))
         logger.info(
             "Run %s of %s: %s",
             run.id,

@@ -41,7 +41,7 @@ class Heartbeat:
         """Begin with no batch and no thread, in a forked child, which works on none of its parent's."""
         self._lock = threading.Lock()
         self._changed, self._spare = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._held: set[Batch] = set()
+        self._batches: set[Batch] = set()
         self._beating: set[Batch] = set()
         self._leading = self._promoted = False
         self._spares = 0
@@ -51,7 +51,7 @@ class Heartbeat:
     def holding(self, batch: Batch) -> Iterator[None]:
         """Let `batch` beat inside the block."""
         with self._lock:
-            self._held.add(batch)
+            self._batches.add(batch)
             self._ensure_leader()
             if batch.wake_at < self._wakes_at:  # else short items would wake the thread again and again for nothing
                 self._changed.notify()
@@ -59,7 +59,7 @@ class Heartbeat:
             yield
         finally:
             with self._lock:
-                self._held.discard(batch)
+                self._batches.discard(batch)
 
     def _ensure_leader(self) -> None:
         """Ensure that exactly one thread waits for the next batch that is due. Called under the lock."""
@@ -81,13 +81,13 @@ class Heartbeat:
                     return
                 self._beating.add(batch)
                 self._leading = False
-                if self._held - self._beating:
+                if self._batches - self._beating:
                     self._ensure_leader()
             alive = self._beat(batch)
             with self._lock:
                 self._beating.discard(batch)
                 if not alive:
-                    self._held.discard(batch)
+                    self._batches.discard(batch)
                 del batch
                 if not self._stays():
                     return
@@ -95,20 +95,20 @@ class Heartbeat:
     def _next_due(self) -> Batch | None:
         """Wait for a batch that is due, and return it; None after `IDLE` seconds without a batch."""
         while True:
-            due = self._due()
+            due = self._due_batch_or_time()
             if due is None:
                 self._wait_until(time.monotonic() + IDLE)
-                due = self._due()
+                due = self._due_batch_or_time()
             if due is None or isinstance(due, Batch):
                 return due
             self._wait_until(due)
 
-    def _due(self) -> Batch | float | None:
+    def _due_batch_or_time(self) -> Batch | float | None:
         """Return a batch that is due, or when to look again; None without a batch.
 
         A method of its own, since the frame of the one that waits would keep ended batches, and their app, alive.
         """
-        free = self._held - self._beating
+        free = self._batches - self._beating
         if not free:
             return None
         first = min(free, key=lambda batch: batch.due_at)

@@ -34,7 +34,7 @@ class LateSlots:
         self._in_force = lru_cache(maxsize=10_000)(in_force)
         self._began = time.monotonic()
 
-    def bring(self, dispatches: Mapping[str, Dispatch], *, swept: Mapping[str, datetime | None]) -> tuple[str, ...]:
+    def trigger_late(self, dispatches: Mapping[str, Dispatch], *, swept: Mapping[str, datetime | None]) -> tuple[str, ...]:
         """Trigger the present slots that are late; return their processes.
 
         `swept`: processes that this sweep took already, each with when the sweep before took it.
@@ -52,32 +52,37 @@ class LateSlots:
         late: dict[str, tuple[Frequency, timedelta]] = {}
         for name, found in newest.items():
             dispatch, current = dispatches[name], self._in_force(name, stored.get(name))
-            by = overdue(dispatch, current, found, now) if current is not None else None
-            if current is not None and by is not None and self._is_awake(dispatch) and by >= max(GRACE, interval):
-                late[name] = current, by
+            lateness = overdue(dispatch, current, found, now) if current is not None else None
+            if (
+                current is not None
+                and lateness is not None
+                and self._is_awake(dispatch)
+                and lateness >= max(GRACE, interval)
+            ):
+                late[name] = current, lateness
         others = [name for name in late if name not in swept]
         turns = {**swept, **(store.take_turns(others, interval=interval) if others else {})}
-        mine = [name for name in late if name in turns]
-        for name in mine:
-            current, by = late[name]
-            if _again(by, max(GRACE, interval), turns[name], now):
-                bring(dispatches[name], current, now, by)
-        return tuple(mine)
+        taken = [name for name in late if name in turns]
+        for name in taken:
+            current, lateness = late[name]
+            if _is_retry_due(lateness, max(GRACE, interval), turns[name], now):
+                trigger_late(dispatches[name], current, now, lateness)
+        return tuple(taken)
 
     def _is_awake(self, dispatch: Dispatch) -> bool:
         return timedelta(seconds=time.monotonic() - self._began) >= dispatch.definition.initial_wait
 
 
-def bring_resumed(dispatch: Dispatch) -> None:
+def trigger_resumed(dispatch: Dispatch) -> None:
     """Trigger the present slot of a process whose pause ended, if it is late."""
     found = dispatch.store.newest_slots([dispatch.name]).get(dispatch.name)
     current = dispatch.port.current() if found is not None and found.scheduled else None
     if found is None or current is None:
         return
     now = dispatch.store.now()
-    by = overdue(dispatch, current, found, now)
-    if by is not None:
-        bring(dispatch, current, now, by)
+    lateness = overdue(dispatch, current, found, now)
+    if lateness is not None:
+        trigger_late(dispatch, current, now, lateness)
 
 
 def overdue(dispatch: Dispatch, current: Frequency, found: NewestSlot, now: datetime) -> timedelta | None:
@@ -90,28 +95,28 @@ def overdue(dispatch: Dispatch, current: Frequency, found: NewestSlot, now: date
     slot = current.occurrences.latest(now)
     if slot < found.slot or (slot == found.slot and not waits):
         return None
-    by = now - slot - slots.jitter_of(dispatch.name, slot, dispatch.definition.jitter)
-    return by if by >= timedelta(0) else None
+    lateness = now - slot - slots.jitter_of(dispatch.name, slot, dispatch.definition.jitter)
+    return lateness if lateness >= timedelta(0) else None
 
 
-def bring(dispatch: Dispatch, current: Frequency, now: datetime, by: timedelta) -> None:
+def trigger_late(dispatch: Dispatch, current: Frequency, now: datetime, lateness: timedelta) -> None:
     """Publish a trigger for the present slot of a process."""
     extra = log_fields("slot_late", process_name=dispatch.name)
-    logger.warning("The present slot of %s is %s late; it is triggered now.", dispatch.name, by, extra=extra)
-    dispatch.port.bring(min(VALID, current.occurrences.following(now) - now))
+    logger.warning("The present slot of %s is %s late; it is triggered now.", dispatch.name, lateness, extra=extra)
+    dispatch.port.publish_trigger(min(VALID, current.occurrences.following(now) - now))
 
 
-def _again(by: timedelta, grace: timedelta, last: datetime | None, now: datetime) -> bool:
+def _is_retry_due(lateness: timedelta, grace: timedelta, last: datetime | None, now: datetime) -> bool:
     """Whether a sweep triggers a slot: the first one after the grace does, later ones after a quarter of its lateness.
 
     `last`: when the sweep before this one took the process.
     """
-    before = by - (now - last) if last is not None and last <= now else timedelta(0)
+    before = lateness - (now - last) if last is not None and last <= now else timedelta(0)
 
     def step(late: timedelta) -> int:
         return math.floor(math.log(late / grace, 1.25))
 
-    return before < grace or step(by) != step(before)
+    return before < grace or step(lateness) != step(before)
 
 
 @lru_cache(maxsize=10_000)

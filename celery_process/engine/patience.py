@@ -13,7 +13,7 @@ from celery_process.exceptions import StoreUnavailable
 
 Result = TypeVar("Result")
 
-ONCE_MORE: Mapping[str, Any] = {
+ONE_RETRY: Mapping[str, Any] = {
     "retry": True,
     "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
 }
@@ -21,7 +21,7 @@ ONCE_MORE: Mapping[str, Any] = {
 may retry for ever. If the broker is away, the sweep publishes later. Without `retry` older kombu connects for ever.
 """
 
-_left: dict[str, threading.Thread] = {}
+_hanging: dict[str, threading.Thread] = {}
 
 
 def within(seconds: float, call: Callable[[], Result], *, operation: str, whom: str = "store") -> Result:
@@ -30,27 +30,29 @@ def within(seconds: float, call: Callable[[], Result], *, operation: str, whom: 
     The call then goes on in its thread. As long as it does, further calls of that operation are refused at once, so that
     one thread alone waits for a store that hangs.
     """
-    left = _left.get(operation)
-    if left is not None and left.is_alive():  # a forked child has none of its parent's threads
+    earlier = _hanging.get(operation)
+    if earlier is not None and earlier.is_alive():  # a forked child has none of its parent's threads
         raise StoreUnavailable(
             f"The {whom} has not answered an earlier {operation!r} yet; see whether it hangs.", operation=operation
         )
     if seconds <= 0:
-        raise StoreUnavailable(f"No time is left for {operation!r}; what it was to do is done later.", operation=operation)
+        raise StoreUnavailable(
+            f"The time is used up before {operation!r}; the next sweep does the rest.", operation=operation
+        )
     answer: list[Any] = []
 
-    def ask() -> None:
+    def run() -> None:
         try:
             answer.extend((True, call()))
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             answer.extend((False, error))
 
     context = contextvars.copy_context()
-    asking = threading.Thread(target=context.run, args=(ask,), name=f"celery_process.{operation}", daemon=True)
-    asking.start()
-    asking.join(seconds)
+    thread = threading.Thread(target=context.run, args=(run,), name=f"celery_process.{operation}", daemon=True)
+    thread.start()
+    thread.join(seconds)
     if not answer:
-        _left[operation] = asking
+        _hanging[operation] = thread
         raise StoreUnavailable(
             f"The {whom} did not answer {operation!r} within {seconds:g} s; check that it is up and reachable.",
             operation=operation,
@@ -85,10 +87,10 @@ class Budget:
 
     def of(self, whole: Result) -> Result:
         """Return an object with the methods of `whole`, each with the budget as its timeout."""
-        return cast("Result", _Hurried(whole, self))
+        return cast("Result", _Budgeted(whole, self))
 
 
-class _Hurried:
+class _Budgeted:
     def __init__(self, whole: object, budget: Budget) -> None:
         self._whole, self._budget = whole, budget
 

@@ -33,7 +33,7 @@ class Port(ABC):
     def come_back(self, run_id: str, token: str, due_in: timedelta) -> None:
         """Call `advance` for a run after some time, in any worker, with the token of the page that waits."""
 
-    def bring(self, valid: timedelta) -> None:  # noqa: B027 - nothing to do where nothing but `trigger` itself triggers
+    def publish_trigger(self, valid: timedelta) -> None:  # noqa: B027 - nothing to do where nothing but `trigger` itself triggers
         """Publish a trigger for a slot that has none; it is valid for this long."""
 
     @abstractmethod

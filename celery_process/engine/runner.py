@@ -43,7 +43,7 @@ _SLOW = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class EndedItem:
     """How one item of a message ended; `error` is what its handler raised, `text` the last error that it recorded.
 
     An item with an `answer` other than CLAIMED, or `given_back`, was not begun here. Without that an `outcome` of None
@@ -90,7 +90,7 @@ class Runner:
         fit = definition.batch_duration.total_seconds() / max(self._item_takes, 1e-6)
         return max(1, min(round(fit), definition.most_items))
 
-    def run(self, run_id: str, names: Sequence[str], *, task_id: str = "") -> list[Ended]:
+    def run(self, run_id: str, names: Sequence[str], *, task_id: str = "") -> list[EndedItem]:
         """Claim `names` and work on those that the store grants; the others are done, busy, or of a stopped run.
 
         A name that is there twice is worked on once. `task_id`: that of the Celery task, kept with the items. Return those
@@ -106,18 +106,18 @@ class Runner:
             lease=definition.lease,
             max_attempts=self.dispatch.config.max_attempts,
         )
-        mine = [claim for claim in claims if claim.answer is ClaimAnswer.CLAIMED]
-        ended = self._run_claims(run_id, token, mine) if mine else []
-        if len(mine) == len(claims):
+        claimed = [claim for claim in claims if claim.answer is ClaimAnswer.CLAIMED]
+        ended = self._run_claims(run_id, token, claimed) if claimed else []
+        if len(claimed) == len(claims):
             return ended
         refused = [claim for claim in claims if claim.answer is not ClaimAnswer.CLAIMED]
         for name, answer in ((claim.name, claim.answer.value) for claim in refused):
             logger.debug("Item %s: %s", name, answer, extra=self._extra("claim_refused", run_id, name))
         if any(claim.answer is ClaimAnswer.REMOVED for claim in refused):
-            self._follow(run_id, [Reported(page_closed=True)])
-        return [*ended, *(Ended(claim.name, None, answer=claim.answer) for claim in refused)]
+            self._act_on(run_id, [Reported(page_closed=True)])
+        return [*ended, *(EndedItem(claim.name, None, answer=claim.answer) for claim in refused)]
 
-    def _run_claims(self, run_id: str, token: str, claims: list[ItemClaim]) -> list[Ended]:
+    def _run_claims(self, run_id: str, token: str, claims: list[ItemClaim]) -> list[EndedItem]:
         batch = Batch(
             self.dispatch.definition,
             self.dispatch.store,
@@ -128,7 +128,7 @@ class Runner:
             monotonic=self.host.monotonic,
         )
         self._limits = claims[0].limits or Limits()
-        ended: list[Ended] = []
+        ended: list[EndedItem] = []
         began = self.host.monotonic()
         try:
             with self.heartbeat.holding(batch):
@@ -136,11 +136,11 @@ class Runner:
         finally:
             self._give_back(batch)
         # Publishing may hang, so it comes last, when no lease of this message is renewed any more.
-        ended += self._settle(batch)
+        ended += self._handle_reports(batch)
         self._measure((self.host.monotonic() - began) / max(len(ended), 1))
-        return [*ended, *(Ended(name, None, given_back=True) for name in batch.given_back)]
+        return [*ended, *(EndedItem(name, None, given_back=True) for name in batch.given_back)]
 
-    def _work_through(self, batch: Batch, ended: list[Ended]) -> None:
+    def _work_through(self, batch: Batch, ended: list[EndedItem]) -> None:
         """Work on one item after the other until none is left, or none may begin.
 
         The answers to reports are acted on between items, so that slow items delay no page. If that was slow, the next
@@ -149,12 +149,12 @@ class Runner:
         try:
             while (work := batch.next()) is not None:
                 outcome, error = self._run_one(work)
-                self._insist(partial(batch.end, work, outcome, error))
+                self._retry_report(partial(batch.end, work, outcome, error))
                 if batch.has_news and batch.has_more and not self._slow:
-                    ended += self._settle(batch)
+                    ended += self._handle_reports(batch)
                 if batch.aborting or work.aborted_here or work.lost or self.dispatch.port.stopping():
                     break
-            self._insist(batch.flush)
+            self._retry_report(batch.flush)
         except Exception:
             raise
         except BaseException:  # the worker ends now, and the handler with it
@@ -164,20 +164,20 @@ class Runner:
 
     def _measure(self, seconds: float) -> None:
         """Update how long an item takes; longer ones weigh more, so that batches become short soon."""
-        known = self._item_takes
-        weight = 0.5 if known is None or seconds > known else 0.1
-        self._item_takes = seconds if known is None else known + weight * (seconds - known)
+        before = self._item_takes
+        weight = 0.5 if before is None or seconds > before else 0.1
+        self._item_takes = seconds if before is None else before + weight * (seconds - before)
 
     def _give_back(self, batch: Batch) -> None:
         """Release items that were not started; if the worker stops and not the run, publish them for another worker."""
         try:
-            given = batch.give_back()
+            released = batch.give_back()
             # In eager mode they would run here at once; the next sweep publishes them.
-            if given is not None and not batch.aborting and not self.dispatch.port.inline:
-                self.dispatch.publish(batch.run_id, *given)
+            if released is not None and not batch.aborting and not self.dispatch.port.inline:
+                self.dispatch.publish(batch.run_id, *released)
         except StoreError as error:
             extra = self._extra("give_back_failed", batch.run_id)
-            log_failure(logger, "Items of %s run again when their leases end", batch.run_id, error=error, extra=extra)
+            log_failure(logger, "Items of run %s run again when their leases end", batch.run_id, error=error, extra=extra)
 
     def _progress_every(self) -> timedelta:
         now = self.host.monotonic()
@@ -193,7 +193,7 @@ class Runner:
         outcome = WorkState.COMPLETED
         cleaning = work.on is WorkList.CLEANUP
         try:
-            returned = _called(definition.cleanup if cleaning else definition.handler, work, definition.name)
+            returned = _call(definition.cleanup if cleaning else definition.handler, work, definition.name)
         except RunAborted:
             outcome = WorkState.ABORTED
         except OwnershipLost:
@@ -230,7 +230,7 @@ class Runner:
             action = ErrorAction.CONTINUE
         return WorkState.ABORTED if action is ErrorAction.ABORT and work.aborted_here else WorkState.INCOMPLETE
 
-    def _insist(self, report: Callable[[], None]) -> None:
+    def _retry_report(self, report: Callable[[], None]) -> None:
         for attempt in range(1, _REPORT_TRIES):
             try:
                 return report()
@@ -239,19 +239,19 @@ class Runner:
         # The claim stays: the item runs again after its lease, for the store does not know that it ended.
         return report()
 
-    def _settle(self, batch: Batch) -> list[Ended]:
+    def _handle_reports(self, batch: Batch) -> list[EndedItem]:
         """Emit `work_finished` for the reported items, then act on the store's answers."""
         began = self.host.monotonic()
-        ended = [self._ended_as(done) for done in batch.take_ended()]
-        self._follow(batch.run_id, batch.take_answers(), ended)
+        ended = [self._emit_end(done) for done in batch.take_outcomes()]
+        self._act_on(batch.run_id, batch.take_answers(), ended)
         self._slow = self.host.monotonic() - began > _SLOW
         return ended
 
-    def _ended_as(self, done: Outcome) -> Ended:
+    def _emit_end(self, done: Outcome) -> EndedItem:
         work = done.work
         if work.lost:
             return self._lost(work, done.error)
-        if not work.over:
+        if not work.lease_ended:
             return self._not_stored(work, done.error)
         if done.outcome is not WorkState.COMPLETED:
             self._log_failure(done)
@@ -265,7 +265,7 @@ class Runner:
             errors=work.total_errors,
             error=done.error,
         )
-        return Ended(work.name, done.outcome, done.error, work.total_errors, work.last_error)
+        return EndedItem(work.name, done.outcome, done.error, work.total_errors, work.last_error)
 
     def _log_failure(self, done: Outcome) -> None:
         """Log the item's name and its handler's traceback, at INFO if the item only stopped with its run."""
@@ -283,21 +283,21 @@ class Runner:
             extra=self._extra("item_failed", work.run.id, work.name),
         )
 
-    def _lost(self, work: Work, error: BaseException | None) -> Ended:
+    def _lost(self, work: Work, error: BaseException | None) -> EndedItem:
         logger.warning(
             "Item %s belongs to another worker; nothing of this attempt is kept.",
             work.name,
             extra=self._extra("ownership_lost", work.run.id, work.name),
         )
         self.dispatch.port.emit(Event.OWNERSHIP_LOST, work=work.name, run_id=work.run.id, attempt=work.attempt)
-        return Ended(work.name, None, error)
+        return EndedItem(work.name, None, error)
 
-    def _not_stored(self, work: Work, error: BaseException | None) -> Ended:
-        text = "ended, and the store did not take its outcome; it runs again after its lease"
+    def _not_stored(self, work: Work, error: BaseException | None) -> EndedItem:
+        text = "ended, and its outcome could not be stored; it runs again when its lease ends"
         logger.error("Item %s %s.", work.name, text, extra=self._extra("outcome_not_stored", work.run.id, work.name))
-        return Ended(work.name, None, error, text=text)
+        return EndedItem(work.name, None, error, text=text)
 
-    def _follow(self, run_id: str, answers: Sequence[Reported], ended: Sequence[Ended] = ()) -> None:
+    def _act_on(self, run_id: str, answers: Sequence[Reported], ended: Sequence[EndedItem] = ()) -> None:
         """Act on the store's answers: cancel the rest of an aborting run, emit the end of a run, open the next page.
 
         Not within the reports themselves, where the heartbeat would wait for it. If this fails, the sweep does it.
@@ -305,18 +305,18 @@ class Runner:
         try:
             if any(answer.stopping for answer in answers):
                 extra = self._extra("run_aborting", run_id)
-                logger.warning("Run %s of %s is beyond its tolerance.", run_id, self.dispatch.name, extra=extra)
+                logger.warning("Run %s of %s has used up its tolerance and stops.", run_id, self.dispatch.name, extra=extra)
                 self.dispatch.stop(run_id, StopReason.ABORTED)
             for answer in answers:
                 if answer.run is not None:
-                    self.dispatch.finished(answer.run)
-            if self._early(ended) or any(answer.page_closed and answer.run is None for answer in answers):
+                    self.dispatch.emit_finish(answer.run)
+            if self._should_check_window(ended) or any(answer.page_closed and answer.run is None for answer in answers):
                 self._advance(run_id)
         except Exception as error:  # noqa: BLE001 - logged, and the sweep does it
-            text, extra = "The next steps of %s are left to the sweep", self._extra("follow_failed", run_id)
+            text, extra = "The next step of run %s failed; the sweep repeats it", self._extra("follow_failed", run_id)
             log_failure(logger, text, run_id, error=error, extra=extra)
 
-    def _early(self, ended: Sequence[Ended]) -> bool:
+    def _should_check_window(self, ended: Sequence[EndedItem]) -> bool:
         """Whether to look after these items if the window has room for a page, so that slow items do not delay the others.
 
         True for about four names of a page, whichever worker has them; a count in each worker would take longer, the more
@@ -337,7 +337,7 @@ class Runner:
         return log_fields(action, process_name=self.dispatch.name, run_id=run_id, work_name=work)
 
 
-def _called(handler: Handler, work: Work, process: str) -> object:
+def _call(handler: Handler, work: Work, process: str) -> object:
     """Call the user's function; if it forked and the child returns from it too, end the child."""
     try:
         return handler(work)

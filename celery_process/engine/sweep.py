@@ -26,9 +26,9 @@ logger = logger_of(__name__)
 
 BATCH = 500
 """Rows that one step of a sweep touches at most."""
-PUBLISHED = 20_000
+PUBLISHED_PER_SWEEP = 20_000
 """Items of a run that one sweep publishes at most; the others stay unpublished for the next one."""
-GIVEN_UP = 20_000
+LOST_PER_SWEEP = 20_000
 """Items of a run that one sweep gives up as lost at most; the others stay claimed for the next one."""
 PURGE_STEPS = 20
 """Steps of a purge in one sweep at most; the next one goes on."""
@@ -40,38 +40,38 @@ def sweep(
     """Repair the processes that need it and had no sweep for the interval; return the store's targets.
 
     An error with one process does not stop the others; a store out of reach ends the sweep. With a `budget`, which the
-    dispatches have as well (see `hurried`), it ends before that is used up, and the next sweep goes on.
+    dispatches have as well (see `with_budget`), it ends before that is used up, and the next sweep goes on.
     """
     if not dispatches:
         return ()
     first = next(iter(dispatches.values()))
     every = first.config.sweep_interval
-    asked = every if interval is None else interval
-    targets = first.store.begin_sweep(sorted(dispatches), interval=asked, grace=every)
+    least = every if interval is None else interval
+    targets = first.store.begin_sweep(sorted(dispatches), interval=least, grace=every)
     # In random order, so that processes that take long do not always keep the same ones from their turn.
     for done, target in enumerate(random.sample(targets, len(targets))):
         if budget is not None and budget.is_short:
             extra = log_fields("sweep_failed", process_name=target.process, run_id=target.open_run)
-            left = len(targets) - done
-            logger.warning("The sweep took its time; %d processes are left to the next one.", left, extra=extra)
+            remaining = len(targets) - done
+            logger.warning("The sweep used up its time; the next one takes the other %d processes.", remaining, extra=extra)
             break
         try:
             _repair(dispatches[target.process], target)
         except Exception as error:  # noqa: BLE001 - logged; the next sweep tries again
             extra = log_fields("sweep_failed", process_name=target.process, run_id=target.open_run)
-            log_failure(logger, "The sweep of %s is left to the next one", target.process, error=error, extra=extra)
+            log_failure(logger, "The sweep of %s failed; the next one repeats it", target.process, error=error, extra=extra)
             if isinstance(error, StoreUnavailable):
                 break  # each of the others would wait for it as well
     return targets
 
 
-def hurried(dispatch: Dispatch, budget: Budget) -> Dispatch:
+def with_budget(dispatch: Dispatch, budget: Budget) -> Dispatch:
     """Return a dispatch whose calls to store and broker have a budget; receivers of signals have none."""
-    port = cast("Port", _HurriedPort(dispatch.port, budget))
+    port = cast("Port", _BudgetedPort(dispatch.port, budget))
     return replace(dispatch, store=budget.of(dispatch.store), port=port)
 
 
-class _HurriedPort:
+class _BudgetedPort:
     """A port whose items are published within a budget."""
 
     def __init__(self, port: Port, budget: Budget) -> None:
@@ -87,7 +87,7 @@ class _HurriedPort:
 def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
     for run_id in target.unnotified:
         try:
-            dispatch.finished(dispatch.store.run(dispatch.name, run_id))
+            dispatch.emit_finish(dispatch.store.run(dispatch.name, run_id))
         except RunNotFound:
             continue  # purged meanwhile
         except CorruptData as error:  # the open run is repaired all the same
@@ -101,11 +101,11 @@ def _repair(dispatch: Dispatch, target: SweepTarget) -> None:
 
 
 def _repair_run(dispatch: Dispatch, run_id: str) -> None:
-    for _ in range(GIVEN_UP // MAX_LOST):
+    for _ in range(LOST_PER_SWEEP // MAX_LOST):
         swept = _sweep_run(dispatch, run_id, grace=dispatch.config.sweep_interval)
         published = sum(len(names) for _, names in swept.publish)
-        dispatch.repaired(run_id, swept.repairs, published=published)
-        _follow(dispatch, run_id, swept)
+        dispatch.emit_repairs(run_id, swept.repairs, published=published)
+        _act_on(dispatch, run_id, swept)
         if len(swept.repairs.lost) < MAX_LOST or swept.run is not None:
             return
 
@@ -113,8 +113,8 @@ def _repair_run(dispatch: Dispatch, run_id: str) -> None:
 def go_on(dispatch: Dispatch, run_id: str) -> None:
     """Publish items that a pause left unpublished, and open pages, without waiting for a sweep."""
     swept = _sweep_run(dispatch, run_id, grace=timedelta(0))
-    dispatch.repaired(run_id, swept.repairs)
-    _follow(dispatch, run_id, swept)
+    dispatch.emit_repairs(run_id, swept.repairs)
+    _act_on(dispatch, run_id, swept)
 
 
 def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
@@ -126,14 +126,14 @@ def _sweep_run(dispatch: Dispatch, run_id: str, *, grace: timedelta) -> Swept:
         redispatch_after=config.redispatch_after,
         grace=grace,
         max_attempts=config.max_attempts,
-        limit=PUBLISHED,
+        limit=PUBLISHED_PER_SWEEP,
     )
 
 
-def _follow(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
+def _act_on(dispatch: Dispatch, run_id: str, swept: Swept) -> None:
     """Act on the repair of a run: emit its end, cancel the rest, publish items, open pages."""
     if swept.run is not None:
-        dispatch.finished(swept.run)
+        dispatch.emit_finish(swept.run)
         return
     if swept.stopping:
         dispatch.stop(run_id, StopReason.ABORTED)

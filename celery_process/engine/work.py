@@ -158,7 +158,7 @@ class Work:
         if self.elsewhere:
             raise WorkElsewhere(
                 f"The item {self.name!r} belongs to the process {self._pid} that claimed it, and this is {os.getpid()}; "
-                "return results to the handler, and let it count, record errors and tell its progress.",
+                "return results to the handler, and let it count, record errors and report progress.",
                 work=self.name,
                 pid=self._pid,
             )
@@ -292,7 +292,7 @@ class Work:
         return self._word is Progress.CONFLICT
 
     @property
-    def over(self) -> bool:
+    def lease_ended(self) -> bool:
         """Whether there is nothing left to renew: the item is lost, or its outcome is stored."""
         return self._word in (Progress.CONFLICT, Progress.COMPLETED)
 

@@ -12,17 +12,17 @@ from celery_process.schedule.frequency import Frequency
 
 LATE_LEAST, LATE_MOST = timedelta(seconds=30), timedelta(minutes=5)
 """How late a slot may be: as long as the schedule, between these two."""
-LOOKED_AT = 50
+MAX_ENTRIES = 50
 """How many entries of the ledger, and how many items, are read to judge beat."""
 
 
-def allowed(process: Process, current: Frequency, slot: datetime) -> timedelta:
+def allowed_delay(process: Process, current: Frequency, slot: datetime) -> timedelta:
     """Return how late a slot may come."""
     every = current.occurrences.following(slot) - slot
     return max(min(every, LATE_MOST), LATE_LEAST) + process.definition.jitter + process.definition.initial_wait
 
 
-def owed(
+def overdue_slot(
     process: Process, current: Frequency, overrides: Overrides, entries: Sequence[SlotEntry]
 ) -> tuple[datetime | None, datetime | None]:
     """Return the first slot that beat owes, and since when it has triggered none; `entries` are newest first.
@@ -31,11 +31,11 @@ def owed(
     that somebody ran by hand in time is not owed, nor is a single one that the sweep triggered: the broker may have lost
     beat's message.
     """
-    brought = next((entry for entry in entries if entry.by in (By.BEAT, By.TASK)), None)
-    if brought is not None:
-        since = brought.slot
+    triggered = next((entry for entry in entries if entry.by in (By.BEAT, By.TASK)), None)
+    if triggered is not None:
+        since = triggered.slot
     else:
-        listed = process.store.works(process.name, on=WorkList.ACTIVE, after="", limit=LOOKED_AT)
+        listed = process.store.works(process.name, on=WorkList.ACTIVE, after="", limit=MAX_ENTRIES)
         begun = [work.listed_at for work in listed] + [entry.at for entry in entries]
         if not begun:
             return None, None
@@ -44,7 +44,7 @@ def owed(
     slot = current.occurrences.following(max(since, overrides.changed_at or since))
     while (entry := by_slot.get(slot)) is not None:
         swept += entry.by == By.SWEEP
-        in_time = entry.at - slot <= allowed(process, current, slot)
+        in_time = entry.at - slot <= allowed_delay(process, current, slot)
         if swept > 1 or not (in_time or entry.by == By.SWEEP):
             break
         slot = current.occurrences.following(slot)

@@ -1,7 +1,7 @@
 """A column of a list, and its text in a row: the same in the terminal, in the admin and in Flower.
 
 Each view draws a value by its kind. It asks `Table.of` for the columns that its reader may see, and passes rows that
-`secrets.as_shown` has masked. `columns` has the lists.
+`secrets.mask_for` has masked. `columns` has the lists.
 """
 
 from __future__ import annotations
@@ -106,21 +106,21 @@ class Column:
         named = {name: getattr(self, name) for name in ("key", "heading", "words", "under", "detail", "hint")}
         return {**named, "kind": self.kind.name.lower(), "number": self.kind in NUMBERS}
 
-    def shown(self, row: Any) -> Any:
+    def value_in(self, row: Any) -> Any:
         """Return the value in a row; None where the row has none."""
         value = self.value(row)
         return None if value is None or value in ("", ()) or (self.words and not value) else value
 
     def text(self, row: Any, *, instant: Callable[[datetime], str] = datetime.isoformat) -> str | Sentence:
         """Return the text of the value in a row, empty where it has none; `instant` is how the view writes a datetime."""
-        value = self.shown(row)
+        value = self.value_in(row)
         if value is None or isinstance(value, Sentence):
             return value or ""
         if self.kind is Kind.INSTANT:
             return instant(value)
         return until(value, self.now(row)) if self.now is not None else _TEXTS.get(self.kind, str)(value)
 
-    def described(self, row: Any, *, instant: Callable[[datetime], str] = datetime.isoformat) -> str:
+    def sentence(self, row: Any, *, instant: Callable[[datetime], str] = datetime.isoformat) -> str:
         """Return the text with the words around it, in English."""
         text = str(self.text(row, instant=instant))
         return self.words % {"value": text} if self.words and text else text

@@ -9,7 +9,7 @@ from celery_process.monitor.cells import Column, Kind, Progress, Share, Table
 from celery_process.monitor.overview import Overview
 from celery_process.monitor.secrets import Fact
 from celery_process.protocol.model import RunStatus, SettingsVersion
-from celery_process.schedule.frequency import spoken
+from celery_process.schedule.frequency import as_sentence
 from celery_process.text.sentences import Sentence
 from celery_process.text.sentences import marked as _
 
@@ -20,7 +20,7 @@ AS_IN_THE_CODE = Sentence(_("as in the code"))
 
 
 def _schedule(row: Overview) -> Sentence:
-    return spoken(row.schedule_frequency) if row.defined else NOT_DEFINED
+    return as_sentence(row.schedule_frequency) if row.defined else NOT_DEFINED
 
 
 def _states(row: Overview) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def _took(row: RunStatus) -> timedelta | None:
 
 
 def _stored_schedule(row: SettingsVersion) -> Sentence:
-    return AS_IN_THE_CODE if row.schedule_frequency is None else spoken(row.schedule_frequency)
+    return AS_IN_THE_CODE if row.schedule_frequency is None else as_sentence(row.schedule_frequency)
 
 
 def _stored_settings(row: SettingsVersion) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from celery_process.exceptions import WorkNotFound
 from celery_process.jsontext import decode
 from celery_process.monitor.overview import Overview, read_overview
-from celery_process.monitor.secrets import Fact, Reader, as_shown, shown
+from celery_process.monitor.secrets import Fact, Reader, mask_fact, mask_for
 from celery_process.process import Process
 from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import ErrorEntry, Overrides, RunStatus, SettingsVersion, SlotEntry, Stats
@@ -44,7 +44,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class Details:
     """A process in full. `shared`: whether other operating-system processes see its store."""
 
     overview: Overview
@@ -60,38 +60,38 @@ class Panel:
     shared: bool
 
 
-def read_panel(
+def read_details(
     process: Process, reader: Reader, *, earlier: Overview | None = None, runs: int = RUNS, slots: int = SLOTS
-) -> Panel:
+) -> Details:
     """Read the details of a process as a reader may see them; `earlier` is as in `read_overview`."""
     store = process.store
     stored = store.process(process.name)
     state = process.state_of(stored)
-    panel = Panel(
+    details = Details(
         overview=read_overview(process, stored=stored, earlier=earlier),
         run=state.run,
         failing=failing(process, state.run, reader) if state.run is not None else (),
         runs=store.runs(process.name, before=None, limit=runs),
         slots=store.slots(process.name, before=None, limit=slots),
-        settings=_settings(shown(dict(state.settings), Fact.SETTINGS, reader), stored.overrides),
+        settings=_settings(mask_fact(dict(state.settings), Fact.SETTINGS, reader), stored.overrides),
         overrides=stored.overrides,
         settings_history=settings_history(process, reader),
         limits=state.limits,
         aggregate_stats=dict(state.aggregate_stats),
         shared=store.shared,
     )
-    return as_shown(panel, reader)
+    return mask_for(details, reader)
 
 
 def settings_history(process: Process, reader: Reader) -> tuple[SettingsVersion, ...]:
     """Return the newest versions of the settings."""
-    return as_shown(process.settings_history(VERSIONS), reader)
+    return mask_for(process.settings_history(VERSIONS), reader)
 
 
 def failing(process: Process, run: RunStatus, reader: Reader) -> tuple[Failing, ...]:
     """Return all items that the run keeps errors of; the number of kept errors bounds them."""
     errors: dict[str | None, list[ErrorEntry]] = {}
-    for entry in as_shown(run.errors, reader):
+    for entry in mask_for(run.errors, reader):
         errors.setdefault(entry.work, []).append(entry)
     return tuple(_failing(process, name, tuple(entries)) for name, entries in errors.items())
 

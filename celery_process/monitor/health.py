@@ -23,11 +23,11 @@ from celery_process.protocol.model import SlotEntry
 from celery_process.protocol.states import By
 from celery_process.schedule.frequency import describe
 from celery_process.stores.base import Store
-from celery_process.tasks.deployment import noted_by_another
+from celery_process.tasks.deployment import other_deployment
 from celery_process.tasks.factory import task_names
 from celery_process.tasks.publish import publishing
 from celery_process.tasks.sweep_timer import SWEEP_TASK
-from celery_process.text.commands import pasted
+from celery_process.text.commands import with_app_name
 from celery_process.text.masking import masked_text
 
 SKEW = timedelta(seconds=2)
@@ -45,7 +45,7 @@ class Finding:
 
     check: str
     ok: bool
-    said: str
+    text: str
     cure: str = ""
 
 
@@ -64,7 +64,7 @@ def examine(
     """
     app = processes.app
     found = _examine(processes, patience, clock)
-    return tuple(replace(one, said=pasted(one.said, app), cure=pasted(one.cure, app)) for one in found)
+    return tuple(replace(one, text=with_app_name(one.text, app), cure=with_app_name(one.cure, app)) for one in found)
 
 
 def _examine(processes: Processes, patience: float | None, clock: Callable[[], datetime]) -> tuple[Finding, ...]:
@@ -91,15 +91,15 @@ def _examine(processes: Processes, patience: float | None, clock: Callable[[], d
     return tuple(findings)
 
 
-def _guarded(check: str, look: Callable[[], Finding]) -> Finding:
+def _guarded(check: str, run: Callable[[], Finding]) -> Finding:
     try:
-        return look()
+        return run()
     except StoreUnavailable as error:
         return Finding(check, False, str(error), "Start the store's server, or correct process_backend.")
     except ProcessError as error:
-        return Finding(check, False, str(error), "Do what it says.")
+        return Finding(check, False, str(error), "Do what the error says.")
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the finding
-        return Finding(check, False, masked_text(f"{type(error).__name__}: {error}"), "See what it says, and the log.")
+        return Finding(check, False, masked_text(f"{type(error).__name__}: {error}"), "Look up the error, and read the log.")
 
 
 def _settings(processes: Processes) -> Finding:
@@ -130,9 +130,9 @@ def _store(processes: Processes) -> Iterator[Finding]:
 
 
 def _deployment(processes: Processes) -> Finding:
-    other = noted_by_another(processes.app, processes.store, note=False)
-    said, cure = ("The store is kept for no other deployment.", "") if other is None else (other.text, other.cure)
-    return Finding("deployment", other is None, said, cure)
+    other = other_deployment(processes.app, processes.store, claim=False)
+    text, cure = ("The store belongs to no other deployment.", "") if other is None else (other.text, other.cure)
+    return Finding("deployment", other is None, text, cure)
 
 
 def _again(error: Exception) -> Finding:
@@ -156,14 +156,14 @@ def _writes(store: Store) -> Finding:
 
 def _clock(store: Store, clock: Callable[[], datetime]) -> Finding:
     before = clock()
-    there = store.now()
+    stores = store.now()
     after = clock()
-    apart = there - (before + (after - before) / 2)
+    apart = stores - (before + (after - before) / 2)
     ok = abs(apart) - (after - before) / 2 <= SKEW
     side = "ahead of" if apart > timedelta(0) else "behind"
-    said = f"The store's clock is {abs(apart).total_seconds():.1f} s {side} this host's."
+    text = f"The store's clock is {abs(apart).total_seconds():.1f} s {side} this host's."
     cure = "Keep the clocks of both by NTP: slots and leases follow the store's, beat and its schedule this host's."
-    return Finding("clock", ok, said, "" if ok else cure)
+    return Finding("clock", ok, text, "" if ok else cure)
 
 
 def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
@@ -175,28 +175,28 @@ def _beat(process: Process, beats: Callable[[], list[str]]) -> Finding:
     if current is None:
         return Finding(check, True, f"{name} has no schedule.")
     start = "Start beat if it does not run: celery -A proj beat."
-    entries = store.slots(name, before=None, limit=beat_slots.LOOKED_AT)
-    owed, since = beat_slots.owed(process, current, overrides, entries)
-    if owed is None:
+    entries = store.slots(name, before=None, limit=beat_slots.MAX_ENTRIES)
+    slot, since = beat_slots.overdue_slot(process, current, overrides, entries)
+    if slot is None:
         return Finding(check, True, f"No slot of {name} has come yet.", start)
-    if store.now() - owed <= beat_slots.allowed(process, current, owed):
+    if store.now() - slot <= beat_slots.allowed_delay(process, current, slot):
         return Finding(check, True, _last_slot(name, entries), "" if entries else start)
-    said = f"No slot of {name} has come from beat since {_when(since)}; the schedule is {describe(current.value)}."
+    text = f"No slot of {name} has come from beat since {_when(since)}; the schedule is {describe(current.value)}."
     if entries and entries[0].by == By.SWEEP:
-        said = (
+        text = (
             f"Beat does not run for {name}: its last slots came late, from the sweep, the newest at {_when(entries[0].at)}."
         )
     if answering := beats():
         cure = (
-            f"Beat answers ({', '.join(answering)}), so look whether its schedule has {task_names(name)['schedule']!r} and "
-            "whether a worker consumes the queue of that task."
+            f"Beat answers ({', '.join(answering)}), so check that its schedule has {task_names(name)['schedule']!r} and "
+            "that a worker consumes the queue of that task."
         )
     else:
         cure = (
             f"{start} If it does, it is wedged, or its clock is wrong: end it, by SIGKILL if need be, look at the end of "
-            "its log, and start it again. If it ticks, see what `workers` says."
+            "its log, and start it again. If it sends triggers, see the finding `workers`."
         )
-    return Finding(check, False, said, cure)
+    return Finding(check, False, text, cure)
 
 
 def _last_slot(name: str, entries: Sequence[SlotEntry]) -> str:
@@ -213,7 +213,7 @@ def _sweep(processes: Processes) -> Finding:
         return Finding(
             "sweep",
             False,
-            f"No sweep looks at {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
+            f"No sweep repairs {', '.join(late)}; one is due every {interval.total_seconds():g} s.",
             f"Start a worker, or route {SWEEP_TASK!r} to a queue that is not full; by hand: celery -A proj process sweep",
         )
     return Finding("sweep", True, f"The last sweep was at {_when(newest)}." if newest else "No run needs a sweep.")
@@ -221,14 +221,14 @@ def _sweep(processes: Processes) -> Finding:
 
 def _removed(processes: Processes) -> Finding:
     """Judge the open runs of processes that this code lacks: a run that is swept belongs to another app."""
-    gone = [process.name for process in processes.removed()]
-    _, late = _unswept(processes, gone)
+    undefined = [process.name for process in processes.removed()]
+    _, late = _unswept(processes, undefined)
     if late:
         return Finding(
             "removed",
             False,
-            f"This code does not define {', '.join(late)}, and nobody sweeps what is open of it.",
-            f"Start a worker whose code does, or end the run: `process cancel {gone[0]}`.",
+            f"This code does not define {', '.join(late)}, and no app sweeps its open run.",
+            f"Start a worker whose code does, or end the run: `process cancel {undefined[0]}`.",
         )
     return Finding("removed", True, "Each process with an open run is in this code, or swept by another app.")
 
@@ -261,8 +261,8 @@ def _broker(app: Celery, patience: float) -> Finding:
             connection.ensure_connection(note, max_retries=tries, interval_start=0, timeout=max(patience, 1.0) * tries)
         except Exception as error:  # noqa: BLE001 - whatever the transport raises
             note(error)
-            said = "; ".join(f"{url} is out of reach: {text}" for url, text in failed.items())
-            return Finding("broker", False, said, "Start the broker, or correct broker_url.")
+            text = "; ".join(f"{url} is out of reach: {text}" for url, text in failed.items())
+            return Finding("broker", False, text, "Start the broker, or correct broker_url.")
         answers = masked_text(connection.as_uri())
     dead = ", ".join(url for url in failed if url != answers)
     if dead:
@@ -272,16 +272,16 @@ def _broker(app: Celery, patience: float) -> Finding:
 
 def _timeouts(app: Celery) -> Finding:
     """Report a connection to the broker without a timeout: where the broker falls silent, publishing over it never ends."""
-    said, cure = "The connections to the broker end where it falls silent.", ""
+    text, cure = "The connections to the broker end where it falls silent.", ""
     with app.connection_for_write() as connection:
         driver = connection.transport.driver_type
         if driver == "redis" and not (connection.transport_options or {}).get("socket_timeout"):
-            said = "Nothing ends a wait for a Redis broker that falls silent: a task that publishes may hang for ever."
+            text = "Nothing ends a wait for a Redis broker that falls silent: a task that publishes may hang for ever."
             cure = f"Set broker_transport_options to {_REDIS_TIMEOUTS}, beside what it has."
         elif driver == "amqp" and not app.conf.broker_heartbeat:
-            said = "broker_heartbeat is off: a connection whose other end is gone is not noticed."
+            text = "broker_heartbeat is off: a connection whose other end is gone is not noticed."
             cure = "Set broker_heartbeat to 60, unless the pool is gevent or eventlet."
-    return Finding("timeouts", True, said, cure)
+    return Finding("timeouts", True, text, cure)
 
 
 def _beats(app: Celery, patience: float) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery_process.monitor.secrets import Fact, Reader, as_shown
+from celery_process.monitor.secrets import Fact, Reader, mask_for
 from celery_process.process import Process
 from celery_process.protocol.model import ErrorEntry, RunStatus, Stats, WorkInfo, WorkStatus
 from celery_process.protocol.states import RunState, WorkList
@@ -45,7 +45,7 @@ def document(
     document without that key is complete from `after` on.
     """
     stored = store.process(process.name)
-    state = as_shown(process.state_of(stored), reader)
+    state = mask_for(process.state_of(stored), reader)
     whole: dict[str, Any] = {
         "processName": process.name,
         "instance": state.run.id.partition("-")[2] if state.run else None,
@@ -56,7 +56,7 @@ def document(
         "aggregateStats": dict(state.aggregate_stats),
     }
     if Fact.NAMES in sees:
-        found = {on: as_shown(_items(store, process.name, on, after, limit), reader) for on in WorkList}
+        found = {on: mask_for(_items(store, process.name, on, after, limit), reader) for on in WorkList}
         whole |= _lists(found, limit, after, most)
     return _present(whole)
 

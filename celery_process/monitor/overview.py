@@ -186,9 +186,9 @@ def _fraction(done: int, total: int, *, is_open: bool) -> float | None:
     return min(done / total, 1.0)
 
 
-def _remaining(left: int, rate: float | None) -> timedelta | None:
-    if left <= 0:
+def _remaining(items: int, rate: float | None) -> timedelta | None:
+    if items <= 0:
         return timedelta(0)
-    if not rate or left / rate > FARTHEST.total_seconds():
+    if not rate or items / rate > FARTHEST.total_seconds():
         return None
-    return timedelta(seconds=left / rate)
+    return timedelta(seconds=items / rate)

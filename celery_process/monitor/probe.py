@@ -13,12 +13,12 @@ from weakref import WeakKeyDictionary, ref
 
 from celery_process import forks
 from celery_process.app import Processes
-from celery_process.config import named
+from celery_process.config import store_settings
 from celery_process.monitor.health import Finding, document, examine
 
 PATIENCE = 0.5
 """Seconds that workers have to answer: a probe usually gives up after a second."""
-KEPT = 5.0
+FRESH = 5.0
 """Seconds for which an answer is repeated; at least four times as long as it took."""
 STALE = 60.0
 """Seconds for which the last answer is still returned while another caller examines."""
@@ -32,7 +32,7 @@ class Probe:
     def __init__(self, examine: Callable[[], Iterable[Finding]], *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._examine, self._monotonic = examine, monotonic
         self._last: dict[str, Any] | None = None
-        self._ended_at = self._took = 0.0
+        self._answered_at = self._took = 0.0
         self.after_fork()
         forks.renew_in_children(self)
 
@@ -43,7 +43,7 @@ class Probe:
     def answer(self) -> dict[str, Any]:
         """Return `ok` and the findings: fresh ones, or the last ones while another caller examines."""
         known = self._last
-        if known is not None and self._age() <= max(KEPT, 4 * self._took):
+        if known is not None and self._age() <= max(FRESH, 4 * self._took):
             return known
         serves = known is not None and self._age() <= STALE
         lock = self._lock
@@ -53,15 +53,15 @@ class Probe:
             if self._last is known:  # else the caller that held the lock has just examined
                 began = self._monotonic()
                 found = document(self._examine())
-                self._ended_at = self._monotonic()
-                self._took, self._last = self._ended_at - began, found
+                self._answered_at = self._monotonic()
+                self._took, self._last = self._answered_at - began, found
             assert self._last is not None
             return self._last
         finally:
             lock.release()
 
     def _age(self) -> float:
-        return self._monotonic() - self._ended_at
+        return self._monotonic() - self._answered_at
 
 
 _probes: WeakKeyDictionary[Processes, tuple[tuple[Any, ...], Probe]] = WeakKeyDictionary()
@@ -72,15 +72,15 @@ def probe_of(processes: Processes) -> Probe:
     known = ref(processes)  # a strong reference from the probe would keep its own key in `_probes` alive
 
     def findings() -> tuple[Finding, ...]:
-        there = known()
-        return () if there is None else examine(there, patience=PATIENCE)
+        processes_ = known()
+        return () if processes_ is None else examine(processes_, patience=PATIENCE)
 
-    now, found = named(processes.app), _probes.get(processes)
+    now, found = store_settings(processes.app), _probes.get(processes)
     if found is None or found[0] != now:
         found = _probes[processes] = (now, Probe(findings))
     return found[1]
 
 
 def _under_way() -> dict[str, Any]:
-    said = f"The first examination is under way and has taken longer than {WAIT:g} s."
-    return document([Finding("examination", False, said, "Ask again in a moment.")])
+    text = f"The first examination is under way and has taken longer than {WAIT:g} s."
+    return document([Finding("examination", False, text, "Ask again in a moment.")])

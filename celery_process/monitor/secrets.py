@@ -1,6 +1,6 @@
 """Who sees which fact of a process, with which permission, and how it is masked: one table, and the functions that apply it.
 
-A view passes what it shows through `as_shown`, and Django's pages ask `TABLE` for the permission. No view is known here.
+A view passes what it shows through `mask_for`, and Django's pages ask `TABLE` for the permission. No view is known here.
 """
 
 from __future__ import annotations
@@ -102,15 +102,15 @@ _FIELDS: Mapping[type, tuple[str, Fact]] = {
 """Which field of the rows that people read holds which fact."""
 
 
-def as_shown(value: T, reader: Reader) -> T:
+def mask_for(value: T, reader: Reader) -> T:
     """Return a value that was read, masked at any depth for a reader. A fact that the reader does not show is empty."""
-    made: T = _shown(value, TABLE[reader])
-    return made
+    masked_value: T = _mask(value, TABLE[reader])
+    return masked_value
 
 
-def shown(value: Any, fact: Fact, reader: Reader) -> Any:
+def mask_fact(value: Any, fact: Fact, reader: Reader) -> Any:
     """Return one fact, masked for a reader."""
-    return _fact(value, TABLE[reader].get(fact))
+    return _mask_value(value, TABLE[reader].get(fact))
 
 
 def may_see(reader: Reader, fact: Fact, may: Callable[[str], bool]) -> bool:
@@ -119,23 +119,25 @@ def may_see(reader: Reader, fact: Fact, may: Callable[[str], bool]) -> bool:
     return cell is not None and may(cell.noun)
 
 
-def _shown(value: Any, row: Row) -> Any:
+def _mask(value: Any, row: Row) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         name, fact = _FIELDS.get(type(value), ("", None))
         changed = {}
         for field in fields(value):
             old = getattr(value, field.name)
-            new = _fact(old, row.get(fact)) if fact is not None and field.name == name else _shown(old, row)
+            new = _mask_value(old, row.get(fact)) if fact is not None and field.name == name else _mask(old, row)
             if new is not old:
                 changed[field.name] = new
         return replace(value, **changed) if changed else value
     if isinstance(value, tuple | list):
-        made = [_shown(item, row) for item in value]
-        return value if all(new is old for new, old in zip(made, value, strict=True)) else type(value)(made)
+        masked_values = [_mask(item, row) for item in value]
+        return (
+            value if all(new is old for new, old in zip(masked_values, value, strict=True)) else type(value)(masked_values)
+        )
     return value
 
 
-def _fact(value: Any, cell: Cell | None) -> Any:
+def _mask_value(value: Any, cell: Cell | None) -> Any:
     if value is None:
         return None
     if cell is None:

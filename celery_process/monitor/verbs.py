@@ -55,7 +55,7 @@ class Request:
 class Done:
     """What was done, and the run that it began or stopped."""
 
-    said: Sentence
+    text: Sentence
     run: RunStatus | None = None
 
 
@@ -136,15 +136,15 @@ def _unregister(process: Process, request: Request) -> Done | None:
     if not request.works:
         raise InvalidValue("No work item was chosen; tick some first.", argument="works", value=())
     changed = process.unregister_works(request.works)
-    return _named(_("Unregistered %(count)s of %(all)s: %(names)s"), changed, request.works)
+    return _done(_("Unregistered %(count)s of %(all)s: %(names)s"), changed, request.works)
 
 
 def registered(changed: Sequence[str], works: Sequence[str]) -> Done | None:
     """Return what registering `works` did; None where it changed no item."""
-    return _named(_("Registered %(count)s of %(all)s: %(names)s"), changed, works)
+    return _done(_("Registered %(count)s of %(all)s: %(names)s"), changed, works)
 
 
-def _named(text: str, changed: Sequence[str], works: Sequence[str]) -> Done | None:
+def _done(text: str, changed: Sequence[str], works: Sequence[str]) -> Done | None:
     names = ", ".join(changed[:20]) + (", …" if len(changed) > 20 else "")
     return Done(Sentence(text, {"count": len(changed), "all": len(set(works)), "names": names})) if changed else None
 

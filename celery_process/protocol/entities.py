@@ -70,7 +70,7 @@ class Status:
         return self.name
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Run:
     """One run. `counts` and `stats` are those of its folded pages, by the fields of `ItemCounts`."""
 

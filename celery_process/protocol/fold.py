@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from celery_process.protocol import rules
-from celery_process.protocol.entities import Page, Run, Status
+from celery_process.protocol.entities import Item, Page, Run, Status
 from celery_process.protocol.model import RunStatus
 from celery_process.protocol.read import status_of
 from celery_process.protocol.unit import Unit
@@ -40,9 +40,14 @@ def close(unit: Unit, run_id: str) -> RunStatus | None:
     return status_of(unit, run) if run is not None and close_if_due(unit, run) else None
 
 
+def is_over(items: Sequence[Item]) -> bool:
+    """Whether a page has nothing open, given all its items."""
+    return not any(item.state.is_open for item in items)
+
+
 def _fold(unit: Unit, run: Run, page: Page) -> bool:
     items = unit.items_on(run, [page])
-    if any(item.state.is_open for item in items):
+    if not is_over(items):
         return False
     unit.delete(page)
     run.pages_open -= 1

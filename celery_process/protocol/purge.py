@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from celery_process.protocol.entities import Run
 from celery_process.protocol.model import Retention
@@ -70,14 +71,12 @@ def _all_runs(unit: Unit) -> list[Run]:
 
 
 def _items(unit: Unit, *, epochs: Collection[int], most: int) -> int:
-    found = unit.items_of(epochs, limit=most)
-    unit.delete(*found)
-    return len(found)
+    return unit.rows.empty(epochs, limit=most) if epochs else 0
 
 
 def _runs(unit: Unit, *, epochs: Collection[int], most: int) -> int:
-    runs = (run for run in map(unit.run_of_epoch, epochs) if run is not None)
-    found = [run for run in runs if not unit.items_of([run.epoch], limit=1)][:most]
+    runs = (run for run in map(unit.run_of_epoch, epochs) if run is not None and not unit.rows.has_items(run.epoch))
+    found = list(islice(runs, most))
     unit.delete(*found)
     return len(found)
 

@@ -10,7 +10,7 @@ from celery_process.exceptions import WorkNotFound
 from celery_process.instants import from_us
 from celery_process.jsontext import decode
 from celery_process.protocol import rules
-from celery_process.protocol.entities import Item, Run, Work
+from celery_process.protocol.entities import Run, Work
 from celery_process.protocol.model import (
     ItemCounts,
     NewestSlot,
@@ -22,15 +22,21 @@ from celery_process.protocol.model import (
     WorkStatus,
 )
 from celery_process.protocol.repairs import Repairs
+from celery_process.protocol.rows import Tally
 from celery_process.protocol.states import By, ItemState, WorkList
+from celery_process.protocol.stats import add_stats
 from celery_process.protocol.unit import Unit
 
 
-def run_status(process: str, run: Run, items: Iterable[Item] = ()) -> RunStatus:
+def run_status(process: str, run: Run, tallies: Iterable[Tally] = ()) -> RunStatus:
     """Return what people see of a run: its folded pages and the items of its open ones."""
-    items = list(items)
-    counts = Counter(run.counts) + Counter(rules.count_name(item.state, item.outcome) for item in items)
-    ended = [rules.item_stats(item.state, item.outcome, item.on, item.totals) for item in items if not item.state.is_open]
+    counts, stats = Counter(run.counts), dict(run.stats)
+    for alike in tallies:
+        counts[rules.count_name(alike.state, alike.outcome)] += alike.items
+        if not alike.state.is_open:
+            one = rules.item_stats(alike.state, alike.outcome, alike.on, alike.totals)
+            for _ in range(alike.items):  # one by one: so floats add up as they do when the page is folded
+                add_stats(stats, one)
     return RunStatus(
         process=process,
         id=run.id,
@@ -44,7 +50,7 @@ def run_status(process: str, run: Run, items: Iterable[Item] = ()) -> RunStatus:
         progress_at=run.progress_at or run.started_at,
         finished_at=run.finished_at,
         counts=ItemCounts(**counts),
-        stats=rules.sum_stats([run.stats, *ended]),
+        stats=stats,
         total_errors=run.total_errors,
         errors=run.errors,
         last_error_at=run.last_error_at,
@@ -54,7 +60,7 @@ def run_status(process: str, run: Run, items: Iterable[Item] = ()) -> RunStatus:
 
 def status_of(unit: Unit, run: Run, *, live: bool = True) -> RunStatus:
     """Return what people see of a run; not `live`, of what was folded."""
-    return run_status(unit.process, run, unit.items_on(run, unit.pages(run)) if live else ())
+    return run_status(unit.process, run, unit.rows.tallies(run.epoch) if live and run.pages_open else ())
 
 
 def process(unit: Unit, *, live: bool) -> StoredProcess:

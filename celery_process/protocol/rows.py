@@ -9,7 +9,8 @@ from typing import Protocol
 
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.states import WorkList
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.states import ItemState, WorkList, WorkState
 
 Row = Head | Work | Status | Run | Page | Item | SlotEntry | Overrides
 
@@ -27,6 +28,17 @@ class Change:
         row = self.old if self.new is None else self.new
         assert row is not None
         return row
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many items of open pages are alike: of one list, in one state. Those that are open count without their totals."""
+
+    on: WorkList
+    state: ItemState
+    outcome: WorkState | None = None
+    totals: Totals = Totals()
+    items: int = 1
 
 
 class Rows(Protocol):
@@ -77,8 +89,17 @@ class Rows(Protocol):
     def enlisted(self, epoch: int, names: Collection[str]) -> Collection[str]:
         """Return those of the names of which the run has an item, or had one: their status is of it."""
 
-    def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
-        """Return items that runs have, in any order."""
+    def tallies(self, epoch: int) -> Sequence[Tally]:
+        """Return what the items of a run's open pages are, those that are alike as one."""
+
+    def has_items(self, epoch: int) -> bool:
+        """Whether a run has any item."""
+
+    def empty(self, epochs: Collection[int], *, limit: int) -> int:
+        """Delete up to about `limit` items of closed runs, and return how many.
+
+        At once, and not with the changes of the step: they are many, and no step decides by them.
+        """
 
     def works(self, names: Collection[str]) -> Sequence[Work]:
         """Return the registrations that have these names."""

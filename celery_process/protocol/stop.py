@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from celery_process.protocol.entities import Page, Run
 from celery_process.protocol.fold import close_if_due, fold_if_done
 from celery_process.protocol.model import RunStatus
 from celery_process.protocol.read import status_of
@@ -16,15 +19,19 @@ def stop_run(unit: Unit, run_id: str, reason: StopReason) -> RunStatus | None:
         return None
     if run.state is RunState.ACTIVE:
         run.move(RunState.ABORTING, reason.value)
-    claimed = StopReason.SUPERSEDED in (reason, run.reason)
     pages = unit.pages(run)
+    cancel(unit, run, pages, claimed=StopReason.SUPERSEDED in (reason, run.reason))
+    fold_if_done(unit, run, [page.number for page in pages])
+    close_if_due(unit, run)
+    return None if run.state.is_open else status_of(unit, run)
+
+
+def cancel(unit: Unit, run: Run, pages: Iterable[Page], *, claimed: bool) -> None:
+    """Cancel what is pending on pages of a run, and, if asked to, what is claimed, whose holders are then in Conflict."""
     for item in unit.items_on(run, pages):
         if item.state is ItemState.PENDING or (claimed and item.state is ItemState.CLAIMED):
             item.move(ItemState.CANCELLED)
             item.free()
-    fold_if_done(unit, run, [page.number for page in pages])
-    close_if_due(unit, run)
-    return None if run.state.is_open else status_of(unit, run)
 
 
 def ack_finish(unit: Unit, run_id: str) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar, cast
+from operator import attrgetter
+from typing import Any, TypeVar, cast
 
 from celery_process.protocol import rules
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
@@ -76,10 +76,6 @@ class Unit:
         numbers = [page.number for page in pages]
         return self._all(self.rows.items_on(run.epoch, numbers)) if numbers else []
 
-    def items_of(self, epochs: Collection[int], *, limit: int) -> list[Item]:
-        """Return items that runs have, in any order."""
-        return self._all(self.rows.items_of(epochs, limit=limit)) if epochs else []
-
     def works(self, names: Collection[str]) -> dict[str, Work]:
         """Return the registrations that have these names, by their names."""
         return {work.name: work for work in self._all(self.rows.works(names))} if names else {}
@@ -132,9 +128,20 @@ class Unit:
         return [mine for row in rows if (mine := self._of(row)) is not None]
 
     def _mine(self, key: Key, row: R) -> R:
-        copy = self._new[key] = replace(row)
+        mine = self._new[key] = row if isinstance(row, SlotEntry | Overrides) else copied(row)
         self._old[key] = row
-        return copy
+        return mine
+
+
+def copied(row: R) -> R:
+    """Return a copy of an entity. `dataclasses.replace` takes as long as the rest of a step together."""
+    kind = type(row)
+    return kind(*_FIELDS[kind](row))
+
+
+_FIELDS: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {
+    kind: attrgetter(*kind.__slots__) for kind in (Head, Work, Status, Run, Page, Item)
+}
 
 
 def _key(row: Row) -> Key:

@@ -35,9 +35,9 @@ _FIELDS = {
     "month_of_year": range(1, 13),
 }
 """The fields of a crontab and all values of each; Celery has the parsed sets as attributes of these names."""
-_KNOWN = ("celery", "django_celery_beat", "sqlalchemy_celery_beat", "celery_process")
+_PACKAGES = ("celery", "django_celery_beat", "sqlalchemy_celery_beat", "celery_process")
 """The packages whose classes of schedules depend on their fields alone."""
-_SPELLED = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
+_CRON_ORDER = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
 """The fields in the order in which people write them."""
 
 
@@ -56,14 +56,14 @@ class Frequency:
 
 def zone_of(app: Celery) -> tzinfo:
     """Return the time zone of the app's crontabs: any value that Celery takes as `timezone`, or the system's."""
-    given = app.conf.timezone
-    if isinstance(given, tzinfo):
-        return given
-    if given:
+    timezone = app.conf.timezone
+    if isinstance(timezone, tzinfo):
+        return timezone
+    if timezone:
         try:
-            return zone_named(str(given))
+            return zone_named(str(timezone))
         except InvalidValue as error:
-            raise ConfigurationError(f"timezone: {error}", setting="timezone", value=given) from error
+            raise ConfigurationError(f"timezone: {error}", setting="timezone", value=timezone) from error
     if app.conf.enable_utc:
         return UTC
     try:
@@ -74,7 +74,7 @@ def zone_of(app: Celery) -> tzinfo:
 
 def decides_itself(value: object) -> bool:
     """Whether a schedule is of a class of the user's, with methods that beat calls and slots cannot."""
-    return isinstance(value, BaseSchedule) and type(value).__module__.partition(".")[0] not in _KNOWN
+    return isinstance(value, BaseSchedule) and type(value).__module__.partition(".")[0] not in _PACKAGES
 
 
 def frequency(value: object, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
@@ -85,8 +85,9 @@ def frequency(value: object, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequ
     """
     if decides_itself(value):
         raise InvalidType(
-            f"schedule is a {type(value).__qualname__}, a class of its own, which the slots would not ask; give seconds, a "
-            "timedelta, or Celery's schedule, crontab or solar, or schedule=None with a beat entry for <name>.schedule.",
+            f"schedule is a {type(value).__qualname__}, a class of your own, whose methods the slots cannot call; give "
+            "seconds, a timedelta, or Celery's schedule, crontab or solar, or schedule=None with a beat entry for "
+            "<name>.schedule.",
             argument="schedule",
             value=value,
         )
@@ -117,12 +118,12 @@ def once(instant: datetime) -> Frequency:
 def seconds(value: object, *, argument: str, above_zero: bool = False) -> timedelta:
     """Return seconds or a timedelta as a timedelta; refuses negative ones, NaN, and more than a hundred years."""
     if isinstance(value, bool) or not isinstance(value, int | float | timedelta):
-        wanted = (
+        allowed = (
             "seconds, a timedelta, or celery.schedules.schedule, crontab or solar"
             if argument == "schedule"
             else "seconds or a timedelta"
         )
-        raise InvalidType(f"{argument} is {wanted}, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidType(f"{argument} is {allowed}, not {value!r:.80}.", argument=argument, value=value)
     total = value.total_seconds() if isinstance(value, timedelta) else value
     # Compared with, since `math.isfinite` raises for large integers; NaN is neither below nor above.
     if not (1e-6 if above_zero else 0) <= total <= LONGEST.total_seconds():
@@ -138,10 +139,10 @@ def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency
     document = json.loads(text)
     if "crontab" in document:
         fields = dict(document["crontab"])
-        own_zone = fields.pop("zone", None)
+        zone_name = fields.pop("zone", None)
         plain = crontab(**fields)
         # In the value too, which may come back as an argument.
-        return frequency(plain if own_zone is None else in_zone(plain, zone_named(own_zone)), minimum=minimum, zone=zone)
+        return frequency(plain if zone_name is None else in_zone(plain, zone_named(zone_name)), minimum=minimum, zone=zone)
     if "solar" in document:
         return frequency(solar(**document["solar"]), minimum=minimum)
     if "clocked" in document:
@@ -151,10 +152,10 @@ def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency
 
 def in_zone(value: Any, zone: tzinfo) -> crontab:
     """Return a crontab in a zone of its own."""
-    return crontab(*_given(value).values(), nowfun=ClockIn(zone))
+    return crontab(*_fields_of(value).values(), nowfun=ClockIn(zone))
 
 
-def _given(value: Any) -> dict[str, Any]:
+def _fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of a crontab as its user wrote them, in the order of `_FIELDS`; it pickles as these."""
     return dict(zip(_FIELDS, value.__reduce__()[1], strict=False))
 
@@ -175,7 +176,7 @@ def _zone_of_crontab(value: Any) -> tzinfo | None:
 
 def _crontab(value: Any, zone: tzinfo, own: tzinfo) -> Frequency:
     parsed = {name: frozenset(getattr(value, name)) for name in _FIELDS}
-    fields = _written(value)
+    fields = _canonical_fields(value)
     rule = Calendar(
         minutes=parsed["minute"],
         hours=parsed["hour"],
@@ -202,19 +203,19 @@ def _name(zone: tzinfo, value: object) -> str:
     return name
 
 
-def _written(value: Any) -> dict[str, str]:
+def _canonical_fields(value: Any) -> dict[str, str]:
     """Return the fields of a crontab as texts that are equal for equal fields, apart from stars.
 
     `*/30` and `0,30` name the same minutes, but differ when clocks change.
     """
-    given = _given(value)
-    return {name: _spec(frozenset(getattr(value, name)), full, given[name]) for name, full in _FIELDS.items()}
+    fields = _fields_of(value)
+    return {name: _spec(frozenset(getattr(value, name)), full, fields[name]) for name, full in _FIELDS.items()}
 
 
-def _spec(chosen: frozenset[int], full: range, given: object) -> str:
+def _spec(chosen: frozenset[int], full: range, written: object) -> str:
     if chosen == set(full):
         return "*"
-    if isinstance(given, str) and given.startswith("*"):
+    if isinstance(written, str) and written.startswith("*"):
         for step in range(2, len(full)):
             if chosen == set(full[::step]) and len(chosen) > 1:
                 return f"*/{step}"
@@ -224,9 +225,9 @@ def _spec(chosen: frozenset[int], full: range, given: object) -> str:
 def parse(text: str) -> float | crontab:
     """Return the schedule in a text that a person wrote: seconds, or a crontab's five fields in their usual order."""
     fields = text.split()
-    if len(fields) == len(_SPELLED):
+    if len(fields) == len(_CRON_ORDER):
         try:
-            return crontab(**dict(zip(_SPELLED, fields, strict=True)))
+            return crontab(**dict(zip(_CRON_ORDER, fields, strict=True)))
         except Exception as error:  # Celery raises several, ValueError and its own ParseException among them
             raise InvalidValue(
                 f"{text!r:.80} is no crontab: {error}; give five fields, m h dom mon dow.", argument="schedule", value=text
@@ -244,20 +245,20 @@ def parse(text: str) -> float | crontab:
 def to_input(value: object) -> str:
     """Return a schedule as `parse` takes it; an empty text for one that a person cannot write so."""
     if isinstance(value, crontab):
-        fields = _written(value)
-        return "" if value.nowfun is not None else " ".join(fields[name] for name in _SPELLED)
+        fields = _canonical_fields(value)
+        return "" if value.nowfun is not None else " ".join(fields[name] for name in _CRON_ORDER)
     return f"{value.total_seconds():.15g}" if isinstance(value, timedelta) else ""
 
 
-def spoken(value: object) -> Sentence:
+def as_sentence(value: object) -> Sentence:
     """Return a schedule as people read it: `every 1h`, `on demand`, or a crontab's five fields in their usual order."""
     if value is None:
         return Sentence(_("on demand"))
     if isinstance(value, timedelta):
         return Sentence(_("every %(span)s"), {"span": exact(value)})
     if isinstance(value, crontab):
-        fields, zone = _written(value), _zone_of_crontab(value)
-        rule = " ".join(("crontab", *(fields[name] for name in _SPELLED), *(() if zone is None else (str(zone),))))
+        fields, zone = _canonical_fields(value), _zone_of_crontab(value)
+        rule = " ".join(("crontab", *(fields[name] for name in _CRON_ORDER), *(() if zone is None else (str(zone),))))
     else:
         rule = f"solar {value.event} at {value.lat}, {value.lon}" if isinstance(value, solar) else str(value)
     return Sentence("%(rule)s", {"rule": rule})
@@ -265,4 +266,4 @@ def spoken(value: object) -> Sentence:
 
 def describe(value: object) -> str:
     """Return a schedule as people read it, in English."""
-    return str(spoken(value))
+    return str(as_sentence(value))

@@ -60,21 +60,21 @@ class Calendar:
 
     def latest(self, instant: datetime) -> datetime:
         """Return the last occurrence at or before `instant`."""
-        clock, found = zones.shown(instant, self.zone), None
+        clock, found = zones.local_time(instant, self.zone), None
         for time in self._times(_shifted(clock, self._turned_back(instant)), -1):
             found = max((at for at in (found, *self._instants(time)) if at is not None and at <= instant), default=None)
             if found is not None and time <= clock:
                 break
-        return self._known(found)
+        return self._found_or_raise(found)
 
     def following(self, instant: datetime) -> datetime:
         """Return the first occurrence after `instant`."""
-        clock, found = zones.shown(instant, self.zone), None
+        clock, found = zones.local_time(instant, self.zone), None
         for time in self._times(_shifted(clock, -self._turned_back(instant)), 1):
             found = min((at for at in (found, *self._instants(time)) if at is not None and at > instant), default=None)
             if found is not None and time > clock:
                 break
-        return self._known(found)
+        return self._found_or_raise(found)
 
     def _turned_back(self, instant: datetime) -> timedelta:
         """Return by how much the clock is turned back near `instant`: that span of time comes twice."""
@@ -106,7 +106,7 @@ class Calendar:
         end = None if self.every_hour else zones.end_of_gap(time, self.zone)
         return () if end is None else (end,)
 
-    def _known(self, found: datetime | None) -> datetime:
+    def _found_or_raise(self, found: datetime | None) -> datetime:
         if found is None:
             raise InvalidValue(
                 f"{self} names no day that comes; correct its days and months.", argument="schedule", value=self

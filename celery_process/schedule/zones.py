@@ -121,14 +121,14 @@ def iana_name(zone: tzinfo) -> str:
     return name
 
 
-def shown(instant: datetime, zone: tzinfo) -> datetime:
+def local_time(instant: datetime, zone: tzinfo) -> datetime:
     """Return what the clock of a zone shows at an instant, as a naive time."""
     return instant.astimezone(zone).replace(tzinfo=None)
 
 
 def offset(instant: datetime, zone: tzinfo) -> timedelta:
     """Return how far the clock of a zone is ahead of UTC at an instant."""
-    return shown(instant, zone) - instant.astimezone(UTC).replace(tzinfo=None)
+    return local_time(instant, zone) - instant.astimezone(UTC).replace(tzinfo=None)
 
 
 def around(instant: datetime, zone: tzinfo) -> tuple[timedelta, timedelta]:

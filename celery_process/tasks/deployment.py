@@ -21,9 +21,9 @@ def deployment_of(app: Celery) -> str:
 
     Empty in eager mode, and with the broker `memory://`, which no other program can share.
     """
-    own = read_config(app).deployment
-    if own or app.conf.task_always_eager:
-        return own
+    deployment = read_config(app).deployment
+    if deployment or app.conf.task_always_eager:
+        return deployment
     brokers = sorted(_brokers(app))
     if any(broker.startswith("memory:") for broker in brokers):
         return ""
@@ -42,17 +42,17 @@ def _brokers(app: Celery) -> Iterator[str]:
             yield f"{kind}://{host}:{connection.port or transport.default_port or ''}/{path}"
 
 
-def noted_by_another(app: Celery, store: Store, *, note: bool) -> StoreWarning | None:
-    """Return a warning where the store belongs to another deployment; with `note`, claim a store that belongs to none."""
-    own = deployment_of(app)
-    kept = store.deployment(own if note else "") if own else ""
-    if kept in ("", own):
+def other_deployment(app: Celery, store: Store, *, claim: bool) -> StoreWarning | None:
+    """Return a warning where the store belongs to another deployment; with `claim`, claim a store that belongs to none."""
+    deployment = deployment_of(app)
+    stored = store.deployment(deployment if claim else "") if deployment else ""
+    if stored in ("", deployment):
         return None
     return StoreWarning(
-        f"{store.url} is kept for the deployment {kept!r}, and this one is {own!r}: where both have a process of one name, "
-        "each works the other's items.",
+        f"{store.url} belongs to the deployment {stored!r}, and this one is {deployment!r}: where both have a process of "
+        "one name, each works on the other's items.",
         "Give this one a database, a process_key_prefix or a process_table_prefix of its own. If it is the same deployment "
-        f"(its broker moved, or has several names), set process_deployment to {kept!r}, or let the store be kept for this "
+        f"(its broker moved, or has several names), set process_deployment to {stored!r}, or assign the store to this "
         "id: celery -A proj process doctor --adopt",
         fault=True,
     )
@@ -60,11 +60,11 @@ def noted_by_another(app: Celery, store: Store, *, note: bool) -> StoreWarning |
 
 def adopt(app: Celery, store: Store) -> str:
     """Assign the store to this deployment from now on; return the deployment's id."""
-    own = deployment_of(app)
-    if not own:
+    deployment = deployment_of(app)
+    if not deployment:
         raise ConfigurationError(
             "This app has no id of a deployment, in eager mode or with a broker in memory; set process_deployment.",
             setting="process_deployment",
             value=None,
         )
-    return store.deployment(own, adopt=True)
+    return store.deployment(deployment, adopt=True)

@@ -18,9 +18,9 @@ from celery_process.definition.options import Definition
 from celery_process.exceptions import CorruptData, IllegalTransition, InvalidValue, RefusedValue, StoreError, WorkFailed
 from celery_process.process import Process
 from celery_process.protocol.states import By, ClaimAnswer
-from celery_process.tasks.outcomes import kwargs_shown, outcome_of
-from celery_process.tasks.own import OWN
+from celery_process.tasks.outcomes import outcome_of, searchable_kwargs
 from celery_process.tasks.publish import LATE_SLOT, PUBLISH_OPTIONS, SCHEMA, CeleryPort, publish_later
+from celery_process.tasks.registry import OWN_TASK
 from celery_process.tasks.transport import reaching_broker
 from celery_process.text.commands import command
 from celery_process.text.logs import log_fields, logger_of
@@ -30,11 +30,11 @@ logger = logger_of(__name__)
 
 TRIES = "cp_tries"
 """The header that counts how often the store could not serve a message."""
-MOST_TRIES, LONGEST_WAIT = 8, 30
+MAX_TRIES, LONGEST_WAIT = 8, 30
 """How often such a message is retried at most, and the longest wait: 2, 4, 8, … up to these seconds."""
 BEFORE_WORK = ("check", "claim")
 """Operations that come before any work on a message; `check` is the first one of each pool child."""
-STAYS = (CorruptData, IllegalTransition, RefusedValue)
+PERMANENT = (CorruptData, IllegalTransition, RefusedValue)
 """Errors that a retry would meet again. Missing tables or rights are not among them: a deployment may add them meanwhile."""
 EXPECTED = (WorkFailed, StoreError)
 """What a task may raise and Celery logs as one line without a traceback: the library has logged it already."""
@@ -60,7 +60,7 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
         "serializer": "json",
         "shared": False,
         **options,
-        OWN: True,
+        OWN_TASK: True,
         # Whatever class the project has for its tasks: Celery retries no item, and the store decides whether a message
         # is published, not a lock, which stays behind when a worker is killed.
         "autoretry_for": (),
@@ -94,7 +94,7 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
                 raise _logged(self, definition, error, run) from None
             names = {"works": works} if work is None else {"work": work}
             _give_back(self, definition, error, process=process, run=run, **names)
-        _say_revoked(self, definition.name)
+        _announce_revoked(self, definition.name)
         raise Ignore("given back")
 
     # Two names for one body: the claim has the list; the names are for people and routes.
@@ -114,8 +114,8 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
     return {"schedule": schedule, **of_items}
 
 
-def _classes(given: Any) -> tuple[Any, ...]:
-    return tuple(given) if isinstance(given, list | tuple) else (given,) if given else ()
+def _classes(classes: Any) -> tuple[Any, ...]:
+    return tuple(classes) if isinstance(classes, list | tuple) else (classes,) if classes else ()
 
 
 def _limit_batches(task: Task, definition: Definition) -> None:
@@ -157,26 +157,34 @@ def _logged(task: Task, definition: Definition, error: StoreError, run: str = ""
 
 
 def _give_back(task: Task, definition: Definition, error: StoreError, **kwargs: Any) -> None:
-    """Retry a message that the store could not serve, by publishing it again; after `MOST_TRIES` the sweep takes over.
+    """Retry a message that the store could not serve, by publishing it again; after `MAX_TRIES` the sweep takes over.
 
     An error that a retry would meet again is raised, and so is any error of an eager call.
     """
-    if task.request.is_eager or isinstance(error, STAYS):
+    if task.request.is_eager or isinstance(error, PERMANENT):
         raise _logged(task, definition, error, str(kwargs["run"])) from None
     headers = task.request.headers or {}
     before = headers.get(TRIES, 0)
-    tries = max(before, 0) + 1 if isinstance(before, int) else MOST_TRIES  # a message from elsewhere may have anything
+    tries = max(before, 0) + 1 if isinstance(before, int) else MAX_TRIES  # a message from elsewhere may have anything
     extra = log_fields("message_given_back", process_name=definition.name, run_id=str(kwargs.get("run", "")))
-    if tries > MOST_TRIES:
-        log_failure(logger, "A message to %s is left to the sweep after its last retry", task.name, error=error, extra=extra)
+    if tries > MAX_TRIES:
+        log_failure(
+            logger,
+            "A message to %s failed in its last retry; the sweep publishes its items",
+            task.name,
+            error=error,
+            extra=extra,
+        )
         return
     due_in = timedelta(seconds=min(LONGEST_WAIT, 2**tries))
-    more = {"headers": {"cp_schema": SCHEMA, TRIES: tries}, "kwargsrepr": kwargs_shown(kwargs)}
+    more = {"headers": {"cp_schema": SCHEMA, TRIES: tries}, "kwargsrepr": searchable_kwargs(kwargs)}
     more.update(root_id=task.request.root_id, parent_id=task.request.parent_id)
     try:
         publish_later(task, definition, due_in, more, **kwargs)
     except Exception as unsent:  # noqa: BLE001 - logged, and the sweep sends them
-        text = "A message to %s met an error of the store (%s) and is left to the sweep"
+        text = (
+            "A message to %s met an error of the store (%s) and could not be published again; the sweep publishes its items"
+        )
         log_failure(logger, text, task.name, error, error=unsent, extra=extra)
     else:
         log_failure(logger, "A message to %s is retried in %s", task.name, due_in, error=error, extra=extra)
@@ -221,12 +229,12 @@ def _run(task: Task, port: CeleryPort, *, process: object, run: object, works: o
     ended = port.runner.run(run, works, task_id=str(task.request.id or ""))
     worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
     if worked or not ended:
-        return outcome_of(name, worked, look=lambda item: command(task.app, "work", name, item))
-    _say_revoked(task, name)
+        return outcome_of(name, worked, show_command=lambda item: command(task.app, "work", name, item))
+    _announce_revoked(task, name)
     raise Ignore(ended[0].answer.value)
 
 
-def _say_revoked(task: Task, name: str) -> None:
+def _announce_revoked(task: Task, name: str) -> None:
     # Nothing was done here: neither a success nor a failure. Celery has an event for that, but no exception.
     if task.send_events and not task.app.conf.task_always_eager:
         try:

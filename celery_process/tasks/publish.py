@@ -16,7 +16,7 @@ from celery import Celery, Task
 
 from celery_process.definition.options import Definition
 from celery_process.engine.heartbeat import Heartbeat
-from celery_process.engine.patience import ONCE_MORE
+from celery_process.engine.patience import ONE_RETRY
 from celery_process.engine.port import Port
 from celery_process.engine.runner import Runner
 from celery_process.process import Process
@@ -24,8 +24,8 @@ from celery_process.protocol.states import Event, WorkList
 from celery_process.schedule.frequency import Frequency
 from celery_process.tasks.background import background
 from celery_process.tasks.events import emit
-from celery_process.tasks.outcomes import kwargs_shown
-from celery_process.tasks.own import OwnTasks
+from celery_process.tasks.outcomes import searchable_kwargs
+from celery_process.tasks.registry import ProcessTasks
 from celery_process.tasks.shutdown import ends_worker, shutting_down
 from celery_process.tasks.transport import reaching_broker
 from celery_process.text.logs import log_fields, logger_of
@@ -46,7 +46,7 @@ _heartbeat = Heartbeat()
 class CeleryPort(Port):
     """The port of a process in a Celery app, with the runner of its items in this operating-system process."""
 
-    def __init__(self, app: Celery, process: Process, tasks: OwnTasks) -> None:
+    def __init__(self, app: Celery, process: Process, tasks: ProcessTasks) -> None:
         self.process = process
         self._app, self._tasks = app, tasks
         self._runner: Runner | None = None
@@ -88,14 +88,14 @@ class CeleryPort(Port):
             for kwargs in arguments:
                 task.apply(kwargs=kwargs, throw=False)
             return
-        options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **ONCE_MORE, **publishing(definition)}
+        options = {"headers": {"cp_schema": SCHEMA}, "add_to_parent": False, **ONE_RETRY, **publishing(definition)}
         present = self._app.current_worker_task
         root = (present.request.root_id or present.request.id) if present else None
         with reaching_broker(self._app), self._app.producer_or_acquire() as producer, batched(producer):
             for kwargs in arguments:
                 # All items under one root: the task that began the run, else the first of these messages.
                 options.update(root_id=root, parent_id=root)
-                sent = task.apply_async(kwargs=kwargs, kwargsrepr=kwargs_shown(kwargs), producer=producer, **options)
+                sent = task.apply_async(kwargs=kwargs, kwargsrepr=searchable_kwargs(kwargs), producer=producer, **options)
                 root = root or sent.id
 
     def come_back(self, run_id: str, token: str, due_in: timedelta) -> None:
@@ -105,15 +105,21 @@ class CeleryPort(Port):
             publish_later(self._schedule, definition, due_in, {}, run=run_id, token=token)
         except Exception as error:  # noqa: BLE001 - logged, and the sweep opens it
             extra = log_fields("comeback_unpublished", process_name=definition.name, run_id=run_id)
-            log_failure(logger, "The next page of %s is left to the sweep", definition.name, error=error, extra=extra)
+            log_failure(
+                logger,
+                "The message for the next page of %s could not be published; the sweep opens the page",
+                definition.name,
+                error=error,
+                extra=extra,
+            )
 
-    def bring(self, valid: timedelta) -> None:
+    def publish_trigger(self, valid: timedelta) -> None:
         """Publish the scheduling task for a slot that is late, valid for a time; if that fails, a later sweep does it.
 
         A caller waits a moment at most, whatever the broker does.
         """
         definition, schedule = self.process.definition, self._schedule
-        background.do(lambda: _bring(definition, schedule, valid))
+        background.do(lambda: _publish_trigger(definition, schedule, valid))
 
     def emit(self, event: Event, **payload: Any) -> None:
         """Emit an event as a signal and to Celery's monitors."""
@@ -132,21 +138,27 @@ class CeleryPort(Port):
         return self._tasks[self.process.name]["schedule"]
 
 
-def _bring(definition: Definition, schedule: Task, valid: timedelta) -> None:
+def _publish_trigger(definition: Definition, schedule: Task, valid: timedelta) -> None:
     options = {**publishing(definition), "headers": {LATE_SLOT: True}, "expires": valid.total_seconds()}
     try:
         with reaching_broker(schedule.app):
-            schedule.apply_async(add_to_parent=False, **ONCE_MORE, **options)
+            schedule.apply_async(add_to_parent=False, **ONE_RETRY, **options)
     except Exception as error:  # noqa: BLE001 - logged, and a later sweep does
         extra = log_fields("slot_unpublished", process_name=definition.name)
-        log_failure(logger, "The late slot of %s is left to the next sweep", definition.name, error=error, extra=extra)
+        log_failure(
+            logger,
+            "The late slot of %s could not be triggered; a later sweep does it",
+            definition.name,
+            error=error,
+            extra=extra,
+        )
 
 
 def publish_later(schedule: Task, definition: Definition, due_in: timedelta, more: Mapping[str, Any], **kwargs: Any) -> None:
     """Publish a message after a delay, with `more` options; raises as `reaching_broker`."""
     seconds = due_in.total_seconds()
     # The expiry of items is not for the scheduling task, which would expire before it is due.
-    options = {"add_to_parent": False, "expires": None, **ONCE_MORE, **more, **publishing(definition)}
+    options = {"add_to_parent": False, "expires": None, **ONE_RETRY, **more, **publishing(definition)}
     with reaching_broker(schedule.app):
         try:
             schedule.apply_async(kwargs=kwargs, countdown=seconds, **options)

@@ -13,14 +13,14 @@ from celery import Celery, Task, bootsteps
 from celery.signals import task_received
 
 from celery_process.config import read_config, store_of
-from celery_process.engine.patience import ONCE_MORE, Budget, within
+from celery_process.engine.patience import ONE_RETRY, Budget, within
 from celery_process.exceptions import ConfigurationError, StoreError, StoreUnavailable
 from celery_process.stores.base import Store
 from celery_process.tasks.background import background
-from celery_process.tasks.deployment import noted_by_another
-from celery_process.tasks.own import OWN
+from celery_process.tasks.deployment import other_deployment
+from celery_process.tasks.registry import OWN_TASK
 from celery_process.tasks.transport import reaching_broker
-from celery_process.text.commands import pasted
+from celery_process.text.commands import with_app_name
 from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.outages import log_failure
 
@@ -59,14 +59,14 @@ def make_sweep_task(app: Celery, sweep: Callable[..., object], *, bound: Callabl
         if binds > 1:  # the first is its registration, when not all tasks are known yet
             bound()
 
-    options = {"ignore_result": True, "trail": False, "autoretry_for": (), OWN: True}
+    options = {"ignore_result": True, "trail": False, "autoretry_for": (), OWN_TASK: True}
 
     @app.task(name=SWEEP_TASK, shared=False, on_bound=classmethod(on_bound), **options)
     def sweep_task() -> None:
         try:
             sweep(within=read_config(app).sweep_interval)
         except StoreError as error:
-            log_failure(logger, "No sweep", error=error, extra=log_fields("sweep_failed"))
+            log_failure(logger, "The sweep failed; the next one repeats it", error=error, extra=log_fields("sweep_failed"))
 
     return sweep_task
 
@@ -181,7 +181,7 @@ class SweepTimer(bootsteps.StartStopStep):
     def _send(self, app: Celery, queue: str, expires: float) -> None:
         try:
             with reaching_broker(app):
-                app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, **SENT, **ONCE_MORE)
+                app.send_task(SWEEP_TASK, queue=queue, expires=expires, ignore_result=True, **SENT, **ONE_RETRY)
         except Exception as error:  # noqa: BLE001 - logged; the next interval tries again
             log_failure(logger, "The sweep could not be published", error=error, extra=log_fields("sweep_unpublished"))
         finally:
@@ -190,7 +190,7 @@ class SweepTimer(bootsteps.StartStopStep):
 
 def _check(app: Celery, store: Store) -> tuple[str, ...]:
     try:
-        other = (*store.check(), noted_by_another(app, store, note=True))
-        return tuple(pasted(str(warning), app) for warning in other if warning is not None)
+        other = (*store.check(), other_deployment(app, store, claim=True))
+        return tuple(with_app_name(str(warning), app) for warning in other if warning is not None)
     finally:
         store.close()

@@ -42,7 +42,7 @@ _CHUNK = re.compile(r"[^\s\"'<>]+")
 _BEARER = re.compile(r"\b(bearer)\s+(?!auth|token|scheme|realm)[\w.~+/\-]+=*", re.IGNORECASE)
 _BASIC = re.compile(r"\b(Basic)\s+([A-Za-z0-9+/_\-]+=*)")
 _HEADER = re.compile(r"\b((?:Proxy-)?Authorization|(?:Set-)?Cookie)(['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", re.IGNORECASE)
-_NAMED = re.compile(r"(?<![\w.\-])([\w.\-]{1,200})(['\"]?)\s{0,4}([:=])\s{0,4}(?!//)")
+_ASSIGNMENT = re.compile(r"(?<![\w.\-])([\w.\-]{1,200})(['\"]?)\s{0,4}([:=])\s{0,4}(?!//)")
 _VALUE = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s&;,\"'<>(){}\[\]]+)")
 _TOKEN = re.compile(
     r"\beyJ[\w\-]{8,}\.[\w\-]+\.[\w\-]*|\bgh[pousr]_\w{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w\-]{16,}|\bxox[abeprs]-[\w\-]{8,}"
@@ -81,7 +81,7 @@ def masked_text(text: str) -> str:
     text = _HEADER.sub(rf"\1\2{MASK}", text)
     text = _BEARER.sub(rf"\1 {MASK}", text)
     text = _BASIC.sub(_basic, text)
-    return _TOKEN.sub(MASK, "".join(_assigned(text)))
+    return _TOKEN.sub(MASK, "".join(_mask_assigned(text)))
 
 
 def scheme_only(url: str) -> str:
@@ -103,7 +103,7 @@ def _without_login(chunk: str) -> str:
 
     A password may have an unquoted '/', '?', '#' or '@', so a login with a ':' before its first '/' ends at the last '@'.
     """
-    begin, last, kept = chunk.find("://"), chunk.rfind("@"), ""
+    begin, last, result = chunk.find("://"), chunk.rfind("@"), ""
     while -1 < begin < last:
         begin += 3
         authority = re.split(r"[/?#]", chunk[begin:], maxsplit=1)[0]
@@ -111,14 +111,14 @@ def _without_login(chunk: str) -> str:
         if end == -1:
             following = chunk.find("://", begin)
             following = len(chunk) if following == -1 else following
-            kept, chunk, last = kept + chunk[:following], chunk[following:], last - following
+            result, chunk, last = result + chunk[:following], chunk[following:], last - following
             begin = chunk.find("://")
             continue
         hidden = chunk[begin:end].rpartition(":")[2]
         login = chunk[begin:end] if hidden and not hidden.strip("*") else MASK
-        kept, chunk, last = kept + chunk[:begin] + login, chunk[end:], last - end
+        result, chunk, last = result + chunk[:begin] + login, chunk[end:], last - end
         begin = chunk.find("://")
-    return kept + chunk
+    return result + chunk
 
 
 def _basic(found: re.Match[str]) -> str:
@@ -130,68 +130,68 @@ def _basic(found: re.Match[str]) -> str:
     return f"{found[1]} {MASK}" if is_login or not found[2].isalpha() else found[0]
 
 
-def _assigned(text: str) -> Iterator[str]:
+def _mask_assigned(text: str) -> Iterator[str]:
     """Yield a text in pieces, with the values beside names of secrets masked: `name=value`, `"name": "value"`."""
-    kept = 0
-    for found in _NAMED.finditer(text):
+    end = 0
+    for found in _ASSIGNMENT.finditer(text):
         name, quote, sign = found.groups()
         is_prose = sign == ":" and not quote and not name.islower()  # "AuthError: …" and "TokenExpired: …" begin a sentence
-        value = _VALUE.match(text, found.end()) if found.start() >= kept and not is_prose and is_secret(name) else None
+        value = _VALUE.match(text, found.end()) if found.start() >= end and not is_prose and is_secret(name) else None
         if value is None:
             continue
         place = value.lastindex or 0
         bare = value[place]
         if bare.lower() in _HARMLESS or not bare.strip("*") or (bare.isdecimal() and _is_measure(name)):
             continue
-        yield text[kept : value.start(place)]
+        yield text[end : value.start(place)]
         yield MASK
-        kept = value.end(place)
-    yield text[kept:]
+        end = value.end(place)
+    yield text[end:]
 
 
-def unmasked(value: Any, known: Any, *, argument: str) -> Any:
-    """Return `value`, which a user edited in the form that `masked` returned, with the secrets of `known` in their places.
+def unmasked(value: Any, stored: Any, *, argument: str) -> Any:
+    """Return `value`, which a user edited in the form that `masked` returned, with the secrets of `stored` in their places.
 
     A secret is found by the names that lead to it. An element of a list has no name: it gets its secrets back only if it was
     not edited, in any order. Raises `InvalidValue` for a mask in any other place.
     """
-    return _restored(value, {"": known}, "", argument, argument)
+    return _restored(value, {"": stored}, "", argument, argument)
 
 
 def _restored(value: Any, among: Mapping[str, Any], name: str, where: str, argument: str) -> Any:
-    known = among.get(name)
+    stored = among.get(name)
     if not _has_mask(value):
         return value
-    if name in among and _text(value) == _text(masked(known, name)):
-        return known
+    if name in among and _text(value) == _text(masked(stored, name)):
+        return stored
     if isinstance(value, dict):
-        inside = known if isinstance(known, Mapping) else {}
+        inside = stored if isinstance(stored, Mapping) else {}
         return {key: _restored(item, inside, key, f"{where}[{key!r:.80}]", argument) for key, item in value.items()}
-    if isinstance(value, list) and isinstance(known, list):
-        return _elements(value, known, where, argument)
-    why = "stands for a value that is kept, and none is kept in this place"
+    if isinstance(value, list) and isinstance(stored, list):
+        return _elements(value, stored, where, argument)
+    why = "stands for a stored value, and none is stored in this place"
     raise InvalidValue(f"{where} has {MASK}, which {why}; write the value itself.", argument=argument, value=MASK)
 
 
-def _elements(edited: list[Any], known: list[Any], where: str, argument: str) -> list[Any]:
+def _elements(edited: list[Any], stored: list[Any], where: str, argument: str) -> list[Any]:
     """Return edited elements, each with a mask replaced by the known one that is masked alike; several alike in order."""
-    shown: dict[str, list[Any]] = {}
-    for item in known:
-        shown.setdefault(_text(masked(item)), []).append(item)
-    asked = Counter(_text(element) for element in edited)
+    by_mask: dict[str, list[Any]] = {}
+    for item in stored:
+        by_mask.setdefault(_text(masked(item)), []).append(item)
+    counts = Counter(_text(element) for element in edited)
     result = []
     for index, element in enumerate(edited):
-        look = _text(element)
-        alike = shown.get(look, [])
+        key = _text(element)
+        alike = by_mask.get(key, [])
         if not _has_mask(element):
             result.append(element)
-        elif alike and asked[look] == len(alike):
+        elif alike and counts[key] == len(alike):
             result.append(alike.pop(0))
-            asked[look] -= 1
+            counts[key] -= 1
         elif alike and len({_text(one) for one in alike}) == 1:
             result.append(alike[0])
         else:
-            why = "stands for a value that is kept, and the rest of this element is not as it was shown"
+            why = "stands for a stored value, and the rest of this element was changed"
             message = f"{where}[{index}] has {MASK}, which {why}; write the value itself."
             raise InvalidValue(message, argument=argument, value=MASK)
     return result

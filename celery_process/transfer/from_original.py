@@ -41,7 +41,7 @@ KEYS = frozenset(
 BY = "original"
 """Who stored the settings of such a document, as the history keeps it."""
 
-_LEFT = {"instance": "which instance wrote it", "processStatus": "how the last run went"}
+_NOT_READ = {"instance": "which instance wrote it", "processStatus": "how the last run went"}
 _LISTS = {"activeWork": WorkList.ACTIVE, "cleanupWork": WorkList.CLEANUP, "droppedWork": WorkList.DROPPED}
 _DURATION = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?s")
 _INTEGER = re.compile(r"-?\d{1,19}")
@@ -52,11 +52,11 @@ _EARLIEST = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A document as read: what is stored of the process, its items, and in `left` each key that was left out and why."""
+    """A document as read: what is stored of the process, its items, and in `skipped` each key that was left out and why."""
 
     stored: StoredProcess
     works: tuple[WorkInfo, ...]
-    left: tuple[str, ...]
+    skipped: tuple[str, ...]
 
     def pairs(self) -> Iterator[tuple[StoredProcess, Iterator[WorkInfo]]]:
         """Yield the process in the form that `lines.write` takes."""
@@ -83,12 +83,12 @@ def read(message: Mapping[str, Any], *, name: str = "") -> Reading:
             argument="document",
             value=message["next"],
         )
-    left = [f"{key} ({what})" for key, what in _LEFT.items() if key in message]
-    left += [f"{key} (unknown)" for key in sorted(set(message) - KEYS)]
+    skipped = [f"{key} ({what})" for key, what in _NOT_READ.items() if key in message]
+    skipped += [f"{key} (unknown)" for key in sorted(set(message) - KEYS)]
     settings_at = _at("settingsTime", _instant, message.get("settingsTime"))
     stored = _at("processName", lambda found: check_process_name(found or name), message.get("processName"))
-    works = list(_works(message, settings_at or _EARLIEST, left))
-    settings = _at("settings", partial(_params, place="settings", left=left), message.get("settings"))
+    works = list(_works(message, settings_at or _EARLIEST, skipped))
+    settings = _at("settings", partial(_params, place="settings", skipped=skipped), message.get("settings"))
     every = _at("scheduleFrequency", _schedule, message.get("scheduleFrequency"))
     changed = settings is not None or every is not None
     return Reading(
@@ -98,11 +98,11 @@ def read(message: Mapping[str, Any], *, name: str = "") -> Reading:
             aggregate_stats=_at("aggregateStats", _stats, message.get("aggregateStats")),
         ),
         tuple(works),
-        tuple(left),
+        tuple(skipped),
     )
 
 
-def _works(message: Mapping[str, Any], otherwise: datetime, left: list[str]) -> Iterator[WorkInfo]:
+def _works(message: Mapping[str, Any], otherwise: datetime, skipped: list[str]) -> Iterator[WorkInfo]:
     seen: dict[str, str] = {}
     statuses = 0
     for key, on in _LISTS.items():
@@ -118,13 +118,13 @@ def _works(message: Mapping[str, Any], otherwise: datetime, left: list[str]) -> 
                 continue
             work = _at(place, _mapping, value)
             statuses += "status" in work
-            left += [f"{place}.{other} (unknown)" for other in sorted(set(work) - {"modified", "params", "status"})]
+            skipped += [f"{place}.{other} (unknown)" for other in sorted(set(work) - {"modified", "params", "status"})]
             at = _at(f"{place}.modified", _instant, work.get("modified")) or otherwise
             where = f"{place}.params"
-            params = _at(where, partial(_params, place=where, left=left), work.get("params"))
+            params = _at(where, partial(_params, place=where, skipped=skipped), work.get("params"))
             yield WorkInfo(name, on, decode(params), changed_at=at, listed_at=at)
     if statuses:
-        left.append(f"activeWork[…].status of {statuses} items (how their last run went)")
+        skipped.append(f"activeWork[…].status of {statuses} items (how their last run went)")
 
 
 def _at(place: str, build: Callable[[Any], Any], found: Any) -> Any:
@@ -146,12 +146,12 @@ def _mapping(found: Any) -> dict[str, Any]:
     return found
 
 
-def _params(found: Any, place: str, left: list[str]) -> str | None:
+def _params(found: Any, place: str, skipped: list[str]) -> str | None:
     """Return both maps as one, encoded; None if there are none."""
     if found is None:
         return None
     message = _mapping(found)
-    left += [f"{place}.{other} (unknown)" for other in sorted(set(message) - {"intParams", "stringParams"})]
+    skipped += [f"{place}.{other} (unknown)" for other in sorted(set(message) - {"intParams", "stringParams"})]
     whole = {name: _int64(value) for name, value in _mapping(message.get("intParams")).items()}
     texts = _mapping(message.get("stringParams"))
     for name, value in texts.items():

@@ -112,16 +112,16 @@ def read(lines: Iterable[str]) -> Iterator[ProcessItems]:
 
 
 def _refuse(store: Store, stored: StoredProcess, works: Iterator[WorkInfo], *, force: bool) -> None:
-    process, here = stored.name, store.process(stored.name, live=False)
-    if here.run is not None and here.run.state.is_open:
-        raise rules.run_open(process, here.run)
+    process, present = stored.name, store.process(stored.name, live=False)
+    if present.run is not None and present.run.state.is_open:
+        raise rules.run_open(process, present.run)
     newer = [
         word
         for word, holds in (
-            ("runs", here.epoch > stored.epoch),
-            ("a slot", here.last_slot is not None and (stored.last_slot is None or here.last_slot > stored.last_slot)),
-            ("limits", _newer(here.limits, stored.limits)),
-            ("settings", rules.restored(here.overrides, stored.overrides) != stored.overrides),
+            ("runs", present.epoch > stored.epoch),
+            ("a slot", present.last_slot is not None and (stored.last_slot is None or present.last_slot > stored.last_slot)),
+            ("limits", _newer(present.limits, stored.limits)),
+            ("settings", rules.restored(present.overrides, stored.overrides) != stored.overrides),
         )
         if holds
     ]
@@ -133,14 +133,19 @@ def _refuse(store: Store, stored: StoredProcess, works: Iterator[WorkInfo], *, f
                 known = False  # the message names one; the others are checked for errors alone
     if newer and not force:
         raise WrongState(
-            f"{process!r} has newer things in {store.url}: {', '.join(newer)}; nothing was written. With --force the "
+            f"{process!r} has newer data in {store.url}: {', '.join(newer)}; nothing was written. With --force the "
             "document replaces them.",
             process=process,
         )
 
 
-def _newer(here: Limits | None, there: Limits | None) -> bool:
-    return here is not None and there is not None and here.at is not None and (there.at is None or here.at > there.at)
+def _newer(present: Limits | None, imported: Limits | None) -> bool:
+    return (
+        present is not None
+        and imported is not None
+        and present.at is not None
+        and (imported.at is None or present.at > imported.at)
+    )
 
 
 def _works(store: Store, process: str) -> Iterator[WorkInfo]:

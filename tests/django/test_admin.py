@@ -204,7 +204,7 @@ class TestActing:
         boss.client.post(boss.url("register/"), {"names": "a", "params": json.dumps({"api_key": MASK, "limit": 2})})
         assert dict(boss.process.work("a").params) == {"api_key": "s3cret", "limit": 2}
         answer = boss.client.post(boss.url("register/"), {"names": "new", "params": json.dumps({"api_key": MASK})})
-        assert "stands for a value that is kept" in answer.content.decode()
+        assert "stands for a stored value" in answer.content.decode()
         assert [info.name for info in boss.process.works()] == ["a"]
 
     @pytest.mark.parametrize(

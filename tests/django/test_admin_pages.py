@@ -198,6 +198,6 @@ def test_a_page_looks_at_a_bounded_number(databases: Any, size: int) -> None:
     page = listing(process, page=10)
     assert (len(page.works), page.after, page.cut, sum(read)) == (10, "00009", False, 11)
     read.clear()
-    rare = listing(process, state=WorkState.ABORTED, page=10, looks=100)
-    assert (rare.works, rare.after, rare.looked_at, rare.cut) == ((), "00099", 100, True)
+    rare = listing(process, state=WorkState.ABORTED, page=10, most=100)
+    assert (rare.works, rare.after, rare.read_count, rare.cut) == ((), "00099", 100, True)
     assert sum(read) <= 500

@@ -83,7 +83,7 @@ class TestSettings:
             ("{}", "1e999", "0", "hundred years"),
             ("{}", "60", "", "required"),
             ("{}", "60", "x", "whole number"),
-            (f'{{"token": "{MASK}"}}', "", "0", "stands for a value that is kept"),
+            (f'{{"token": "{MASK}"}}', "", "0", "stands for a stored value"),
         ],
     )
     def test_bad_settings_are_told_of(self, boss: Site, settings: str, schedule: str, version: str, words: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from celery_process.contrib.django.store import DjangoStore
 from celery_process.testing import MovableClock
-from celery_process.testing.conformance import (  # noqa: F401 - fixtures, and tests that are collected here
+from tests.protocol.cases import (  # noqa: F401 - fixtures, and tests that are collected here
     TestCleanup,
     TestHistory,
     TestMerging,

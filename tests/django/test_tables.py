@@ -15,7 +15,7 @@ from django.db import connections, migrations
 from django.db.migrations.state import ProjectState
 from django.test.utils import override_settings
 
-from celery_process.contrib.django.store import _own_options
+from celery_process.contrib.django.store import _store_options
 from celery_process.contrib.django.tables import upgrade
 from celery_process.exceptions import ConfigurationError, SchemaMismatch
 from celery_process.stores import open_store
@@ -324,7 +324,7 @@ class TestOptions:
     )
     def test_of_django(self, options: dict[str, Any], query: dict[str, str]) -> None:
         """`prepare_threshold` and the size of Django's pool hold for the store's connections too."""
-        assert _own_options(options) == query
+        assert _store_options(options) == query
         url = sa.make_url("postgresql+psycopg://h/d").update_query_dict(query)
         assert parse(url.render_as_string()).options.pool_size == int(query.get("pool_size", POOL_SIZE))
 

@@ -147,7 +147,7 @@ def test_a_key_that_is_a_field_is_that_field(boss: Site, table: str) -> None:
     }
     row = rows[table]
     for column in TABLES[table].columns:
-        if hasattr(row, column.key) and (value := column.shown(row)) is not None:
+        if hasattr(row, column.key) and (value := column.value_in(row)) is not None:
             assert value == getattr(row, column.key), column.key
 
 

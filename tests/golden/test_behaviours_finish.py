@@ -252,7 +252,7 @@ def test_b36_all_stats_are_added_to_the_aggregate(bench: Any) -> None:
     process = bench.define(lambda work: bench.clock.advance(timedelta(seconds=50)), name="gckeys")
     process.register_works({"test_process": {"foo": 1, "bar": 2}, "test-work": None})
     process.unregister_work("sunset")
-    bench.store._of("gckeys").aggregate.update(
+    bench.store.kept["gckeys"].head.aggregate.update(
         {
             "duration": 4900,
             "errors": 10,

@@ -34,10 +34,10 @@ def test_b8_the_same_params_write_nothing(bench: Any) -> None:
     """B8: an active item that is registered with the same params again stays as it was, its time too."""
     process = bench.define()
     process.register_work("a", {"foo": 1, "bar": 2})
-    before = deepcopy(bench.store._processes)
+    before = deepcopy(bench.store.kept)
     bench.clock.advance(MINUTE)
     assert process.register_work("a", {"bar": 2, "foo": 1}) is False
-    assert bench.store._processes == before
+    assert bench.store.kept == before
 
 
 def test_b8_other_params_replace_the_item(bench: Any) -> None:
@@ -92,10 +92,10 @@ def test_b9_on_cleanup_or_dropped_nothing_happens(bench: Any, left: WorkList) ->
     process.unregister_work("sunset")
     if left is WorkList.DROPPED:
         bench.trigger(process)
-    before = deepcopy(bench.store._processes)
+    before = deepcopy(bench.store.kept)
     bench.clock.advance(MINUTE)
     assert process.unregister_work("sunset") is False
-    assert bench.store._processes == before
+    assert bench.store.kept == before
 
 
 def test_b10_both_may_be_called_from_inside_a_run(bench: Any) -> None:

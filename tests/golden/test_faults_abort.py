@@ -233,7 +233,7 @@ def test_w26_what_is_over_is_kept_within_bounds(bench: Any) -> None:
     assert bench.names(process, "dropped") == ["gone-6", "gone-7"]
     assert len(list(process.runs())) == 3
     assert len(list(process.slots())) == 4
-    assert sum(not run.items_purged for run in bench.store._of("key-gc").runs.values()) == 1
+    assert sum(not run.items_purged for run in bench.store.kept["key-gc"].runs.values()) == 1
     assert process.state().aggregate_stats["runs"] == 8
 
 

@@ -169,10 +169,10 @@ def test_w14_a_transaction_of_the_caller_is_never_ended_here(bench: Any, verb: s
 
     process, transaction = bench.define(), Transaction()
     process.register_work("a")
-    before = deepcopy(bench.store._processes)
+    before = deepcopy(bench.store.kept)
     with pytest.raises(CannotJoin):
         getattr(process, verb)(argument, using=transaction)
-    assert (transaction.ended, bench.store._processes) == (0, before)
+    assert (transaction.ended, bench.store.kept) == (0, before)
 
 
 @pytest.mark.parametrize("commit", [True, False])

@@ -153,7 +153,7 @@ class TestBeat:
             while "celerybeat@" not in (finding := programs.until("beat:ticks", ok=False)).cure:
                 assert time.monotonic() < deadline, finding
             assert "ticks.schedule" in finding.cure
-            assert programs.queue in programs.findings()["workers"].said
+            assert programs.queue in programs.findings()["workers"].text
 
     def test_a_shortened_schedule_owes_nothing_of_before(self, shop: Callable[..., Processes]) -> None:
         """A schedule that was hourly until now is not late by the minutes that it has now."""
@@ -185,7 +185,7 @@ class TestStore:
         url, _, prefix = postgresql
         processes = shop(f"{url}?options=-c%20default_transaction_read_only%3Don", process_table_prefix=prefix)
         assert faults(processes) == {"writes"}
-        assert "read-only" in found(processes)["writes"].said
+        assert "read-only" in found(processes)["writes"].text
         processes.store.close()
 
     def test_an_account_that_may_only_read(self, postgresql: Any, shop: Callable[..., Processes]) -> None:
@@ -239,7 +239,7 @@ class TestStore:
         assert faults(processes, clock=store) == set()
         host = MovableClock(store() + timedelta(minutes=1))
         assert faults(processes, clock=host) == {"clock"}
-        assert "60.0 s behind" in found(processes, clock=host)["clock"].said
+        assert "60.0 s behind" in found(processes, clock=host)["clock"].text
 
     def test_the_probe_writes_nothing(self, shop: Callable[..., Processes], start_valkey: Callable[..., str]) -> None:
         """To ask whether the store takes writes leaves no key behind."""
@@ -273,21 +273,21 @@ class TestWorkers:
             processes = shop(MemoryStore(), broker=f"redis://{dead[0]}/0;redis://{live}")
             finding = found(processes)["broker"]
             assert finding.ok
-            answers, fails = finding.said.split(" answers, ")
+            answers, fails = finding.text.split(" answers, ")
             assert (live.partition("/")[0] in answers, dead[0] in fails, dead[0] in answers) == (True, True, False)
             finding = found(shop(MemoryStore(), broker=f"redis://{dead[0]}/0;redis://{dead[1]}/0"))["broker"]
             assert not finding.ok
-            assert all(url in finding.said for url in dead)
+            assert all(url in finding.text for url in dead)
 
     def test_no_worker_on_the_queue(self, programs: Programs) -> None:
         """A queue that no worker consumes is named, with none about and with one on another queue."""
-        assert programs.queue in programs.until("workers", ok=False).said
+        assert programs.queue in programs.until("workers", ok=False).text
         with programs.worker("-Q", f"{programs.queue}_other"):
             deadline = time.monotonic() + 60
-            while "No worker answers" in (finding := programs.findings()["workers"]).said:
+            while "No worker answers" in (finding := programs.findings()["workers"]).text:
                 assert time.monotonic() < deadline
             assert not finding.ok
-            assert programs.queue in finding.said
+            assert programs.queue in finding.text
 
     def test_no_sweep(self, shop: Callable[..., Processes]) -> None:
         """A run that is open and never swept is a fault after some intervals, until a sweep passes."""
@@ -300,7 +300,7 @@ class TestWorkers:
         clock.advance(timedelta(minutes=3))
         finding = found(processes, clock=clock, patience=None)["sweep"]
         assert not finding.ok
-        assert "key-gc" in finding.said
+        assert "key-gc" in finding.text
         processes.sweep()
         assert found(processes, clock=clock, patience=None)["sweep"].ok
 
@@ -310,7 +310,7 @@ def test_settings(shop: Callable[..., Processes]) -> None:
     processes = shop(MemoryStore(), process_sweep_intervall=3)
     (finding,) = examine(processes)
     assert (finding.check, finding.ok) == ("settings", False)
-    assert "process_sweep_interval" in finding.said
+    assert "process_sweep_interval" in finding.text
 
 
 def test_the_document(shop: Callable[..., Processes]) -> None:
@@ -319,8 +319,8 @@ def test_the_document(shop: Callable[..., Processes]) -> None:
     assert json.loads(json.dumps(document(findings))) == {
         "ok": False,
         "findings": [
-            {"check": "store", "ok": True, "said": "It answers.", "cure": ""},
-            {"check": "broker", "ok": False, "said": "It is gone.", "cure": "Start it."},
+            {"check": "store", "ok": True, "text": "It answers.", "cure": ""},
+            {"check": "broker", "ok": False, "text": "It is gone.", "cure": "Start it."},
         ],
     }
     assert document(findings[:1])["ok"] is True

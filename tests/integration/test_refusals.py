@@ -17,7 +17,7 @@ from celery_process.stores.base import Store
 from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
-from celery_process.testing.conformance.driver import Driver
+from tests.protocol.driver import Driver
 
 WINDOW = int(os.environ.get("CP_WINDOW", "3000"))
 

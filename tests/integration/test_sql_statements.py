@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from celery_process.protocol.states import StopReason
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
-from celery_process.testing.conformance.driver import MINUTE, Driver
+from tests.protocol.driver import MINUTE, Driver
 
 Asked = Callable[[Callable[[], Any]], list[list[str]]]
 

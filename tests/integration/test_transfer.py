@@ -18,8 +18,8 @@ from celery_process.stores import open_store
 from celery_process.stores.base import Store
 from celery_process.stores.memory import MemoryStore
 from celery_process.testing import MovableClock
-from celery_process.testing.conformance.driver import Driver
 from celery_process.transfer import lines as transfer
+from tests.protocol.driver import Driver
 
 HOUR = timedelta(hours=1)
 HOURLY = '{"interval":3600.0}'

@@ -27,7 +27,7 @@ from celery_process.stores.memory import MemoryStore
 from celery_process.stores.redis import RedisStore, scripts
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
-from celery_process.testing.conformance.driver import Driver
+from tests.protocol.driver import Driver
 
 LUA = files("celery_process.stores.redis").joinpath("lua")
 ENDED = "  if not is_open(item) then return 'done' end\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .protocol import Bounds, Fault
+from .bounds import Bounds, Fault
 
 CONFIGURATIONS: Mapping[str, Bounds] = MappingProxyType(
     {
@@ -34,6 +34,15 @@ CONFIGURATIONS: Mapping[str, Bounds] = MappingProxyType(
             "AC", runs=2, stops=1, redrive=True, registrations=1, ties=True, attempts=1, workers=1, errors=False
         ),
         "redriven beside a purge": Bounds("A", runs=2, stops=1, redrive=True, purge=True, attempts=1, lost_answers=True),
+        "whole: two items, answers lost, leases taken over": Bounds("AA", whole=True, lost_answers=True, takeover=True),
+        "whole: a cancel, releases, registrations": Bounds(
+            "AC", whole=True, stops=1, releases=True, registrations=1, ties=True, attempts=1
+        ),
+        "whole: replaced by the next run": Bounds("AC", whole=True, runs=2, stops=1, replace=True, attempts=1),
+        "whole: outcomes held back, answers lost": Bounds(
+            "AAC", whole=True, page=2, window=4, batch=2, hold=True, lost_answers=True, stops=1, attempts=1
+        ),
+        "whole: redriven beside a purge": Bounds("AC", whole=True, runs=2, stops=1, redrive=True, purge=True, attempts=1),
     }
 )
 

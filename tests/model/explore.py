@@ -5,12 +5,20 @@ from __future__ import annotations
 import gc
 import time
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .invariants import broken_state, broken_step
-from .protocol import Bounds, Broken, first_works, unborn_run
-from .states import FREE, Left, State, is_open
-from .steps import HELPFUL, steps
+from .bounds import Bounds, Broken
+from .faults import planted
+from .hands import Hands
+from .protocol import Steps
+from .states import FREE, Outside, Worker
+from .steps import HELPFUL, outside_steps
+
+State = tuple[int, ...]
+"""The number of the content, that of what may still come from outside, and that of each worker."""
+Step = tuple[str, bool, int, int]
+"""What happens, whether it may be relied on, the content after it, and the number of the worker or of the outside."""
 
 
 @dataclass(frozen=True)
@@ -18,27 +26,30 @@ class Verdict:
     """What a configuration showed: `problem` is empty if it is safe and live, and `way` leads to it."""
 
     states: int
+    contents: int
     problem: str
     way: tuple[str, ...]
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.states:,} states in {self.seconds:.1f} s: {self.problem or 'safe and live'}" + "".join(
-            f"\n    {step}" for step in self.way
-        )
+        counts = f"{self.states:,} states, {self.contents:,} contents of the store, in {self.seconds:.1f} s"
+        return f"{counts}: {self.problem or 'safe and live'}" + "".join(f"\n    {step}" for step in self.way)
 
 
 class Explorer:
     """The states of one configuration, in the order in which they were met."""
 
     def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        size = len(bounds.names)
-        left = Left(bounds.registrations, bounds.stops, bounds.pauses)
-        runs, workers = (unborn_run(size),) * bounds.runs, (FREE,) * bounds.workers
-        first = State(first_works(bounds.names), runs, workers, left, False, False)
+        self._driven = Steps(bounds)
+        self._hands = [Hands(self._driven, place) for place in range(bounds.workers)]
+        self._workers: dict[Worker, int] = {FREE: 0}
+        self._outside: dict[Outside, int] = {Outside(bounds.registrations, bounds.stops, bounds.pauses): 0}
+        self._in_hands: list[Worker] = [FREE]
+        self._still: list[Outside] = list(self._outside)
+        self._steps: list[dict[tuple[int, int], list[Step]]] = [{} for _ in range(bounds.workers + 1)]
+        first = (self._driven.first(), 0, *(0 for _ in self._hands))
         self._place = {first: 0}
-        self._order = [first]
+        self._order: list[State] = [first]
         self._before = array("i", [-1])
         self._named = [""]
         self._from, self._to = array("i"), array("i")
@@ -52,31 +63,55 @@ class Explorer:
         finally:
             if collecting:
                 gc.enable()
-        return Verdict(len(self._order), problem, way, time.monotonic() - began)
+        return Verdict(len(self._order), len(self._driven.contents), problem, way, time.monotonic() - began)
 
     def _break(self) -> tuple[str, tuple[str, ...]] | None:
-        bounds, place, order = self._bounds, self._place, self._order
+        place, order, problems = self._place, self._order, self._driven.problems
         for number, state in enumerate(order):  # grows as it goes
             try:
-                for name, after in steps(state, bounds):
+                for name, helpful, after in self._after(state):
                     known = place.get(after)
                     if known is None:
                         known = place[after] = len(order)
                         order.append(after)
                         self._before.append(number)
                         self._named.append(name)
-                        problem = broken_state(after, bounds)
-                    else:
-                        problem = None
-                    problem = problem or (broken_step(state, after) if after is not state else None)
-                    if problem:
-                        return problem, (*self._way(number), name)
-                    if name.startswith(HELPFUL):
+                        problem = problems[after[0]]
+                        if problem:
+                            return problem, self._way(known)
+                    if helpful:
                         self._from.append(number)
                         self._to.append(known)
             except Broken as broken:
                 return str(broken), self._way(number)
         return None
+
+    def _after(self, state: State) -> Iterator[tuple[str, bool, State]]:
+        """Return every step that may come next, with the state that it leads to."""
+        content, rest = state[0], state[1:]
+        for part, (steps, number) in enumerate(zip(self._steps, rest, strict=True)):
+            found = steps.get((content, number))
+            if found is None:
+                found = steps[content, number] = self._part(part, content, number)
+            for name, helpful, after, of_part in found:
+                yield name, helpful, (after, *rest[:part], of_part, *rest[part + 1 :])
+
+    def _part(self, part: int, content: int, number: int) -> list[Step]:
+        """Return the steps of the outside or of one worker, which do not depend on the others' hands."""
+        found: list[Step] = []
+        if part == 0:
+            for name, after, outside in outside_steps(self._driven, content, self._still[number]):
+                of_part = self._outside.setdefault(outside, len(self._still))
+                if of_part == len(self._still):
+                    self._still.append(outside)
+                found.append((name, name.startswith(HELPFUL), after, of_part))
+        else:
+            for name, after, worker in self._hands[part - 1].steps(content, self._in_hands[number]):
+                of_part = self._workers.setdefault(worker, len(self._in_hands))
+                if of_part == len(self._in_hands):
+                    self._in_hands.append(worker)
+                found.append((name, name.startswith(HELPFUL), after, of_part))
+        return [step for step in found if step[2:] != (content, number)]
 
     def _stuck(self) -> tuple[str, tuple[str, ...]] | None:
         """Go backwards from the states without an open run, along the steps that may be relied on."""
@@ -90,7 +125,7 @@ class Explorer:
         for source, target in zip(self._from, self._to, strict=True):
             sources[fill[target]] = source
             fill[target] += 1
-        reached = bytearray(not any(is_open(run) for run in state.runs) for state in self._order)
+        reached = bytearray(self._driven.ended[state[0]] for state in self._order)
         todo = [number for number in range(size) if reached[number]]
         while todo:
             number = todo.pop()
@@ -113,4 +148,5 @@ class Explorer:
 
 def explore(bounds: Bounds) -> Verdict:
     """Return what all states of a configuration show."""
-    return Explorer(bounds).explore()
+    with planted(bounds):
+        return Explorer(bounds).explore()

@@ -1,119 +1,152 @@
-"""What must hold in every state, and over every step. The numbers are those of the run protocol's invariants."""
+"""What must hold of every content of the store, and of every step. The numbers are those of `docs/protocol.md`."""
 
 from __future__ import annotations
 
-from .protocol import Bounds, is_completed, origin
-from .states import (
-    ABORTING,
-    ACTIVE,
-    CANCELLED,
-    CLEANUP,
-    CLOSED,
-    COMPLETED,
-    DONE,
-    LOST,
-    RUNNING,
-    Gone,
-    Item,
-    Run,
-    State,
-    current,
-    is_open,
-    open_pages,
-)
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from celery_process.protocol import rules
+from celery_process.protocol.entities import Item, Page, Run, Status, Work
+from celery_process.protocol.rows import Change
+from celery_process.protocol.states import ItemState, RunState, WorkList, WorkState
+from celery_process.stores.memory.rows import Kept
+
+from .bounds import Broken
+from .rows import BEGAN, MINUTE, Content, Gone, code
 
 
-def broken_state(state: State, bounds: Bounds) -> str | None:
-    """Return the invariant that a state breaks, or None."""
-    if sum(is_open(run) for run in state.runs) > 1:
+def broken_content(kept: Kept, content: Content, limit: int) -> str | None:
+    """Return the invariant that a content breaks, or None."""
+    if sum(run.state.is_open for run in kept.runs.values()) > 1:
         return "I2: two runs are open"
-    for run in state.runs:
-        if run.state:
-            broken = _broken_run(run, bounds)
-            if broken:
-                return broken
-    newest = current(state.runs)
-    if newest >= 0 and state.runs[newest].reason == COMPLETED:
-        return _broken_completion(state, newest)
+    gone = dict(content.gone)
+    for run in kept.runs.values():
+        broken = _broken_run(kept, run, [left for (epoch, _), left in gone.items() if epoch == run.epoch], limit)
+        if broken:
+            return broken
+    newest = kept.runs.get(kept.head.epoch)
+    if newest is not None and newest.state is RunState.COMPLETED:
+        return _broken_completion(kept, gone, dict(content.since), newest)
     return None
 
 
-def _broken_run(run: Run, bounds: Bounds) -> str | None:
-    items, gone = [item for item in run.items if item], [item for item in run.gone if item]
-    if run.closes > 1:
-        return "I4: a run closed twice"
-    if run.errors != sum(item.errors for item in (*items, *gone)):
+def _broken_run(kept: Kept, run: Run, gone: list[Gone], limit: int) -> str | None:
+    items = list(kept.items.get(run.epoch, {}).values())
+    pages = {page.number for page in kept.pages.values() if page.epoch == run.epoch}
+    if run.total_errors != sum(item.error_count for item in (*items, *gone)):
         return "I8: the errors of a run are not the sum of its items'"
-    if any(item.errors != item.raised for item in items):
-        return "I8: an error was counted twice, or not"
-    if run.state == RUNNING and run.errors > bounds.limit:
+    if run.state is RunState.ACTIVE and run.total_errors > limit:
         return "I8: a run beyond its tolerance goes on"
-    for number, page in enumerate(run.pages):
-        if page.folds > 1:
-            return "I5: a page was folded twice"
-        if not page.is_open and any(item.page == number and item.state < DONE for item in items):
-            return "I3: a page is closed with an open item"
-    if run.state == CLOSED:
-        if any(item.state < DONE for item in items) or open_pages(run):
-            return "I3: a run is closed with an open item or page"
-        if any(page.folds != 1 for page in run.pages):
-            return "I5: a run is closed and a page of it was not folded"
-    return None
+    if any(item.state.is_open and item.page not in pages for item in items):
+        return "I3: a page is closed with an open item"
+    if not run.state.is_open and (pages or any(item.state.is_open for item in items)):
+        return "I3: a run is closed with an open item or page"
+    if run.pages_open != len(pages):
+        return "I5: a page was folded twice, or not"
+    folded = Counter(rules.count_name(item.state, item.outcome) for item in items if item.page not in pages)
+    folded.update(_count_name(left) for left in gone)
+    return "I5: the counts of a run are not those of its folded items" if Counter(run.counts) != folded else None
 
 
-def _broken_completion(state: State, newest: int) -> str | None:
-    run = state.runs[newest]
-    if any(item and item.state in (LOST, CANCELLED) for item in (*run.items, *run.gone)):
+def _count_name(gone: Gone) -> str:
+    state = ItemState(gone.state)
+    return rules.count_name(state, WorkState.COMPLETED if gone.completed else WorkState.INCOMPLETE)
+
+
+def _broken_completion(kept: Kept, gone: Mapping[tuple[int, str], Gone], since: Mapping[str, int], run: Run) -> str | None:
+    def was(epoch: int, name: str) -> Item | Gone | None:
+        return kept.items.get(epoch, {}).get(name) or gone.get((epoch, name))
+
+    if any(left and left.state in ("lost", "cancelled") for left in (was(run.epoch, name) for name in kept.works)):
         return "I15: a completed run has an item that nobody worked to its end"
-    for name, work in enumerate(state.works):
-        if work.on in (ACTIVE, CLEANUP) and work.since <= origin(run, newest) and not (run.row(name) or run.gone[name]):
-            before = [state.runs[number] for number in run.redrives]
-            if not any(_ended_well(old.row(name) or old.gone[name]) for old in before):
-                return "I15: a completed run passed over an item that was listed before it began"
-    return None
-
-
-def _ended_well(item: Item | Gone | None) -> bool:
-    return item is not None and is_completed(item)
-
-
-def broken_step(before: State, after: State) -> str | None:
-    """Return the invariant that a step breaks, or None."""
-    for old, new in zip(before.runs, after.runs, strict=True):
-        if old is new or not old.state:
+    origin = (run.listed_before - BEGAN) // MINUTE
+    for name, work in kept.works.items():
+        if work.on is WorkList.DROPPED or since[name] > origin or was(run.epoch, name):
             continue
-        if old.state == CLOSED and not _same_but_tokens(old, new):
-            return "I7: a row of a closed run changed"
-        if old.state == ABORTING:
-            if new.state not in (ABORTING, CLOSED) or new.reason != old.reason:
-                return "I9: the first reason did not stand"
-            if len(new.pages) > len(old.pages) or any(
-                later and not item for item, later in zip(old.items, new.items, strict=True)
-            ):
-                return "I9: an item was enlisted after the abort"
-        if old.items and not new.items:
-            continue  # purged
-        for item, later in zip(old.items, new.items, strict=True):
-            if item and not later:
-                if item.state < DONE:
-                    return "I3: an open item went"
-                continue
-            if item and item.state >= DONE and later.state != item.state:
-                return "I3: an item that was over is open again"
-            if item and later.attempt > item.attempt + 1:
-                return "I9: an attempt was counted twice"
+        if not any(is_completed(was(epoch, name)) for epoch in run.redrives):
+            return "I15: a completed run passed over an item that was listed before it began"
     return None
 
 
-def _same_but_tokens(old: Run, new: Run) -> bool:
-    items = zip(old.items, new.items or old.items, strict=True)
-    if old[:8] != new[:8] or any(
-        item is not later and _without_token(item) != _without_token(later) for item, later in items
+def is_completed(item: Item | Gone | None) -> bool:
+    """Whether an item ended well."""
+    if isinstance(item, Item):
+        return not rules.kept_after_fold(item.state, item.outcome)
+    return item is not None and item.completed
+
+
+class Before(NamedTuple):
+    """What a step began with; `whole`: it may end an item and delete it."""
+
+    kept: Kept
+    gone: Mapping[tuple[int, str], Gone]
+    whole: bool
+
+
+def judge(before: Before, changes: Iterable[Change]) -> None:
+    """Raise the invariant that a step breaks with its changes."""
+    for change in changes:
+        old, new = change.old, change.new
+        if new is not None and old is not None and code(old) == code(new):
+            continue
+        if isinstance(old, Run) and isinstance(new, Run):
+            _judge_run(old, new)
+        elif isinstance(change.row, Item):
+            _judge_item(before, change.row.epoch, old, new)
+        elif isinstance(change.row, Page) and not before.kept.runs[change.row.epoch].state.is_open:
+            raise Broken("I7: a page of a closed run changed")
+        elif isinstance(new, Work) and new.on is WorkList.DROPPED:
+            _judge_drop(before.kept, new)
+        elif isinstance(new, Status):
+            item = before.kept.items[new.epoch][new.name]
+            if new.version != item.version:
+                raise Broken("W12: the status of another registration was kept")
+
+
+def _judge_run(old: Run, new: Run) -> None:
+    if not old.state.is_open and (old.state, old.reason, old.cursor, old.total_errors, old.pages_made) != (
+        new.state,
+        new.reason,
+        new.cursor,
+        new.total_errors,
+        new.pages_made,
     ):
-        return False
-    gone = zip(old.gone, new.gone, strict=True)
-    return all(item is later or item is None or item[:2] + item[3:] == later[:2] + later[3:] for item, later in gone)
+        raise Broken("I7: a closed run changed")
+    if old.state is RunState.ABORTING and new.reason != old.reason:
+        raise Broken("I9: the first reason did not stand")
+    if old.state is RunState.ABORTING and new.pages_made > old.pages_made:
+        raise Broken("I9: a page was enlisted after the abort")
 
 
-def _without_token(item: Item | None) -> tuple[int, ...]:
-    return (*item[:3], *item[4:]) if item else ()
+def _judge_item(before: Before, epoch: int, old: object, new: object) -> None:
+    run = before.kept.runs[epoch]
+    if isinstance(old, Item) and isinstance(new, Item):
+        if not run.state.is_open:
+            raise Broken("I7: an item of a closed run changed")
+        if not old.state.is_open and new.state is not old.state:
+            raise Broken("I3: an item that was over is open again")
+        if new.attempt > old.attempt + 1:
+            raise Broken("I9: an attempt was counted twice")
+    elif isinstance(new, Item):
+        _judge_enlisted(before, run, new)
+    elif isinstance(old, Item) and old.state.is_open and not before.whole:
+        raise Broken("I3: an open item went")
+
+
+def _judge_enlisted(before: Before, run: Run, item: Item) -> None:
+    if run.state is not RunState.ACTIVE:
+        raise Broken("I9: an item was enlisted after the abort")
+    if (run.epoch, item.name) in before.gone:
+        raise Broken("I15: an item that completed was enlisted again in its run")
+    for epoch in run.redrives:
+        was = before.kept.items.get(epoch, {}).get(item.name) or before.gone.get((epoch, item.name))
+        if was is not None and is_completed(was) and was.on is item.on:
+            raise Broken("I15: a redrive enlisted an item that had completed")
+
+
+def _judge_drop(kept: Kept, new: Work) -> None:
+    work = kept.works[new.name]
+    item = kept.items[kept.head.epoch][new.name]
+    if work.on is not WorkList.CLEANUP or work.version != item.version:
+        raise Broken("I12: a name was dropped at another registration")

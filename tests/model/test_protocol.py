@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from .bounds import Bounds, Fault
 from .configurations import CONFIGURATIONS, DEEP, EXPECTED, PLANTED
 from .explore import Verdict, explore
-from .protocol import Bounds, Fault
 
 pytestmark = pytest.mark.forks
 DEEPLY = os.environ.get("CP_T3_DEEP") == "1"

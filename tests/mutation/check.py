@@ -33,12 +33,27 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "celery_process"
 SQL = PACKAGE / "stores" / "sql"
 WRITES = [
-    SQL / f"{noun}.py" for noun in ("items", "reporting", "pages", "unit", "stopping", "errors", "sweeps", "definitions")
+    SQL / f"{noun}.py"
+    for noun in ("items", "reporting", "pages", "rows", "writes", "stopping", "errors", "sweeps", "definitions")
 ]
-RULES = {
+STEPS = (
+    "begin",
+    "exchange",
+    "flow",
+    "fold",
+    "page",
+    "purge",
+    "read",
+    "register",
+    "restore",
+    "settings",
+    "stop",
+    "sweep",
+    "tally",
+)
+RULES: dict[Path, tuple[str, ...]] = {
     PACKAGE / "protocol" / "rules.py": ("claim_answer", "is_clean", "closing"),
-    PACKAGE / "protocol" / "begin.py": (),
-    PACKAGE / "protocol" / "flow.py": (),
+    **dict.fromkeys((PACKAGE / "protocol" / f"{step}.py" for step in STEPS), ()),
 }
 """The functions of a module whose branches are removed; of an empty tuple, those of all."""
 LUA = PACKAGE / "stores" / "redis" / "lua"
@@ -46,21 +61,21 @@ GUARD = re.compile(r"\bif (.+?) then return\b")
 HELPERS = ("basics.lua", "items.lua")
 """Scripts that others include; their guards decide about texts, not about writes."""
 SQL_SUITES = (
-    ["tests/conformance/test_sqlite.py::TestNeighbours"],
-    ["tests/conformance/test_sqlite.py"],
+    ["tests/protocol/test_sqlite.py::TestNeighbours"],
+    ["tests/protocol/test_sqlite.py"],
     ["tests/integration/test_sql_statements.py"],
     ["tests/integration/test_sql_races.py"],
     ["tests/interleavings/test_postgresql.py"],
     ["tests/integration/test_sql_joining.py"],
-    ["tests/conformance/test_machine.py::test_sqlite"],
-    ["tests/conformance/test_postgresql.py"],
+    ["tests/protocol/test_machine.py::test_sqlite"],
+    ["tests/protocol/test_postgresql.py"],
 )
-RULE_SUITES = (["tests/conformance/test_memory.py"], ["tests/conformance/test_machine.py::test_memory"], *SQL_SUITES)
+RULE_SUITES = (["tests/protocol/test_memory.py"], ["tests/protocol/test_machine.py::test_memory"], *SQL_SUITES)
 LUA_SUITES = (
-    ["tests/conformance/test_redis.py"],
+    ["tests/protocol/test_redis.py"],
     ["tests/integration/test_redis_store.py", "tests/integration/test_redis_atomicity.py"],
     ["tests/interleavings/test_redis.py"],
-    ["tests/conformance/test_machine.py::test_redis"],
+    ["tests/protocol/test_machine.py::test_redis"],
     ["tests/integration/test_redis_trial.py"],
 )
 """Run in this order: first what is quick or catches most."""

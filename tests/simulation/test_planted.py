@@ -2,109 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from celery_process.protocol import rules
+from celery_process.protocol import exchange, page, rules, sweep
+from celery_process.protocol.entities import Item
 from celery_process.protocol.repairs import Repairs
-from celery_process.protocol.reports import ItemAnswer
-from celery_process.protocol.states import ItemState, Progress, RunState, WorkList
+from celery_process.protocol.states import ItemState, RunState, WorkList
 from celery_process.stores.memory import MemoryStore
-from celery_process.testing.machine import store_machine
 from celery_process.testing.simulation import simulate
+from tests.protocol.machine import store_machine
 
 
-class AnyToken(MemoryStore):
+class Planted(MemoryStore):
+    """A store whose own steps run with a part of the protocol replaced."""
+
+    part: tuple[Any, str]
+    """Where the part stands, and its name; `fault` gets the part itself before its arguments."""
+    of_operation = ""
+    """The only operation in which it is replaced; empty for all."""
+
+    def fault(self, part: Callable[..., Any], *args: Any) -> Any:
+        raise NotImplementedError
+
+    def atomically(self, operation, process, step, *, using=None):
+        if self.of_operation not in ("", operation):
+            return super().atomically(operation, process, step, using=using)
+        part = getattr(*self.part)
+        with patch.object(*self.part, lambda *args: self.fault(part, *args)):
+            return super().atomically(operation, process, step, using=using)
+
+
+class AnyToken(Planted):
     """Lets whoever was late write an item that somebody else holds."""
 
-    def _report(self, row, run, report, token, lease):
-        item = run.items.get(report.name)
+    part = (exchange, "_report")
+
+    def fault(self, part, unit, run, item, report, token, lease):
         held = item is not None and item.state is ItemState.CLAIMED
-        return super()._report(row, run, report, item.token if held else token, lease)
+        return part(unit, run, item, report, item.token if held else token, lease)
 
 
-class CountedTwice(MemoryStore):
+class CountedTwice(Planted):
     """Adds the stats of an item again when its last report is repeated."""
 
-    def _report(self, row, run, report, token, lease):
-        item = run.items.get(report.name)
+    part = (exchange, "_report")
+
+    def fault(self, part, unit, run, item, report, token, lease):
         if item is not None and item.token == token and item.state is ItemState.DONE and run.state.is_open:
             run.stats = rules.sum_stats([run.stats, rules.item_stats(item.state, item.outcome, item.on, item.totals)])
-        return super()._report(row, run, report, token, lease)
+        return part(unit, run, item, report, token, lease)
 
 
-class LateSequence(MemoryStore):
+class LateSequence(Planted):
     """Takes an older report for a newer one."""
 
-    def _report(self, row, run, report, token, lease):
-        item = run.items.get(report.name)
+    part = (exchange, "_report")
+
+    def fault(self, part, unit, run, item, report, token, lease):
         late = item is not None and report.sequence <= item.sequence and item.token == token
         if late and item.state is ItemState.CLAIMED:
             report = replace(report, sequence=item.sequence + 1)
-        return super()._report(row, run, report, token, lease)
+        return part(unit, run, item, report, token, lease)
 
 
-class AnyVersion(MemoryStore):
+class AnyVersion(Planted):
     """Drops an item that was registered again while it was cleaned up."""
 
-    def _drop(self, row, item):
-        work = row.works.get(item.name)
+    part = (exchange, "_drop_if_clean")
+
+    def fault(self, part, unit, item):
+        work = unit.works([item.name]).get(item.name)
         if work is not None and item.on is WorkList.CLEANUP:
             work.on, item.version = WorkList.CLEANUP, work.version
-        super()._drop(row, item)
+        part(unit, item)
 
 
-class DirtyDrop(MemoryStore):
+class DirtyDrop(Planted):
     """Drops an item whose cleanup failed."""
 
-    def _drop(self, row, item):
-        work = row.works.get(item.name)
+    part = (exchange, "_drop_if_clean")
+
+    def fault(self, part, unit, item):
+        work = unit.works([item.name]).get(item.name)
         if item.on is WorkList.CLEANUP and work is not None and work.on is WorkList.CLEANUP:
             work.on = WorkList.DROPPED
 
 
-class ClaimsWhileAborting(MemoryStore):
+class ClaimsWhileAborting(Planted):
     """Lets items be claimed in a run that is stopping."""
 
-    def _claim(self, process, run, name, token, lease, max_attempts):
-        found = self._run(process, run)
-        if found is None or found.state is not RunState.ABORTING:
-            return super()._claim(process, run, name, token, lease, max_attempts)
-        found.state = RunState.ACTIVE
-        answer = super()._claim(process, run, name, token, lease, max_attempts)
-        if found.state is RunState.ACTIVE:
-            found.state = RunState.ABORTING
+    part = (exchange, "_claim")
+
+    def fault(self, part, unit, run, *claim):
+        if run.state is not RunState.ABORTING:
+            return part(unit, run, *claim)
+        run.state = RunState.ACTIVE
+        answer = part(unit, run, *claim)
+        if run.state is RunState.ACTIVE:
+            run.state = RunState.ABORTING
         return answer
 
 
-class NoLeaseEnds(MemoryStore):
+class NoLeaseEnds(Planted):
     """Gives no item back whose holder died."""
 
-    def sweep_run(self, process, run, **limits):
-        found = self._run(process, run)
-        held = {name: item.lease_until for name, item in found.items.items()} if found else {}
-        for name in held:
-            found.items[name].lease_until = None
-        swept = super().sweep_run(process, run, **limits)
-        for name, until in held.items():
-            if name in found.items and found.items[name].state is ItemState.CLAIMED:
-                found.items[name].lease_until = until
-        return swept
+    part = (Item, "expired")
+    of_operation = "sweep_run"
+
+    def fault(self, part, item, now):
+        return False
 
 
-class NobodyReturns(MemoryStore):
+class NobodyReturns(Planted):
     """Takes an item from its last holder when its lease ran out, though nobody claimed it."""
 
-    def sweep_run(self, process, run, **limits):
-        swept, found = super().sweep_run(process, run, **limits), self._run(process, run)
-        for item in found.open_items() if found else ():
-            if item.state is ItemState.PENDING:
-                item.free()
-        return swept
+    part = (Item, "offer")
+    of_operation = "sweep_run"
+
+    def fault(self, part, item):
+        part(item)
+        item.token = ""
 
 
 class NothingTold(MemoryStore):
@@ -114,40 +138,44 @@ class NothingTold(MemoryStore):
         return tuple(replace(target, unnotified=()) for target in super().begin_sweep(processes, **limits))
 
 
-class ForgetsRepairs(MemoryStore):
+class ForgetsRepairs(Planted):
     """Answers what a sweep did once, and keeps nothing of it."""
 
-    def sweep_run(self, process, run, **limits):
-        swept, found = super().sweep_run(process, run, **limits), self._run(process, run)
-        if found is not None:
-            found.repairs = Repairs()
-        return swept
+    part = (sweep, "repairs")
+
+    def fault(self, part, unit, run_id):
+        run = unit.run(run_id)
+        answer, run.repairs = part(unit, run_id), Repairs()
+        return answer
 
 
-class ClosesEarly(MemoryStore):
+class ClosesEarly(Planted):
     """Closes a run when no page is open, though its lists go on."""
 
-    def report(self, process, run, reports, **named):
-        found = self._run(process, run)
-        if found is not None and found.state is RunState.ACTIVE and len(found.open_items()) == 1:
-            found.cursor = None
-        return super().report(process, run, reports, **named)
+    part = (exchange, "_report")
+
+    def fault(self, part, unit, run, *report):
+        if run.state is RunState.ACTIVE and unit.rows.count_open(run.epoch) == 1:
+            run.cursor = None
+        return part(unit, run, *report)
 
 
-class AttemptAlone(MemoryStore):
+class AttemptAlone(Planted):
     """Takes a late outcome of an item that is gone for a repeat, whatever the item ended as."""
 
-    def _report(self, row, run, report, token, lease):
-        status = row.ended(report.name, run.epoch)
-        if report.name not in run.items and report.outcome and status is not None and status.attempt == report.attempt:
-            return ItemAnswer(report.name, Progress.COMPLETED), False
-        return super()._report(row, run, report, token, lease)
+    part = (exchange, "_ended")
+
+    def fault(self, part, unit, run, name):
+        kept = unit.statuses([name]).get(name)
+        return kept.status.attempt if kept is not None and kept.epoch == run.epoch else None
 
 
-class NoRate(MemoryStore):
+class NoRate(Planted):
     """Opens the next page before its time."""
 
-    def _early(self, row, run, token, rate):
+    part = (page, "_early")
+
+    def fault(self, part, *args):
         return None
 
 

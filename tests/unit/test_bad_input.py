@@ -72,9 +72,9 @@ def process(processes: Processes) -> Iterator[Process]:
     made.run_now()
     made.unregister_work("b")
     made.update_settings({"ttl": 2})
-    before = deepcopy(processes.store._processes)
+    before = deepcopy(processes.store.kept)
     yield made
-    assert processes.store._processes == before
+    assert processes.store.kept == before
 
 
 BAD_NAMES = [
@@ -267,11 +267,11 @@ def test_a_paused_process_does_not_run(processes: Processes) -> None:
     process = processes.process("resting", schedule=3600)(lambda work: None)
     run = process.run_now()
     process.pause("move of the database", by="ada")
-    before = deepcopy(processes.store._processes)
+    before = deepcopy(processes.store.kept)
     for call in (process.run_now, lambda: process.redrive(run.id)):
         error = refused(call, ProcessPaused)
         assert (error.process, error.note, error.by) == ("resting", "move of the database", "ada")
-    assert processes.store._processes == before
+    assert processes.store.kept == before
 
 
 def test_an_open_run_is_in_the_way(processes: Processes) -> None:
@@ -279,9 +279,9 @@ def test_an_open_run_is_in_the_way(processes: Processes) -> None:
     seen: list[ProcessError] = []
 
     def handler(work: Work) -> None:
-        before = deepcopy(processes.store._processes)
+        before = deepcopy(processes.store.kept)
         seen.extend(refused(call, RunOpen) for call in (process.run_now, lambda: process.redrive(work.run.id)))
-        assert processes.store._processes == before
+        assert processes.store.kept == before
 
     process = processes.process("busy", schedule=3600)(handler)
     process.register_work("a")

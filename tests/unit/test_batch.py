@@ -97,7 +97,7 @@ def test_quick_items_are_reported_in_one_call() -> None:
     assert table.store.calls == [8]
     assert [table.status(name).stats["x"] for name in NAMES] == list(range(8))
     assert [name for name in NAMES if table.status(name).state is not COMPLETED] == [NAMES[3]]
-    assert [done.work.name for done in table.batch.take_ended()] == NAMES
+    assert [done.work.name for done in table.batch.take_outcomes()] == NAMES
     (told,) = table.batch.take_answers()
     assert told.run is None
     assert told.page_closed
@@ -242,11 +242,11 @@ def test_the_end_of_an_item_can_be_told_again() -> None:
     table.store.cut = True
     with pytest.raises(StoreUnavailable):
         table.batch.end(work, COMPLETED, None)
-    assert table.batch.take_ended() == []
+    assert table.batch.take_outcomes() == []
     table.store.cut = False
     table.batch.end(work, COMPLETED, None)
     assert table.stored() == NAMES[:2]
-    assert len(table.batch.take_ended()) == 2
+    assert len(table.batch.take_outcomes()) == 2
 
 
 def test_items_of_a_run_that_was_replaced_are_lost() -> None:
@@ -255,7 +255,7 @@ def test_items_of_a_run_that_was_replaced_are_lost() -> None:
     table.work()
     table.store.stop_run("p", table.run_id, StopReason.SUPERSEDED)
     table.work(takes=HOLD)
-    assert all(done.work.lost for done in table.batch.take_ended())
+    assert all(done.work.lost for done in table.batch.take_outcomes())
     assert table.store.run("p", table.run_id).counts.cancelled == 8
     work = table.batch.next()
     with suppress(Exception):
@@ -263,7 +263,7 @@ def test_items_of_a_run_that_was_replaced_are_lost() -> None:
     calls = len(table.store.calls)
     table.batch.end(work, COMPLETED, None)
     assert len(table.store.calls) == calls
-    assert [done.work for done in table.batch.take_ended()] == [work]
+    assert [done.work for done in table.batch.take_outcomes()] == [work]
 
 
 def test_an_exception_counts_in_each_item_that_records_it() -> None:

@@ -116,6 +116,16 @@ def test_an_automatic_batch_fits_its_duration(processes, takes, expected):
     assert runner.batch_size == expected
 
 
+def test_a_longer_item_weighs_more_than_a_shorter_one(processes):
+    """A measured duration moves the known one by half the way up and a tenth of the way down; the first one is taken as it is."""
+    process = processes.process("fitted", schedule=60, batch_size="auto", batch_duration=38)(lambda work: None)
+    runner, sizes = process.dispatch.port.runner, []
+    for seconds in (1, 3, 1, 1.9):  # so that 1, 2, 1.9 and 1.9 are known
+        runner._measure(seconds)
+        sizes.append(runner.batch_size)
+    assert sizes == [38, 19, 20, 20]
+
+
 def test_automatic_batches_grow_from_one(processes, monkeypatch):
     """The first run sends items singly, the next one by what the first has measured."""
     process = processes.process("batched", schedule=60, batch_size="auto")(lambda work: None)

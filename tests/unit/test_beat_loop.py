@@ -18,7 +18,7 @@ from celery.beat import Scheduler
 from celery_process import Process, Processes
 from celery_process.beat import entry as module
 from celery_process.beat import stored as reader
-from celery_process.beat.stored import LOOK, REFRESH, StoredSchedules
+from celery_process.beat.stored import CHECK_AFTER, REFRESH, StoredSchedules
 from celery_process.exceptions import StoreUnavailable
 from celery_process.protocol.states import By, SlotEnd
 from celery_process.schedule.slots import jitter_of
@@ -204,7 +204,7 @@ class TestALostSlot:
         again = stage.beat()
         again.schedule[KEY].last_run_at = stage.clock()
         assert stage.move(1, again) == []
-        assert sum(len(stage.move(1, again)) for _ in range(int(LOOK) + 5)) == 1
+        assert sum(len(stage.move(1, again)) for _ in range(int(CHECK_AFTER) + 5)) == 1
 
     def test_not_before_the_first(self, stage: Stage) -> None:
         """A process whose ledger is empty, or has runs by hand alone, waits for its first slot."""

@@ -37,7 +37,7 @@ def judged(process: Process, clock: MovableClock) -> tuple[bool, str]:
     """Return whether beat is well, and what is said of it."""
     processes: Processes = process.apps  # type: ignore[attr-defined]
     findings = {finding.check: finding for finding in examine(processes, clock=clock)}
-    return findings["beat:p"].ok, findings["beat:p"].said
+    return findings["beat:p"].ok, findings["beat:p"].text
 
 
 def test_nothing_to_do(process: Process, clock: MovableClock) -> None:

@@ -105,7 +105,7 @@ def test_the_protocol_imports_nothing_of_celery() -> None:
         "tasks/deployment.py",
         "tasks/events.py",
         "tasks/factory.py",
-        "tasks/own.py",
+        "tasks/registry.py",
         "tasks/publish.py",
         "tasks/required.py",
         "tasks/shutdown.py",

@@ -50,7 +50,7 @@ def test_there(shops: list[Shop], tmp_path: Path) -> None:
     file = tmp_path / "processes.jsonl"
     assert here.call("export", "-o", str(file)).exit_code == 0
     result = there.call("import", str(file))
-    assert (result.exit_code, result.output) == (0, "key-gc: 2 items brought\nother: 0 items brought\n")
+    assert (result.exit_code, result.output) == (0, "key-gc: 2 items imported\nother: 0 items imported\n")
     assert there.processes["key-gc"].work("a").params == {"x": 1}
     assert there.processes["key-gc"].state().settings == {"ttl": 9}
 

@@ -19,7 +19,7 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.cli.watch import _looks
+from celery_process.cli.watch import _readings
 
 MODULE = """
 from celery import Celery
@@ -173,7 +173,7 @@ def test_watch_tells_of_a_store_that_is_away() -> None:
         free.bind(("127.0.0.1", 0))
         processes = Processes(Celery("away", set_as_current=False), backend=f"redis://127.0.0.1:{free.getsockname()[1]}/0")
         process = processes.process("key-gc", schedule=60)(lambda work: None)
-        looks = list(_looks([process], 0.01, 2))
+        looks = list(_readings([process], 0.01, 2))
     assert [type(look) for look in looks] == [str, str]
     assert "did not answer" in looks[0]
 

@@ -13,7 +13,7 @@ from celery import Celery
 
 from celery_process import Processes
 from celery_process.exceptions import SchemaMismatch
-from celery_process.text.commands import begun_as, command, name_of, pasted
+from celery_process.text.commands import command, commands_begin_with, name_of, with_app_name
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_an_app_is_named_as_dash_a_finds_it(
         setattr(made, attribute, app)
         monkeypatch.setitem(sys.modules, module, made)
     assert name_of(app) == name
-    assert pasted("Run: celery -A proj process migrate", app) == f"Run: celery -A {name or 'proj'} process migrate"
+    assert with_app_name("Run: celery -A proj process migrate", app) == f"Run: celery -A {name or 'proj'} process migrate"
 
 
 def test_a_command_of_a_name_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +74,6 @@ def test_a_command_line_goes_on_as_it_was_begun() -> None:
     """Commands in what `manage.py celery_process` prints are its own, while those of Celery's are as ever."""
     app = Celery("cp_shop", set_as_current=False)
     text = "Run: celery -A proj process work a, or celery -A proj beat"
-    with begun_as("python manage.py celery_process"):
-        assert pasted(text, app) == "Run: python manage.py celery_process work a, or celery -A proj beat"
-    assert pasted(text, app) == text
+    with commands_begin_with("python manage.py celery_process"):
+        assert with_app_name(text, app) == "Run: python manage.py celery_process work a, or celery -A proj beat"
+    assert with_app_name(text, app) == text

@@ -45,7 +45,7 @@ def url(tmp_path: Path) -> str:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.message for record in caplog.records if "kept for the deployment" in record.message]
+    return [record.message for record in caplog.records if "belongs to the deployment" in record.message]
 
 
 def test_the_second_deployment_is_told(url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +63,7 @@ def test_the_second_deployment_is_told(url: str, caplog: pytest.LogCaptureFixtur
     assert not found.ok
     kept = deployment_of(production.app)
     for said in (kept, "process_key_prefix", "process_table_prefix", "process doctor --adopt"):
-        assert said in found.said + found.cure
+        assert said in found.text + found.cure
 
 
 def test_a_prefix_of_its_own_is_enough(url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from celery_process import Processes
-from celery_process.monitor.details import read_panel
+from celery_process.monitor.details import read_details
 from celery_process.monitor.secrets import Reader
 from celery_process.stores.memory import MemoryStore
 from celery_process.text.masking import MASK
@@ -27,9 +27,9 @@ def test_a_panel_has_the_failing_items_of_the_run() -> None:
     check.register_works({"bad": None, "good": None})
     check.run_now()
     check.update_settings({"limit": 3}, by="ann")
-    panel = read_panel(check, Reader.ADMIN)
-    assert {(one.work, len(one.errors), one.state) for one in panel.failing} == {("bad", 2, "COMPLETED"), (None, 1, None)}
-    assert [(one.name, one.value, one.stored) for one in panel.settings] == [("api_key", MASK, False), ("limit", 3, True)]
-    assert panel.run is not None
-    assert [run.id for run in panel.runs] == [panel.run.id]
-    assert (panel.overview.done, panel.overrides.by, panel.shared) == (2, "ann", False)
+    details = read_details(check, Reader.ADMIN)
+    assert {(one.work, len(one.errors), one.state) for one in details.failing} == {("bad", 2, "COMPLETED"), (None, 1, None)}
+    assert [(one.name, one.value, one.stored) for one in details.settings] == [("api_key", MASK, False), ("limit", 3, True)]
+    assert details.run is not None
+    assert [run.id for run in details.runs] == [details.run.id]
+    assert (details.overview.done, details.overrides.by, details.shared) == (2, "ann", False)

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.exceptions import WorkerShutdown, WorkerTerminate
 
 from celery_process import Process, Processes, Tolerance, WorkState
-from celery_process.engine.runner import Ended
+from celery_process.engine.runner import EndedItem
 from celery_process.exceptions import WorkFailed
 from celery_process.protocol.states import SlotEnd
 from celery_process.stores.memory import MemoryStore
@@ -77,9 +77,9 @@ def test_it_is_an_error_of_the_item(define: Callable[..., Process], error: BaseE
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_a_task_fails_with_an_exception_that_ends_nothing(error: BaseException) -> None:
     """What Celery sees of an item alone in its message is an `Exception` with the error's text."""
-    item = Ended("a", WorkState.INCOMPLETE, error, 1, "its text")
+    item = EndedItem("a", WorkState.INCOMPLETE, error, 1, "its text")
     with pytest.raises(WorkFailed, match="'a' ended INCOMPLETE: its text"):
-        outcome_of("p", [item], look=str)
+        outcome_of("p", [item], show_command=str)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)

@@ -16,7 +16,7 @@ from celery_process.app import registries
 from celery_process.exceptions import AccessDenied, CorruptData, RefusedValue, SchemaMismatch, StoreError, StoreUnavailable
 from celery_process.signals import work_finished
 from celery_process.stores.memory import MemoryStore
-from celery_process.tasks.factory import LONGEST_WAIT, MOST_TRIES, TRIES
+from celery_process.tasks.factory import LONGEST_WAIT, MAX_TRIES, TRIES
 from celery_process.tasks.shutdown import ShutdownNote, shutting_down
 
 
@@ -147,17 +147,17 @@ def test_a_message_that_meets_an_outage_comes_again(office: Office, caplog: pyte
     kwargs: dict[str, Any] = {"process": "p", "run": office.run_id, "works": list("abcd")}
     headers: dict[str, Any] = {"cp_schema": 1}
     with caplog.at_level(logging.INFO):
-        for _ in range(MOST_TRIES + 1):
+        for _ in range(MAX_TRIES + 1):
             office.deliver("work", kwargs, headers)
             headers = office.published[-1]["headers"]
-    assert [message["countdown"] for message in office.published] == [2, 4, 8, 16, *[LONGEST_WAIT] * (MOST_TRIES - 4)]
+    assert [message["countdown"] for message in office.published] == [2, 4, 8, 16, *[LONGEST_WAIT] * (MAX_TRIES - 4)]
     assert all(message["kwargs"] == kwargs and message["task"] == "p.work" for message in office.published)
     assert {message["root_id"] for message in office.published} == {"root"}
-    assert [message["headers"][TRIES] for message in office.published] == list(range(1, MOST_TRIES + 1))
+    assert [message["headers"][TRIES] for message in office.published] == list(range(1, MAX_TRIES + 1))
     lines = [record for record in caplog.records if record.name.startswith("celery_process")]
-    assert [record.levelname for record in lines] == ["WARNING"] * (MOST_TRIES + 1)
+    assert [record.levelname for record in lines] == ["WARNING"] * (MAX_TRIES + 1)
     assert all(record.exc_info is None for record in lines)
-    assert "is left to the sweep" in lines[-1].getMessage()
+    assert "the sweep publishes its items" in lines[-1].getMessage()
     office.store.cut = frozenset()
 
 
@@ -202,7 +202,7 @@ def test_a_header_that_is_no_number_ends_it(office: Office, caplog: pytest.LogCa
     office.store.cut = frozenset({"claim"})
     kwargs = {"process": "p", "run": office.run_id, "work": "a"}
     office.deliver("work", kwargs, {TRIES: "x"})
-    assert [message["headers"][TRIES] for message in office.published] == [MOST_TRIES]
+    assert [message["headers"][TRIES] for message in office.published] == [MAX_TRIES]
 
 
 def test_an_outage_at_a_report_is_no_claim_s(office: Office) -> None:

@@ -120,4 +120,4 @@ class TestTheBoard:
         board = Board(processes)
         with pytest.raises(ProcessNotFound):
             asyncio.run(board.one("three"))
-        assert not board._kept
+        assert not board._cache

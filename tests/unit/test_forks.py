@@ -191,7 +191,7 @@ def test_an_outcome_that_the_store_did_not_take_is_no_success(caplog: pytest.Log
     process.run_now()
     (result,) = results
     assert result.state == "FAILURE"
-    assert "'a' ended, and the store did not take its outcome" in str(result.result)
+    assert "'a' ended, and its outcome could not be stored" in str(result.result)
     assert process.work("a").status.state is WorkState.ACTIVE
     assert process.work("b").status.state is WorkState.COMPLETED
     assert [getattr(record, "action", "") for record in caplog.records].count("outcome_not_stored") == 1

@@ -47,7 +47,7 @@ def test_slots_of_the_sweep_are_not_those_of_beat() -> None:
     assert judged(By.SWEEP).ok
     second = judged(By.SWEEP)
     assert not second.ok
-    assert "late, from the sweep" in second.said
+    assert "late, from the sweep" in second.text
     assert "celery -A " in second.cure
     assert judged(By.BEAT).ok
 

@@ -219,7 +219,7 @@ def test_what_is_published_after_a_batch_keeps_no_lease(monkeypatch: pytest.Monk
     monkeypatch.setattr("celery_process.tasks.publish._heartbeat", beats)
 
     def publish(port: object, on: object, names: tuple[str, ...], run_id: str, **_: Any) -> None:
-        held.append(len(beats._held))
+        held.append(len(beats._batches))
         sent.append(names)
 
     monkeypatch.setattr("celery_process.tasks.publish.CeleryPort.send", publish)

@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 
 from celery_process import Processes, Work
-from celery_process.engine.runner import Ended
+from celery_process.engine.runner import EndedItem
 from celery_process.exceptions import WorkFailed
 from celery_process.protocol.states import WorkState
 from celery_process.stores.memory import MemoryStore
@@ -131,9 +131,9 @@ def test_an_error_whose_text_raises(lines: Lines) -> None:
 
 def test_work_failed_shows_no_secret_and_no_line() -> None:
     """The text of a failed task, which events, result backend and Flower show, is masked, and on one line."""
-    failed = Ended(FORGED, WorkState.INCOMPLETE, None, 1, "no answer of postgresql://ann:hunter2@db/x?password=hunter3")
+    failed = EndedItem(FORGED, WorkState.INCOMPLETE, None, 1, "no answer of postgresql://ann:hunter2@db/x?password=hunter3")
     with pytest.raises(WorkFailed) as raised:
-        outcome_of("p", [failed], look=lambda name: f"work {name!r}")
+        outcome_of("p", [failed], show_command=lambda name: f"work {name!r}")
     assert "********" in str(raised.value)
     assert "hunter" not in str(raised.value)
     assert str(raised.value).isprintable()

@@ -140,6 +140,6 @@ def test_an_element_of_a_list_keeps_its_own_secret(edited: list[Any], kept: list
 )
 def test_a_mask_that_stands_for_nothing_or_for_another_s_secret_is_refused(edited: dict[str, object]) -> None:
     """Where nothing was hidden, and in an element of a list of which another part was changed."""
-    with pytest.raises(InvalidValue, match="stands for a value that is kept") as refused:
+    with pytest.raises(InvalidValue, match="stands for a stored value") as refused:
         unmasked(edited, {**SETTINGS, "hosts": HOSTS}, argument="settings")
     assert refused.value.argument == "settings"

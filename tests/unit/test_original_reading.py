@@ -98,10 +98,10 @@ def test_a_whole_document() -> None:
 def test_each_key_that_is_not_carried_is_named() -> None:
     """What has no place here is named, known or unknown, wherever it stands."""
     work = {**GCKEYS["activeWork"]["project-1"], "colour": 1, "params": {"floatParams": {}}}
-    left = " ".join(read(change(activeWork={"a": work}, futureField=1, settings={"boolParams": {}})).left)
+    skipped = " ".join(read(change(activeWork={"a": work}, futureField=1, settings={"boolParams": {}})).skipped)
     for key in ("instance", "processStatus", "futureField", "['a'].colour", "params.floatParams", "settings.boolParams"):
-        assert key in left
-    assert "status of 1 items" in left
+        assert key in skipped
+    assert "status of 1 items" in skipped
 
 
 def test_a_sparse_document() -> None:
@@ -178,8 +178,8 @@ def test_import_at_the_command_line(here: Processes, tmp_path: Path) -> None:
     file.write_text(json.dumps({key: value for key, value in GCKEYS.items() if key != "processName"}, indent=2))
     for _ in range(2):
         done = call("cp_original_here", "import", str(file))
-        assert (done.exit_code, done.stdout) == (0, "gckeys: 4 items brought\n"), done.output
-        assert "not carried: processStatus" in done.stderr
+        assert (done.exit_code, done.stdout) == (0, "gckeys: 4 items imported\n"), done.output
+        assert "not imported: processStatus" in done.stderr
     process = here["gckeys"]
     assert process.schedule_frequency == timedelta(hours=12)
     assert process.state().settings["mode"] == "fast"
@@ -211,7 +211,7 @@ def test_export_at_the_command_line(here: Processes, tmp_path: Path) -> None:
     message = json.loads(file.read_text())
     assert message["activeWork"]["a"]["params"] == {"intParams": {"n": "3"}, "stringParams": {"ratio": "0.5"}}
     assert "ratio of a" in done.stderr
-    assert "not carried: its pause" in done.stderr
+    assert "not exported: its pause" in done.stderr
     here.process("second", schedule=60)(lambda work: None)
     refused = call("cp_original_here", "export", "--format", "original")
     assert (refused.exit_code, refused.stdout) == (1, "")

@@ -55,7 +55,7 @@ def test_an_error_that_is_not_the_transport_s_has_its_traceback(
 ) -> None:
     """A bug on the way to the broker is news."""
     _, process = make("memory://")
-    monkeypatch.setattr("celery_process.tasks.publish.kwargs_shown", lambda kwargs: kwargs["nothing"])
+    monkeypatch.setattr("celery_process.tasks.publish.searchable_kwargs", lambda kwargs: kwargs["nothing"])
     process.run_now()
     (line,) = [record for record in lines(caplog) if getattr(record, "action", "") == "publish_failed"]
     assert line.levelname == "ERROR"
@@ -84,27 +84,28 @@ class Away(MemoryStore):
         return super().claim(*given, **named)
 
 
-def _trigger(app: Celery, process: Process) -> None:
+def _trigger(app: Celery, run: str) -> None:
     app.tasks["p.schedule"].run()
 
 
-def _comeback(app: Celery, process: Process) -> None:
-    app.tasks["p.schedule"].run(run=process.state().run.id, token="t")
+def _comeback(app: Celery, run: str) -> None:
+    app.tasks["p.schedule"].run(run=run, token="t")
 
 
-def _items(app: Celery, process: Process) -> None:
-    app.tasks["p.work"].run(process="p", run=process.state().run.id, works=["a"])
+def _items(app: Celery, run: str) -> None:
+    app.tasks["p.work"].run(process="p", run=run, works=["a"])
 
 
 @pytest.mark.parametrize("call", [_trigger, _comeback, _items])
 @pytest.mark.parametrize("error", [StoreUnavailable("It is away; wait.", operation="claim"), SchemaMismatch("No tables.")])
 def test_both_away_is_a_line(
-    call: Callable[[Celery, Process], None], error: Exception, caplog: pytest.LogCaptureFixture
+    call: Callable[[Celery, str], None], error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A task that meets a store and a broker out of reach ends with an expected error, which has no second one as context."""
     store = Away()
     app, process = make(store=store)
     process.run_now()
+    run = process.state().run.id
     caplog.clear()
     store.away = error
     task = app.tasks["p.work"]
@@ -112,7 +113,7 @@ def test_both_away_is_a_line(
         app.tasks[name].push_request(headers={TRIES: 1}, is_eager=False, hostname="w")
     try:
         with pytest.raises(Exception) as raised:
-            call(app, process)
+            call(app, run)
     finally:
         for name in ("p.work", "p.schedule"):
             app.tasks[name].pop_request()
@@ -124,15 +125,15 @@ def test_both_away_is_a_line(
     assert not [record.getMessage() for record in found if record.exc_info]
 
 
-@pytest.mark.parametrize("call", ["come_back", "bring", "emit"])
+@pytest.mark.parametrize("call", ["come_back", "publish_trigger", "emit"])
 def test_what_else_is_sent_is_a_line(call: str, caplog: pytest.LogCaptureFixture) -> None:
     """The next page, a late slot, an event: one WARNING each, with what the client says."""
     _, process = make()
     port = process.dispatch.port
     if call == "come_back":
         port.come_back("r", "t", timedelta(seconds=1))
-    elif call == "bring":
-        port.bring(timedelta(seconds=5))
+    elif call == "publish_trigger":
+        port.publish_trigger(timedelta(seconds=5))
     else:
         port.emit(Event.WORK_LOST, work="a", run_id="r")
     deadline = time.monotonic() + 30

@@ -9,7 +9,7 @@ import pytest
 
 from celery_process.monitor import probe
 from celery_process.monitor.health import Finding
-from celery_process.monitor.probe import KEPT, STALE, Probe
+from celery_process.monitor.probe import FRESH, STALE, Probe
 
 
 class Examination:
@@ -43,9 +43,9 @@ def test_an_answer_is_kept_for_a_moment() -> None:
     """Within that time the examination is not made again; after it, it is."""
     examine, clock = Examination(), Clock()
     asked = Probe(examine, monotonic=clock)
-    assert asked.answer() == {"ok": True, "findings": [{"check": "store", "ok": True, "said": "said", "cure": ""}]}
+    assert asked.answer() == {"ok": True, "findings": [{"check": "store", "ok": True, "text": "said", "cure": ""}]}
     examine.ok = False
-    clock.at += KEPT
+    clock.at += FRESH
     assert asked.answer()["ok"]
     clock.at += 0.1
     assert not asked.answer()["ok"]

@@ -11,7 +11,7 @@ from celery import Celery
 
 from celery_process import Process, Processes
 from celery_process.monitor.beat_slots import newest_slot
-from celery_process.monitor.details import read_panel
+from celery_process.monitor.details import read_details
 from celery_process.monitor.overview import read_overview
 from celery_process.monitor.secrets import Reader
 
@@ -26,7 +26,7 @@ READINGS: dict[str, Callable[[Process], Any]] = {
     "runs": lambda process: list(process.runs()),
     "slots": lambda process: list(process.slots()),
     "overview": read_overview,
-    "panel": lambda process: read_panel(process, Reader.CLI),
+    "panel": lambda process: read_details(process, Reader.CLI),
     "newest slot": newest_slot,
 }
 

@@ -88,7 +88,7 @@ def test_doctor() -> None:
     assert finding().ok
     clock.advance(timedelta(minutes=3))
     assert not finding().ok
-    assert "gone" in finding().said
+    assert "gone" in finding().text
     assert "process cancel gone" in finding().cure
     store.begin_sweep(["gone"], interval=LEASE, grace=LEASE)
     assert finding().ok

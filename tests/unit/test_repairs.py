@@ -90,7 +90,7 @@ def test_a_broker_that_was_wiped_is_filled_again_by_one_sweep() -> None:
 
 def test_a_window_beyond_a_sweep_is_published_by_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one sweep leaves over the next ones publish, though the run does not stand still any more."""
-    monkeypatch.setattr(sweeps, "PUBLISHED", 6_000)
+    monkeypatch.setattr(sweeps, "PUBLISHED_PER_SWEEP", 6_000)
     fleet = Fleet()
     fleet.messages.clear()
     while not fleet.messages:

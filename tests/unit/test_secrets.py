@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from wcwidth import wcswidth
 
 from celery_process import Processes
-from celery_process.cli.base import who
+from celery_process.cli.base import current_user
 from celery_process.exceptions import ProcessPaused
 from celery_process.monitor.health import document, examine
 from celery_process.monitor.secrets import TABLE, Fact, Reader
@@ -189,7 +189,7 @@ def test_settings_are_edited_as_they_were_shown(watched: Watched, planting: Modu
     edited["hosts"] = [{**shown["hosts"][0], "host": "mine"}]
     refused = watched.call("settings", "one", "--set", json.dumps(edited))
     assert refused.exit_code == 1
-    assert "not as it was shown" in refused.output
+    assert "the rest of this element was changed" in refused.output
     assert watched.process.state().settings["hosts"] == hosts[::-1]
 
 
@@ -218,9 +218,9 @@ def test_who_acts_is_named_without_user(monkeypatch: pytest.MonkeyPatch) -> None
     """By the login name of the system where the environment has none, and by number where it has none either."""
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
-    assert who() == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    assert current_user() == f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
     monkeypatch.setattr("getpass.getuser", lambda: {}["nobody"])
-    assert who() == f"cli:uid-{os.getuid()}"
+    assert current_user() == f"cli:uid-{os.getuid()}"
 
 
 def test_the_help_is_whole(watched: Watched) -> None:

@@ -114,7 +114,7 @@ class TestAStoreThatHangs:
                 within(0.05, answers.wait, operation="hang")
         assert sum(thread.name == "celery_process.hang" for thread in threading.enumerate()) == 1
         answers.set()
-        patience._left["hang"].join(10)
+        patience._hanging["hang"].join(10)
         assert within(10, lambda: 7, operation="hang") == 7
 
     def test_what_it_raises_is_raised(self) -> None:
@@ -225,7 +225,7 @@ class TestTheTimeOfASweep:
         monkeypatch.setattr(store, "sweep_run", hangs)
         monkeypatch.setattr("celery_process.app.sweep_budget", lambda interval: Budget(0.5, answer=0.5))
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable, match="No time is left for 'newest_slots'"):
+        with pytest.raises(StoreUnavailable, match="The time is used up before 'newest_slots'"):
             processes.sweep(within=timedelta(seconds=0.5))
         assert time.monotonic() - began < 1.5
         assert len(asked) == 1

@@ -112,7 +112,7 @@ class TestBothPlacesAreNamed:
             start_worker(app)
         finding = next(found for found in health.examine(registry(app), patience=None) if found.check == "names")
         assert not finding.ok
-        assert f"{HERE}.Theirs" in finding.said
+        assert f"{HERE}.Theirs" in finding.text
         assert process.name == "p"
 
 

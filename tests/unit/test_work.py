@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -55,6 +55,20 @@ def test_params_are_settings_overlaid_by_its_own() -> None:
     """A key of the item wins over the same key of the settings; the two are there apart, too."""
     work = Work("a", {"x": 1}, settings={"x": 0, "y": 2})
     assert (work.params, work.own_params, work.settings) == ({"x": 1, "y": 2}, {"x": 1}, {"x": 0, "y": 2})
+
+
+def test_a_work_of_a_later_attempt() -> None:
+    """A handler that looks at its attempt can be tested with any; without one it is the first."""
+    assert (Work("a").attempt, Work("a", attempt=2).attempt) == (1, 2)
+
+
+def test_the_run_of_a_work() -> None:
+    """A handler sees its run as the store has it: id, slot, generation, and when it began."""
+    slot, began = datetime(2026, 3, 2, 12, tzinfo=UTC), datetime(2026, 3, 2, 12, 0, 7, tzinfo=UTC)
+    claim = ItemClaim("a", ClaimAnswer.CLAIMED, attempt=2, epoch=7, generation=4, slot=slot, run_started_at=began)
+    work = Work.of_claim(claim, "7-run", report=Teller(), tolerance=Tolerance(), progress_frequency=timedelta(0))
+    run = work.run
+    assert (run.id, run.slot, run.generation, run.started_at, work.attempt) == ("7-run", slot, 4, began, 2)
 
 
 def test_a_plain_work_is_enough_for_a_unit_test() -> None:

@@ -212,10 +212,10 @@ class TestOtherClasses:
     def test_they_are_refused_where_they_are_given(self, value: Any) -> None:
         """A subclass decides by methods that the slots do not ask; the sentence says what to give instead."""
         processes = Processes(app_in(None), backend="memory://")
-        with pytest.raises(InvalidType, match=r"a class of its own.*schedule=None"):
+        with pytest.raises(InvalidType, match=r"a class of your own.*schedule=None"):
             processes.process("p", schedule=value)(lambda work: None)
         process = processes.process("q", schedule=60)(lambda work: None)
-        with pytest.raises(InvalidType, match="a class of its own"):
+        with pytest.raises(InvalidType, match="a class of your own"):
             process.update_settings(None, schedule=value)
 
     def test_an_entry_of_beat_with_one(self) -> None:

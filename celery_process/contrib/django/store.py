@@ -27,7 +27,7 @@ from celery_process.text.masking import scheme_only
 _PLAIN = re.compile(r"django://([\w.\-]{0,80})/?(?:\?([\w=&]{0,200}))?")
 TABLE_PREFIX = "cp_"
 """Django's migrations make the tables, so their names are fixed."""
-DJANGOS_OWN = frozenset(
+DJANGO_OPTIONS = frozenset(
     ("assume_role", "context", "cursor_factory", "isolation_level", "pool", "prepare_threshold", "server_side_binding")
 )
 """Keys of a database's OPTIONS that Django reads itself. The URL of SQLite carries no OPTIONS at all."""
@@ -48,23 +48,23 @@ class DjangoStore(SqlStore):
         self._options = dict(parse_qsl(urlsplit(url).query))
         self.url = f"django://{self.alias}"
         self._clock = clock
-        self._leads_to: tuple[str, int | None] | None = None
-        self._follow()
+        self._target: tuple[str, int | None] | None = None
+        self._reconnect()
 
-    def _follow(self) -> None:
+    def _reconnect(self) -> None:
         """Connect to the alias's current database: a test replaces the project's with its own, and restores it later."""
-        leads_to = name_of(self.alias), sharing()
-        if leads_to == self._leads_to:
+        target = name_of(self.alias), sharing()
+        if target == self._target:
             return
-        if self._leads_to is not None:
+        if self._target is not None:
             self.close()
         tables = Tables(TABLE_PREFIX)
-        if leads_to[1] is None:
+        if target[1] is None:
             # A test's database cannot be dropped while an idle connection to it is open.
             keep = not is_for_tests(self.alias)
             self._use(
                 Database(
-                    parse(own_url(self.alias, **self._options)),
+                    parse(database_url(self.alias, **self._options)),
                     tables,
                     clock=self._clock,
                     synchronous="FULL",
@@ -72,8 +72,8 @@ class DjangoStore(SqlStore):
                 )
             )
         else:
-            self._use(SharedDatabase(self.alias, tables, clock=self._clock, thread=leads_to[1]))
-        self._leads_to = leads_to
+            self._use(SharedDatabase(self.alias, tables, clock=self._clock, thread=target[1]))
+        self._target = target
 
     def _use(self, database: Database) -> None:
         super()._use(database)
@@ -84,12 +84,12 @@ class DjangoStore(SqlStore):
 
     @property
     def _ready(self) -> Database:
-        self._follow()
+        self._reconnect()
         return super()._ready
 
     def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip and refuse tables of another version."""
-        self._follow()
+        self._reconnect()
         return super().check()
 
     def migrate(self) -> tuple[str, ...]:
@@ -116,39 +116,39 @@ def alias_of(url: str) -> str:
     """Return the alias in `django://alias`; raises `ConfigurationError` where `DATABASES` has none of that name."""
     plain = _PLAIN.fullmatch(url)
     fits = plain is not None and OWN_OPTIONS.issuperset(dict(parse_qsl(plain[2] or "", keep_blank_values=True)))
-    shown = url if fits else scheme_only(url)
+    masked_url = url if fits else scheme_only(url)
     alias = plain[1] if plain is not None and fits else ""
     if not alias:
         raise ConfigurationError(
-            f"process_backend {shown!r} is not django:// and an alias of DATABASES; write django://default, with no other "
-            f"options than {', '.join(sorted(OWN_OPTIONS))}.",
+            f"process_backend {masked_url!r} is not django:// and an alias of DATABASES; write django://default, with no "
+            f"other options than {', '.join(sorted(OWN_OPTIONS))}.",
             setting="process_backend",
-            value=shown,
+            value=masked_url,
         )
     try:
         vendor = connections[alias].vendor
     except ConnectionDoesNotExist:
         known = ", ".join(sorted(connections.settings))
         raise ConfigurationError(
-            f"process_backend {shown!r} names no database of DATABASES, which has {known}; use one of them.",
+            f"process_backend {masked_url!r} names no database of DATABASES, which has {known}; use one of them.",
             setting="process_backend",
-            value=shown,
+            value=masked_url,
         ) from None
     except ImproperlyConfigured as error:
         raise ConfigurationError(
-            f"process_backend {shown!r} needs Django's settings: {error}", setting="process_backend", value=shown
+            f"process_backend {masked_url!r} needs Django's settings: {error}", setting="process_backend", value=masked_url
         ) from error
     if vendor not in URLS:
         raise ConfigurationError(
-            f"process_backend {shown!r} is on {vendor}; django:// works on {' and '.join(sorted(URLS))}. Give the "
+            f"process_backend {masked_url!r} is on {vendor}; django:// works on {' and '.join(sorted(URLS))}. Give the "
             "database by its own URL instead, as in mysql://user@host/name.",
             setting="process_backend",
-            value=shown,
+            value=masked_url,
         )
     return alias
 
 
-def own_url(alias: str, **more: str) -> str:
+def database_url(alias: str, **more: str) -> str:
     """Return the URL of an alias's database, by Django's current settings.
 
     `more`: the store's own options, which win over those in Django's settings.
@@ -165,8 +165,12 @@ def own_url(alias: str, **more: str) -> str:
                 value=f"django://{alias}",
             )
         return sa.URL.create("sqlite", database=name, query=more).render_as_string()
-    given = settings.get("OPTIONS") or {}
-    options = {key: str(value) for key, value in given.items() if key not in DJANGOS_OWN} | _own_options(given) | more
+    configured = settings.get("OPTIONS") or {}
+    options = (
+        {key: str(value) for key, value in configured.items() if key not in DJANGO_OPTIONS}
+        | _store_options(configured)
+        | more
+    )
     host, port = settings.get("HOST") or "", settings.get("PORT")
     if host.startswith("/"):  # libpq takes the folder of the server's socket from the query
         options["host"], host = host, ""
@@ -182,10 +186,10 @@ def own_url(alias: str, **more: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def _own_options(given: Mapping[str, Any]) -> dict[str, str]:
+def _store_options(configured: Mapping[str, Any]) -> dict[str, str]:
     """Return the store's own options by Django's OPTIONS; `max_size` of Django's pool bounds the store's pool."""
-    options = {"prepare_threshold": str(given["prepare_threshold"])} if "prepare_threshold" in given else {}
-    pool = given.get("pool")
+    options = {"prepare_threshold": str(configured["prepare_threshold"])} if "prepare_threshold" in configured else {}
+    pool = configured.get("pool")
     if isinstance(pool, Mapping):
         most = pool.get("max_size") or pool.get("min_size")
         options |= {"pool_size": str(most), "max_overflow": "0"} if most else {}

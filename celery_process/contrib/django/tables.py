@@ -25,7 +25,7 @@ Operation = Callable[[Any, Any], None]
 """The type of a callable that `RunPython` takes."""
 
 
-def _bring(alias: str, number: int) -> None:
+def _migrate_to(alias: str, number: int) -> None:
     """Migrate the tables by the step to a version, except on a database that the store does not support."""
     if connections[alias].vendor in URLS:
         with joined(alias) as conn:
@@ -36,7 +36,7 @@ def upgrade(number: int) -> Operation:
     """Return the step to a version of the tables; existing tables of that version are kept."""
 
     def operation(_: Any, editor: Any) -> None:
-        _bring(editor.connection.alias, number)
+        _migrate_to(editor.connection.alias, number)
 
     return operation
 
@@ -53,14 +53,14 @@ def make_unmigrated(app_config: AppConfig, using: str, **_: Any) -> None:
     module, _explicit = MigrationLoader.migrations_module(app_config.label)
     if module is None and router.allow_migrate_model(using, app_config.get_model("Process")):
         for number in range(1, VERSION + 1):
-            _bring(using, number)
+            _migrate_to(using, number)
 
 
 @contextmanager
 def flushed_too(alias: str) -> Iterator[None]:
     """Make Django's flush inside the block include the tables, where the database has them and the router allows them."""
     introspection = connections[alias].introspection
-    of_models, own = introspection.django_table_names, _known(alias) & set(introspection.table_names())
+    of_models, own = introspection.django_table_names, _table_names(alias) & set(introspection.table_names())
     introspection.django_table_names = lambda *args, **options: [*of_models(*args, **options), *sorted(own)]
     try:
         yield
@@ -68,7 +68,7 @@ def flushed_too(alias: str) -> Iterator[None]:
         del introspection.django_table_names
 
 
-def _known(alias: str) -> set[str]:
+def _table_names(alias: str) -> set[str]:
     """Return the names of the tables; none where the database does not have the app, or a test runs without it."""
     if not apps.is_installed(CeleryProcessConfig.name):
         return set()

@@ -18,8 +18,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from celery_process.app import registries
-from celery_process.contrib.django.shelves import processes as all_processes
-from celery_process.contrib.django.shelves import shelves
+from celery_process.contrib.django.project_apps import processes as all_processes
+from celery_process.contrib.django.project_apps import project_apps
 from celery_process.exceptions import ProcessError
 from celery_process.monitor.jsonable import http_status
 from celery_process.monitor.original import document
@@ -64,8 +64,8 @@ def processes(_: HttpRequest, *, limit: int, may: May) -> JsonResponse:
     """Answer all processes of all apps of this project, by name."""
     found: dict[str, Any] = {}
     left = MOST_BYTES
-    for shelf in shelves():
-        for process in shelf.processes:
+    for app in project_apps():
+        for process in app.processes:
             answer = _read(process, may, limit=limit, most=max(left, 0))
             left -= len(json.dumps(answer))
             found[process.name] = answer

@@ -13,15 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from celery_process.app import Processes
-from celery_process.config import named
+from celery_process.config import store_settings
 from celery_process.monitor.cells import Table
 from celery_process.monitor.columns import HEAD, PROCESSES, RUNS, SLOTS, VERSIONS
-from celery_process.monitor.details import read_panel
+from celery_process.monitor.details import read_details
 from celery_process.monitor.health import document, examine
 from celery_process.monitor.jsonable import plain
 from celery_process.monitor.overview import Overview, read_overview
 from celery_process.monitor.probe import PATIENCE
-from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.secrets import Reader, mask_for
 from celery_process.monitor.verbs import VERBS, Target, offered
 from celery_process.process import Process
 
@@ -42,9 +42,9 @@ class Board:
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="processes")
-        self._kept: dict[str, tuple[float, asyncio.Task[Document]]] = {}
+        self._cache: dict[str, tuple[float, asyncio.Task[Document]]] = {}
         self._overviews: dict[str, Overview] = {}
-        self._named = named(processes.app)
+        self._store_settings = store_settings(processes.app)
 
     async def all(self) -> Document:
         """Return the overview of every process. Raises `StoreUnavailable`."""
@@ -65,20 +65,22 @@ class Board:
         try:
             return await self._in_thread(lambda: verb(process))
         finally:
-            self._kept.clear()
+            self._cache.clear()
 
     def _in_thread(self, read: Callable[[], T]) -> Awaitable[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def _shared(self, key: str, read: Callable[[], Document]) -> Document:
-        if self._named != (now := named(self.processes.app)):  # the settings name another store: kept answers are stale
-            self._named = now
-            self._kept.clear()
+        if self._store_settings != (
+            now := store_settings(self.processes.app)
+        ):  # the settings name another store: kept answers are stale
+            self._store_settings = now
+            self._cache.clear()
             self._overviews.clear()
-        until, task = self._kept.get(key, (0.0, None))
+        until, task = self._cache.get(key, (0.0, None))
         if task is None or (task.done() and time.monotonic() > until):
             task = asyncio.ensure_future(self._read(key, read))
-            self._kept[key] = (0.0, task)
+            self._cache[key] = (0.0, task)
         return await asyncio.shield(task)
 
     async def _read(self, key: str, read: Callable[[], Document]) -> Document:
@@ -87,29 +89,29 @@ class Board:
             return await self._in_thread(read)
         finally:
             took, task = time.monotonic() - began, asyncio.current_task()
-            if task is not None and self._kept.get(key, (0.0, None))[1] is task:
-                self._kept[key] = (began + took + max(FRESH, 4 * took), task)
+            if task is not None and self._cache.get(key, (0.0, None))[1] is task:
+                self._cache[key] = (began + took + max(FRESH, 4 * took), task)
 
     def _read_all(self) -> Document:
         overviews = [read_overview(process, earlier=self._overviews.get(process.name)) for process in self.processes]
         self._overviews.update((overview.process, overview) for overview in overviews)
-        shown = as_shown(overviews, READER)
-        return {"processes": [_summary(one) for one in shown], "columns": _heads(), "shared": self.processes.store.shared}
+        masked = mask_for(overviews, READER)
+        return {"processes": [_summary(one) for one in masked], "columns": _heads(), "shared": self.processes.store.shared}
 
     def _read_one(self, process: Process) -> Document:
-        panel = read_panel(process, READER, earlier=self._overviews.get(process.name))
-        self._overviews[process.name] = panel.overview
-        overrides = panel.overrides
+        details = read_details(process, READER, earlier=self._overviews.get(process.name))
+        self._overviews[process.name] = details.overview
+        overrides = details.overrides
         return {
-            **plain(panel),
-            "overview": _summary(panel.overview),
+            **plain(details),
+            "overview": _summary(details.overview),
             "overrides": {
                 "version": overrides.version,
                 "changed_at": plain(overrides.changed_at),
                 "by": overrides.by,
                 "schedule": overrides.schedule is not None,
             },
-            **{table.name: [_drawn(table, row) for row in getattr(panel, table.name)] for table in LISTS},
+            **{table.name: [_drawn(table, row) for row in getattr(details, table.name)] for table in LISTS},
             "columns": _heads(),
             "above": HEAD,
             "verbs": {verb.name: verb.as_json() for verb in VERBS.values()},

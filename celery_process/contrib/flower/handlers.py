@@ -21,7 +21,7 @@ from celery_process.contrib.flower import access
 from celery_process.contrib.flower.board import READER, Board
 from celery_process.exceptions import ProcessError
 from celery_process.monitor.jsonable import http_status, plain
-from celery_process.monitor.secrets import Fact, as_shown, shown
+from celery_process.monitor.secrets import Fact, mask_fact, mask_for
 from celery_process.monitor.verbs import VERBS, Request, Target, Verb
 from celery_process.text.logs import log_fields, logger_of
 
@@ -143,11 +143,11 @@ class Api(OfProcesses, BaseApiHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer an error as JSON."""
         error = kwargs.get("exc_info", (None, None))[1]
-        told = (error.log_message or error.reason) if isinstance(error, web.HTTPError) else str(error or "")
+        message = (error.log_message or error.reason) if isinstance(error, web.HTTPError) else str(error or "")
         self.set_status(status_code)
         if status_code == 401 and self.guarded:
             self.set_header("WWW-Authenticate", 'Basic realm="flower"')
-        self.finish({"error": (told or self._reason).replace("%%", "%")})
+        self.finish({"error": (message or self._reason).replace("%%", "%")})
 
     async def _answer(self, document: Awaitable[Any]) -> None:
         try:
@@ -203,13 +203,13 @@ class ActOnProcess(Api):
         request = Request(by=self.who, note=self.get_body_argument("note", ""), run=self.get_body_argument("run", ""))
         extra = log_fields(f"flower_{action}", process_name=name, by=self.who)
         logger.info("%s of %s by %s", action, name, self.who, extra=extra)
-        await self._answer(self._told(name, verb, request))
+        await self._answer(self._act(name, verb, request))
 
-    async def _told(self, name: str, verb: Verb, request: Request) -> dict[str, Any]:
+    async def _act(self, name: str, verb: Verb, request: Request) -> dict[str, Any]:
         done = await self.board.act(name, lambda process: verb.act(process, request))
-        said = verb.nothing if done is None else f"{shown(str(done.said), Fact.NOTES, READER)}."
-        run = None if done is None else plain(as_shown(done.run, READER))
-        return {"process": name, "action": verb.name, "said": said, "run": run}
+        text = verb.nothing if done is None else f"{mask_fact(str(done.text), Fact.NOTES, READER)}."
+        run = None if done is None else plain(mask_for(done.run, READER))
+        return {"process": name, "action": verb.name, "text": text, "run": run}
 
 
 class Assets(web.StaticFileHandler):

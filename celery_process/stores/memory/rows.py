@@ -14,7 +14,7 @@ from celery_process.instants import to_us
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
 from celery_process.protocol.kept import MAX_VERSIONS
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.rows import Change
+from celery_process.protocol.rows import Change, Tally
 from celery_process.protocol.states import WorkList
 
 K = TypeVar("K")
@@ -81,8 +81,18 @@ class MemoryRows:
         had = {status.name for status in self.statuses(names) if status.epoch == epoch}
         return had.union(item.name for item in self.items(epoch, names))
 
-    def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
-        return [item for epoch in epochs for item in self.kept.items.get(epoch, {}).values()][:limit]
+    def tallies(self, epoch: int) -> Sequence[Tally]:
+        items = self.items_on(epoch, [page.number for page in self.pages(epoch)])
+        return [Tally(item.on, item.state, item.outcome, item.totals) for item in items]
+
+    def has_items(self, epoch: int) -> bool:
+        return bool(self.kept.items.get(epoch))
+
+    def empty(self, epochs: Collection[int], *, limit: int) -> int:
+        found = [(epoch, name) for epoch in epochs for name in self.kept.items.get(epoch, ())][:limit]
+        for epoch, name in found:
+            del self.kept.items[epoch][name]
+        return len(found)
 
     def works(self, names: Collection[str]) -> Sequence[Work]:
         return [self.kept.works[name] for name in set(names) if name in self.kept.works]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar, cast
 
 from celery_process.instants import to_us
-from celery_process.protocol.entities import Head, Item, Run, Work
+from celery_process.protocol.entities import Head, Run, Work
 from celery_process.protocol.kept import MAX_VERSIONS
 from celery_process.protocol.model import Overrides, SlotEntry
 from celery_process.protocol.rows import Change, Row
@@ -51,7 +51,7 @@ class Commit:
     def add(self, change: Change) -> None:
         """Add what changed of one row."""
         row = change.row
-        self.counts = self.counts or not isinstance(row, Work | Item)
+        self.counts = self.counts or not isinstance(row, Work)
         match row:
             case Head():
                 self._head(*_both(change, Head))
@@ -63,8 +63,6 @@ class Commit:
                 self._run(*_both(change, Run))
             case SlotEntry(slot=slot):
                 self._entry(slot_text(slot), cast("SlotEntry | None", change.new))
-            case Item(epoch=epoch, name=name) if change.new is None:
-                self._put("HDEL", f"i:{epoch}", name)
             case _:
                 raise NotImplementedError(f"Scripts write a {type(row).__name__} in place of steps.")
 

@@ -6,7 +6,8 @@ from celery_process.instants import from_us, to_us
 from celery_process.protocol.entities import Item, Page, Status, Work
 from celery_process.protocol.model import Overrides, SlotEntry, WorkStatus
 from celery_process.protocol.reports import Totals
-from celery_process.protocol.states import SlotEnd
+from celery_process.protocol.rows import Tally
+from celery_process.protocol.states import SlotEnd, WorkList
 from celery_process.protocol.tokens import task_of
 from celery_process.stores.redis.keys import slot_at, slot_text
 from celery_process.stores.redis.records import LETTERS, LISTS, OUTCOMES, STATES, decode_errors, decode_stats, instant
@@ -84,6 +85,15 @@ def read_item(epoch: int, name: str, record: str) -> Item:
         errors=decode_errors(line[22]),
         last_error_at=instant(line[16]),
     )
+
+
+def read_tally(lines: str, items: int) -> Tally:
+    """Return a tally: of open items the letter of their state, of others the lines that they add to their run."""
+    letter, *more = lines.split("\n")
+    if not more:
+        return Tally(WorkList.ACTIVE, STATES[letter], items=items)
+    outcome, on, stats, run_stats, _ = more
+    return Tally(LISTS[on], STATES[letter], OUTCOMES.get(outcome), Totals(decode_stats(stats), decode_stats(run_stats)), items)
 
 
 def read_page(epoch: int, number: str, record: str) -> tuple[Page, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from celery_process.instants import to_us
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.rows import Change
+from celery_process.protocol.rows import Change, Tally
 from celery_process.protocol.states import WorkList
 from celery_process.stores.redis.commit import Commit
 from celery_process.stores.redis.hashes import read_head, read_overrides, read_run
@@ -20,6 +20,7 @@ from celery_process.stores.redis.lines import (
     read_item,
     read_page,
     read_status,
+    read_tally,
     read_version,
     read_work,
     work_beginning,
@@ -46,7 +47,7 @@ class RedisRows:
         self._live = "live" if live and moment.operation in LIVE else ""
         self._hashes: dict[int, dict[str, str]] = {}
         self._runs: dict[int, Run | None] = {}
-        self._pages: dict[int, list[tuple[Page, list[Item]]]] = {}
+        self._tallies: dict[int, list[Tally]] = {}
         self._works: dict[str, str] = {}
         self._seen: dict[str, tuple[str | None, str | None]] = {}
         self._slots: dict[str, Sequence[Any]] = {}
@@ -89,12 +90,14 @@ class RedisRows:
 
     def _took(self, found: Sequence[Any]) -> Run:
         """Keep what a read returned of a run, unless it is what is known already."""
-        fields, pages = pairs(found[0]), found[1]
-        run = read_run(fields, pages if isinstance(pages, int) else len(pages))
+        flat, pages, groups = found
+        fields = pairs(flat)
+        run = read_run(fields, pages)
         if self._hashes.setdefault(run.epoch, fields) != fields:
             raise OvertakenError
-        if not isinstance(pages, int):
-            self._pages[run.epoch] = [_page(run.epoch, *page) for page in pages]
+        if groups is not None:
+            alike = zip(groups[::2], groups[1::2], strict=True)
+            self._tallies[run.epoch] = [read_tally(lines, items) for lines, items in alike]
         return self._runs.setdefault(run.epoch, run) or run
 
     def run_of_uuid(self, uuid: str) -> Run | None:
@@ -150,12 +153,8 @@ class RedisRows:
         return [item for page, items in self._opened(epoch) if page.number in wanted for item in items]
 
     def _opened(self, epoch: int) -> list[tuple[Page, list[Item]]]:
-        if epoch not in self._pages:
-            [found] = self._moment.ask(("run", epoch, "live"))
-            if not found:
-                return []
-            self._took(found)
-        return self._pages[epoch]
+        [found] = self._moment.ask(("pages", epoch))
+        return [_page(epoch, *page) for page in found]
 
     def items(self, epoch: int, names: Collection[str]) -> Sequence[Item]:
         asked = sorted(set(names))
@@ -165,9 +164,31 @@ class RedisRows:
             [records] = self._moment.ask(("HMGET", f"i:{epoch}", *asked))
         return [read_item(epoch, name, record) for name, record in zip(asked, records, strict=True) if record]
 
-    def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
-        [found] = self._moment.ask(("items", limit, *epochs))
-        return [read_item(int(epoch), name, record) for epoch, name, record in found[:limit]]
+    def tallies(self, epoch: int) -> Sequence[Tally]:
+        if epoch not in self._tallies:
+            [found] = self._moment.ask(("run", epoch, "live"))
+            if not found:
+                return []
+            self._took(found)
+        return self._tallies[epoch]
+
+    def has_items(self, epoch: int) -> bool:
+        return self._item_counts([epoch])[epoch] > 0
+
+    def empty(self, epochs: Collection[int], *, limit: int) -> int:
+        deleted, groups = 0, list[Sequence[object]]()
+        for epoch, items in self._item_counts(epochs).items():
+            if items and deleted < limit:
+                deleted += items
+                groups += [("UNLINK", f"{letter}:{epoch}") for letter in "igo"]
+        if groups:
+            self._moment.commit(groups, counts=False)
+        return deleted
+
+    def _item_counts(self, epochs: Collection[int]) -> dict[int, int]:
+        # One field of the hash is none of an item.
+        counts = self._moment.ask(*(("HLEN", f"i:{epoch}") for epoch in epochs))
+        return {epoch: max(count - 1, 0) for epoch, count in zip(epochs, counts, strict=True)}
 
     def count_open(self, epoch: int) -> int:
         [count] = self._moment.ask(("HGET", f"r:{epoch}", "open"))

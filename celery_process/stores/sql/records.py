@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy.engine import Row as SqlRow
@@ -145,8 +146,11 @@ def item_of(row: SqlRow[Any]) -> Item:
     return Item(**{name: getattr(row, column) for name, column in _OF_ITEM.items()}, page=row.page)
 
 
+_ITEM_FIELDS = attrgetter(*_OF_ITEM)
+
+
 def _item(item: Item) -> Mapping[str, Any]:
-    return {column: getattr(item, name) for name, column in _OF_ITEM.items()}
+    return dict(zip(_OF_ITEM.values(), _ITEM_FIELDS(item), strict=True))
 
 
 def overrides_of(row: SqlRow[Any] | None) -> Overrides:

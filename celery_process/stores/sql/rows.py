@@ -12,7 +12,8 @@ from sqlalchemy.engine import Row
 from celery_process.instants import to_us
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.rows import Change
+from celery_process.protocol.reports import Totals
+from celery_process.protocol.rows import Change, Tally
 from celery_process.protocol.states import WorkList
 from celery_process.stores.sql import records, writes
 from celery_process.stores.sql.keys import among, chunks
@@ -98,10 +99,6 @@ class SqlRows:
         query = self._items().where(self._open_pages(epoch), page.page.in_(pages))
         return [records.item_of(row) for row in self.tx.rows(query.order_by(page.page, self.tx.t.item.c.name))]
 
-    def items_of(self, epochs: Collection[int], *, limit: int) -> Sequence[Item]:
-        item = self.tx.t.item.c
-        return [records.item_of(row) for row in self.tx.rows(self._items().where(item.epoch.in_(epochs)).limit(limit))]
-
     def _items(self) -> sa.Select[Any]:
         item, page = self.tx.t.item, self.tx.t.page
         joined = item.outerjoin(page, page.c.id == item.c.page_id)
@@ -113,6 +110,28 @@ class SqlRows:
         pages = sa.select(page.c.id).where(self._open_pages(epoch))
         query = sa.select(sa.func.count()).where(item.c.page_id.in_(pages), self.tx.t.item_is_open)
         return int(self.tx.value(query))
+
+    def tallies(self, epoch: int) -> Sequence[Tally]:
+        item, page = self.tx.t.item, self.tx.t.page
+        # The totals of open items do not count yet and may be long.
+        totals = sa.case((self.tx.t.item_is_open, sa.null()), else_=sa.type_coerce(item.c.totals, sa.Text))
+        alike = (item.c.on_list, item.c.state, item.c.outcome, sa.type_coerce(totals, item.c.totals.type).label("totals"))
+        query = sa.select(*alike, sa.func.count().label("items"))
+        query = query.select_from(page.join(item, item.c.page_id == page.c.id)).where(self._open_pages(epoch))
+        return [
+            Tally(row.on_list, row.state, row.outcome, row.totals or Totals(), row.items)
+            for row in self.tx.rows(query.group_by(item.c.on_list, item.c.state, item.c.outcome, totals))
+        ]
+
+    def has_items(self, epoch: int) -> bool:
+        item = self.tx.t.item.c
+        return bool(self.tx.value(sa.select(sa.exists().where(item.process == self.process, item.epoch == epoch))))
+
+    def empty(self, epochs: Collection[int], *, limit: int) -> int:
+        item = self.tx.t.item
+        ids = sa.select(item.c.id).where(item.c.process == self.process, item.c.epoch.in_(epochs)).limit(limit)
+        found = self.tx.column(ids)
+        return self.tx.change(sa.delete(item).where(item.c.id.in_(found))) if found else 0
 
     def enlisted(self, epoch: int, names: Collection[str]) -> Collection[str]:
         found: set[str] = set()

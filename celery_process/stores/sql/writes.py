@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,8 +20,11 @@ from celery_process.stores.sql.transaction import Transaction
 def write(tx: Transaction, process: str, changes: Sequence[Change]) -> None:
     """Write changes; raise `StaleRead` where a row that was read is another one by now."""
     writer = Writer(tx, process)
-    for kind in RECORDS:
-        found = sorted((change for change in changes if type(change.row) is kind), key=_place)
+    by_kind: dict[type[Row], list[Change]] = defaultdict(list)
+    for change in changes:
+        by_kind[type(change.row)].append(change)
+    for kind in filter(by_kind.__contains__, RECORDS):
+        found = sorted(by_kind[kind], key=_place)
         new = [change.row for change in found if _is_new(change)]
         gone = [change.row for change in found if change.new is None]
         for change in found:
@@ -30,7 +34,7 @@ def write(tx: Transaction, process: str, changes: Sequence[Change]) -> None:
             writer.add(new)
         if gone:
             writer.delete(kind, gone)
-        if kind is Overrides and found:
+        if kind is Overrides:
             writer.keep_version(found[0].old, found[0].row)
 
 

@@ -11,8 +11,7 @@ from celery_process.checks import MAX_TEXT
 from celery_process.contrib.django.admin.base import Base, by, guarded
 from celery_process.contrib.django.words import isolated, translated
 from celery_process.exceptions import InvalidValue, ProcessError
-from celery_process.monitor.secrets import Fact, Reader
-from celery_process.monitor.secrets import shown as as_read
+from celery_process.monitor.secrets import Fact, Reader, mask_fact
 from celery_process.monitor.verbs import VERBS, Request, Takes, Target, Verb
 from celery_process.process import Process
 
@@ -30,12 +29,12 @@ class ActionPages(Base):
             raise PermissionDenied
         if Takes.PARAMS in chosen.takes:  # verbs with params have a form of their own
             return HttpResponseRedirect(self.url("register", process))
-        asked = request.POST if request.method == "POST" else request.GET
-        given = Request(
+        data = request.POST if request.method == "POST" else request.GET
+        verb_request = Request(
             by=by(request),
-            note=asked.get("note", "").strip(),
-            run=asked.get("run", ""),
-            works=tuple(dict.fromkeys(asked.getlist("work"))),
+            note=data.get("note", "").strip(),
+            run=data.get("run", ""),
+            works=tuple(dict.fromkeys(data.getlist("work"))),
         )
         back = self.url("items" if chosen.target is Target.ITEMS else "change", process)
         if request.method != "POST" or (chosen.asks and "confirmed" not in request.POST):
@@ -45,21 +44,21 @@ class ActionPages(Base):
                 process,
                 title=f"{gettext(chosen.label)}: {isolated(process.name)}",
                 chosen=chosen,
-                given=given,
+                arguments=verb_request,
                 back=back,
                 longest=MAX_TEXT,
             )
-        self._do(request, process, chosen, given)
+        self._do(request, process, chosen, verb_request)
         return HttpResponseRedirect(back)
 
-    def _do(self, request: HttpRequest, process: Process, verb: Verb, given: Request) -> None:
+    def _do(self, request: HttpRequest, process: Process, verb: Verb, verb_request: Request) -> None:
         try:
-            done = verb.act(process, given)
+            done = verb.act(process, verb_request)
         except ProcessError as error:
-            messages.error(request, isolated(as_read(str(error), Fact.NOTES, Reader.ADMIN)))
+            messages.error(request, isolated(mask_fact(str(error), Fact.NOTES, Reader.ADMIN)))
             return
         if done is None:
             messages.info(request, gettext(verb.nothing))
             return
-        self.done(request, process, verb.name, done.said)
-        messages.success(request, as_read(f"{translated(done.said)}.", Fact.NOTES, Reader.ADMIN))
+        self.done(request, process, verb.name, done.text)
+        messages.success(request, mask_fact(f"{translated(done.text)}.", Fact.NOTES, Reader.ADMIN))

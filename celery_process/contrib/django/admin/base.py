@@ -20,10 +20,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from celery_process.contrib.django import models
-from celery_process.contrib.django.shelves import processes
+from celery_process.contrib.django.project_apps import processes
 from celery_process.exceptions import ProcessError, ProcessNotFound
 from celery_process.monitor.jsonable import http_status
-from celery_process.monitor.secrets import Fact, Reader, shown
+from celery_process.monitor.secrets import Fact, Reader, mask_fact
 from celery_process.process import Process
 from celery_process.text.logs import log_fields, logger_of
 from celery_process.text.sentences import Sentence
@@ -105,10 +105,10 @@ class Base(admin.ModelAdmin):
 
     def url(self, page: str, process: Process | None = None, **more: str) -> str:
         """Return the URL of a page, or of a process's page if a process is passed."""
-        given = {**more, **({} if process is None else {"object_id": quote(process.name)})}
-        return str(reverse(f"admin:celery_process_process_{page}", kwargs=given, current_app=self.admin_site.name))
+        arguments = {**more, **({} if process is None else {"object_id": quote(process.name)})}
+        return str(reverse(f"admin:celery_process_process_{page}", kwargs=arguments, current_app=self.admin_site.name))
 
-    def given(self, request: HttpRequest, process: Process | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    def context_of(self, request: HttpRequest, process: Process | None, more: Mapping[str, Any]) -> dict[str, Any]:
         """Return the context that all our templates share."""
         urls = {} if process is None else {page: self.url(page, process) for page in PAGES}
         return {
@@ -124,18 +124,18 @@ class Base(admin.ModelAdmin):
         self, request: HttpRequest, template: str, process: Process | None = None, *, status: int = 200, **more: Any
     ) -> HttpResponse:
         """Answer a page of the admin's."""
-        context = {**self.admin_site.each_context(request), **self.given(request, process, more)}
+        context = {**self.admin_site.each_context(request), **self.context_of(request, process, more)}
         return TemplateResponse(request, f"{TEMPLATES}/{template}.html", context, status=status)
 
     def parts(self, request: HttpRequest, process: Process | None, names: tuple[str, ...], **more: Any) -> HttpResponse:
         """Answer the current parts of a page: a JSON object of HTML by element id."""
-        context = self.given(request, process, more)
+        context = self.context_of(request, process, more)
         drawn = {name: render_to_string(f"{TEMPLATES}/_{name}.html", context, request) for name in names}
         return JsonResponse({"parts": drawn})
 
     def done(self, request: HttpRequest, process: Process, action: str, done: Sentence) -> None:
         """Record who did what: in the admin's log, in English whatever the user's language, and in this module's logger."""
-        self.log_change(request, row(process.name), shown(str(done), Fact.NOTES, Reader.ADMIN))
+        self.log_change(request, row(process.name), mask_fact(str(done), Fact.NOTES, Reader.ADMIN))
         extra = log_fields(f"admin_{action}", process_name=process.name, by=by(request))
         logger.info("%s of %s by %s", action, process.name, by(request), extra=extra)
 

@@ -18,8 +18,7 @@ from celery_process.contrib.django.words import isolated, sentence, translated
 from celery_process.exceptions import ProcessError, SettingsChanged
 from celery_process.jsontext import decode, encode
 from celery_process.monitor.details import settings_history
-from celery_process.monitor.secrets import Fact, Reader
-from celery_process.monitor.secrets import shown as as_read
+from celery_process.monitor.secrets import Fact, Reader, mask_fact
 from celery_process.process import Process
 from celery_process.schedule.frequency import parse, to_input
 from celery_process.text.masking import unmasked
@@ -61,24 +60,24 @@ class SettingsPages(Base):
         if request.method == "POST" and not may:
             raise PermissionDenied
         state, overrides = process.state(), process.store.overrides(process.name)
-        known = decode(overrides.settings)
+        stored = decode(overrides.settings)
         initial = {
-            "settings": json.dumps(_visible(known), indent=2, ensure_ascii=False),
+            "settings": json.dumps(_visible(stored), indent=2, ensure_ascii=False),
             "schedule": to_input(state.schedule_frequency),
             "expected_version": overrides.version,
         }
         form = SettingsForm(request.POST if request.method == "POST" else None, initial=initial)
         if form.is_bound and form.is_valid():
             try:
-                told = self._store(request, process, form, known)
+                done = self._store(request, process, form, stored)
             except SettingsChanged as error:
                 advice = gettext("Open this page anew in another tab to see what changed; nothing was stored.")
                 form.add_error(None, f"{isolated(error)} {advice}")
             except ProcessError as error:
                 refused(form, error, "settings", "schedule")
             else:
-                if told:
-                    messages.success(request, f"{translated(told)}.")
+                if done:
+                    messages.success(request, f"{translated(done)}.")
                 else:
                     messages.info(request, gettext("Nothing was changed."))
                 return HttpResponseRedirect(self.url("settings", process))
@@ -90,19 +89,19 @@ class SettingsPages(Base):
             form=form if may else None,
             in_force=_visible(dict(state.settings)),
             defaults=_visible(dict(process.default_settings)),
-            stored=known,
+            stored=stored,
             overrides=overrides,
             versions=settings_history(process, Reader.ADMIN),
             schedule=state.schedule_frequency,
         )
 
-    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, known: dict[str, Any]) -> Sentence | None:
+    def _store(self, request: HttpRequest, process: Process, form: SettingsForm, stored: dict[str, Any]) -> Sentence | None:
         """Store the changes, log them by name without their values, and return the message; None if nothing changed."""
-        given = form.cleaned_data
-        settings = unmasked(given["settings"], known, argument="settings")
-        before, after = _written(known), _written(settings)
+        fields = form.cleaned_data
+        settings = unmasked(fields["settings"], stored, argument="settings")
+        before, after = _written(stored), _written(settings)
         names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
-        schedule = given["schedule"].strip()
+        schedule = fields["schedule"].strip()
         if schedule == to_input(process.schedule_frequency):
             schedule = ""
         if not names and not schedule:
@@ -110,7 +109,7 @@ class SettingsPages(Base):
         version = process.update_settings(
             settings if names else None,
             schedule=parse(schedule) if schedule else None,
-            expected_version=given["expected_version"],
+            expected_version=fields["expected_version"],
             by=by(request),
         )
         done = Sentence(
@@ -121,7 +120,7 @@ class SettingsPages(Base):
 
 
 def _visible(settings: dict[str, Any]) -> Any:
-    return as_read(settings, Fact.SETTINGS, Reader.ADMIN)
+    return mask_fact(settings, Fact.SETTINGS, Reader.ADMIN)
 
 
 def _written(settings: dict[str, Any]) -> dict[str, str]:

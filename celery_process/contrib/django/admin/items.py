@@ -13,11 +13,11 @@ from django.utils.translation import gettext_lazy as _
 
 from celery_process.contrib.django.admin.base import Base, guarded
 from celery_process.contrib.django.admin.fields import JsonObjectField, NamesField, refused
-from celery_process.contrib.django.admin.listing import LOOKS, listing
+from celery_process.contrib.django.admin.listing import listing
 from celery_process.contrib.django.admin.overview import safely
 from celery_process.contrib.django.words import isolated, sentence, translated
 from celery_process.exceptions import InvalidValue, ProcessError, WorkNotFound
-from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.secrets import Reader, mask_for
 from celery_process.monitor.verbs import VERBS, registered
 from celery_process.process import Process
 from celery_process.protocol.states import WorkList, WorkState
@@ -41,32 +41,31 @@ class ItemPages(Base):
     @guarded("work")
     def items_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show a page of a list; `?on=`, `?state=` and `?q=` filter, `?after=` selects the next page."""
-        asked = {key: request.GET.get(key, "") for key in ("on", "state", "q", "after")}
+        query = {key: request.GET.get(key, "") for key in ("on", "state", "q", "after")}
         try:
-            on = WorkList(asked["on"] or WorkList.ACTIVE)
-            state = WorkState(asked["state"]) if asked["state"] else None
+            on = WorkList(query["on"] or WorkList.ACTIVE)
+            state = WorkState(query["state"]) if query["state"] else None
         except ValueError as error:
-            raise InvalidValue(f"{error}; choose one that the page offers.", argument="items", value=asked) from None
-        found = listing(process, on=on, state=state, beginning=asked["q"], after=asked["after"])
-        chosen = {"on": on.value, "state": asked["state"], "q": asked["q"]}
+            raise InvalidValue(f"{error}; choose one that the page offers.", argument="items", value=query) from None
+        found = listing(process, on=on, state=state, beginning=query["q"], after=query["after"])
+        chosen = {"on": on.value, "state": query["state"], "q": query["q"]}
         return self.page(
             request,
             "items",
             process,
             title=sentence(gettext_noop("Work items of %(process)s"), process=process.name),
             listing=found,
-            looks=LOOKS,
             lists=tuple(WorkList),
             states=tuple(WorkState),
             chosen=chosen,
-            after=asked["after"],
+            after=query["after"],
         )
 
     @safely
     @guarded("work")
     def item_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show the item that `?name=` names."""
-        info = as_shown(process.work(request.GET.get("name", "")), Reader.ADMIN)
+        info = mask_for(process.work(request.GET.get("name", "")), Reader.ADMIN)
         return self.page(
             request, "item", process, title=isolated(info.name), subtitle=None, info=info, params=dict(info.params)
         )
@@ -81,7 +80,7 @@ class ItemPages(Base):
             except ProcessError as error:
                 refused(form, error, "names", "params")
             else:
-                self._tell(request, process, form.cleaned_data["names"], changed)
+                self._report(request, process, form.cleaned_data["names"], changed)
                 return HttpResponseRedirect(self.url("items", process))
         return self.page(
             request,
@@ -92,7 +91,7 @@ class ItemPages(Base):
         )
 
     def _initial(self, process: Process, name: str) -> dict[str, Any]:
-        params = {} if not name else dict(as_shown(process.work(name), Reader.ADMIN).params)
+        params = {} if not name else dict(mask_for(process.work(name), Reader.ADMIN).params)
         return {"names": name, "params": json.dumps(params, indent=2, ensure_ascii=False)}
 
     def _register(self, process: Process, names: tuple[str, ...], params: dict[str, Any]) -> tuple[str, ...]:
@@ -107,10 +106,10 @@ class ItemPages(Base):
             works[name] = unmasked(params, dict(known), argument=f"the params of {name!r:.80}")
         return process.register_works(works)
 
-    def _tell(self, request: HttpRequest, process: Process, names: tuple[str, ...], changed: tuple[str, ...]) -> None:
+    def _report(self, request: HttpRequest, process: Process, names: tuple[str, ...], changed: tuple[str, ...]) -> None:
         done = registered(changed, names)
         if done is None:
             messages.info(request, gettext(VERBS["register"].nothing))
             return
-        self.done(request, process, "register", done.said)
-        messages.success(request, f"{translated(done.said)}.")
+        self.done(request, process, "register", done.text)
+        messages.success(request, f"{translated(done.text)}.")

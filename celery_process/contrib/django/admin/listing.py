@@ -13,7 +13,7 @@ from celery_process.protocol.model import WorkInfo
 from celery_process.protocol.states import WorkList, WorkState
 
 PAGE = 100
-LOOKS = 5_000
+MAX_READ = 5_000
 """The most items that one page reads to find those in a state; the next page continues after them."""
 CHUNK = 500
 
@@ -22,12 +22,12 @@ CHUNK = 500
 class Listing:
     """Items of a list. `after`: the name after which the next page begins, empty at the end of the list.
 
-    `looked_at`: how many items were read for the page. `cut`: items not yet read may be in this state too.
+    `read_count`: how many items were read for the page. `cut`: items not yet read may be in this state too.
     """
 
     works: tuple[WorkInfo, ...]
     after: str
-    looked_at: int
+    read_count: int
     cut: bool
 
 
@@ -39,7 +39,7 @@ def listing(
     beginning: str = "",
     after: str = "",
     page: int = PAGE,
-    looks: int = LOOKS,
+    most: int = MAX_READ,
 ) -> Listing:
     """Return items of a list, in one state if it is passed, whose names begin with a text and come after another name.
 
@@ -48,16 +48,16 @@ def listing(
     for text in filter(None, (beginning, after)):
         check_work_name(text)
     found: list[WorkInfo] = []
-    looked_at, last = 0, after
+    read_count, last = 0, after
     for info in _walk(process, on, beginning, after, page + 1 if state is None else CHUNK):
         if len(found) == page:
-            return Listing(tuple(found), last, looked_at, cut=False)
-        if looked_at == looks:
-            return Listing(tuple(found), last, looked_at, cut=True)
-        looked_at, last = looked_at + 1, info.name
+            return Listing(tuple(found), last, read_count, cut=False)
+        if read_count == most:
+            return Listing(tuple(found), last, read_count, cut=True)
+        read_count, last = read_count + 1, info.name
         if state is None or info.status.state is state:
             found.append(info)
-    return Listing(tuple(found), "", looked_at, cut=False)
+    return Listing(tuple(found), "", read_count, cut=False)
 
 
 def _walk(process: Process, on: WorkList, beginning: str, after: str, chunk: int) -> Iterator[WorkInfo]:

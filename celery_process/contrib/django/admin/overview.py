@@ -11,12 +11,12 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from celery_process.contrib.django.admin.base import Base, guarded
-from celery_process.contrib.django.shelves import shelves
+from celery_process.contrib.django.project_apps import project_apps
 from celery_process.contrib.django.words import isolated
 from celery_process.exceptions import ProcessError
-from celery_process.monitor.details import read_panel
+from celery_process.monitor.details import read_details
 from celery_process.monitor.overview import Overview, read_overview
-from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.secrets import Reader, mask_for
 from celery_process.process import Process
 
 safely = method_decorator(require_safe)
@@ -39,7 +39,7 @@ class OverviewPages(Base):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._seen: dict[str, Overview] = {}
+        self._earlier: dict[str, Overview] = {}
         """The last overviews, which save a count of the lists and keep the rates current."""
 
     @safely
@@ -58,26 +58,26 @@ class OverviewPages(Base):
     @guarded("process")
     def change_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Show a process."""
-        return self.page(request, "page", process, title=isolated(process.name), **self._panel(process))
+        return self.page(request, "page", process, title=isolated(process.name), **self._details(process))
 
     @safely
     @guarded("process", as_json=True)
     def live_view(self, request: HttpRequest, process: Process) -> HttpResponse:
         """Answer the current parts of a process's page."""
-        seen = tuple(part for part, noun in PARTS.items() if self.may(request, noun))
-        return self.parts(request, process, seen, **self._panel(process))
+        parts = tuple(part for part, noun in PARTS.items() if self.may(request, noun))
+        return self.parts(request, process, parts, **self._details(process))
 
     def _list(self) -> dict[str, Any]:
         """Read all overviews; where an app's store does not answer, report that and still read the other apps."""
-        apps, shared, overviews, troubles = shelves(), True, list[Overview](), list[str]()
-        for shelf in apps:
+        apps, shared, overviews, troubles = project_apps(), True, list[Overview](), list[str]()
+        for app in apps:
             try:
-                shared = shared and shelf.registry.store.shared
-                for process in shelf.processes:
-                    overviews.append(as_shown(read_overview(process, earlier=self._seen.get(process.name)), Reader.ADMIN))
+                shared = shared and app.registry.store.shared
+                for process in app.processes:
+                    overviews.append(mask_for(read_overview(process, earlier=self._earlier.get(process.name)), Reader.ADMIN))
             except ProcessError as error:
-                troubles.append(f"{shelf.app}: {error}")
-        self._seen.update((overview.process, overview) for overview in overviews)
+                troubles.append(f"{app.name}: {error}")
+        self._earlier.update((overview.process, overview) for overview in overviews)
         overviews.sort(key=lambda overview: overview.process)
         return {
             "overviews": overviews,
@@ -87,8 +87,8 @@ class OverviewPages(Base):
             "live": self.url("list_live"),
         }
 
-    def _panel(self, process: Process) -> dict[str, Any]:
-        panel = read_panel(process, Reader.ADMIN, earlier=self._seen.get(process.name), runs=RECENT, slots=RECENT)
-        self._seen[process.name] = panel.overview
-        shown = {field.name: getattr(panel, field.name) for field in fields(panel)}
-        return {**shown, "live": self.url("live", process)}
+    def _details(self, process: Process) -> dict[str, Any]:
+        details = read_details(process, Reader.ADMIN, earlier=self._earlier.get(process.name), runs=RECENT, slots=RECENT)
+        self._earlier[process.name] = details.overview
+        values = {field.name: getattr(details, field.name) for field in fields(details)}
+        return {**values, "live": self.url("live", process)}

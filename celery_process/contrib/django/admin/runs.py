@@ -11,7 +11,7 @@ from celery_process.contrib.django.words import sentence
 from celery_process.exceptions import InvalidValue
 from celery_process.instants import from_us, to_us
 from celery_process.monitor.details import failing
-from celery_process.monitor.secrets import Reader, as_shown
+from celery_process.monitor.secrets import Reader, mask_for
 from celery_process.process import Process
 
 PAGE = 50
@@ -51,7 +51,7 @@ class RunPages(Base):
     @guarded("run")
     def run_view(self, request: HttpRequest, process: Process, run: str) -> HttpResponse:
         """Show a run: its numbers, and its errors with their items."""
-        found = as_shown(process.store.run(process.name, run), Reader.ADMIN)
+        found = mask_for(process.store.run(process.name, run), Reader.ADMIN)
         return self.page(
             request,
             "run",

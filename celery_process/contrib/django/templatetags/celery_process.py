@@ -26,7 +26,7 @@ from celery_process.monitor.columns import HEAD, NEVER_RAN, PROCESSES, TABLES
 from celery_process.monitor.secrets import Reader
 from celery_process.monitor.verbs import Takes, Target, Verb, offered
 from celery_process.protocol.model import ItemCounts
-from celery_process.schedule.frequency import spoken
+from celery_process.schedule.frequency import as_sentence
 from celery_process.text.sentences import Sentence
 
 register = template.Library()
@@ -46,8 +46,8 @@ def at(instant: datetime | None) -> str:
 
 def _time(instant: datetime, words: str) -> str:
     local = f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S %Z}"
-    made: str = format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), local, words)
-    return made
+    markup: str = format_html('<time datetime="{}" title="{}">{}</time>', instant.isoformat(), local, words)
+    return markup
 
 
 @register.filter
@@ -75,15 +75,15 @@ def word(value: str) -> str:
 @register.filter
 def schedule(value: Any) -> str:
     """Write a schedule in words that fit into a sentence."""
-    return translated(spoken(value))
+    return translated(as_sentence(value))
 
 
 @register.inclusion_tag("admin/celery_process/process/_table.html", takes_context=True)
 def listed(context: template.Context, name: str, rows: Iterable[Any], *, empty: str = "", ticks: bool = False) -> Any:
     """Write rows in the columns of a list that the user may see, each with the verbs that the user may use on it."""
-    table, shown = TABLES[name], _columns(context, name)
-    heads = [column for column in shown if not column.under and not column.detail]
-    lines = [(row, [(column, _cell(context, column, row, shown)) for column in heads]) for row in rows]
+    table, columns = TABLES[name], _columns(context, name)
+    heads = [column for column in columns if not column.under and not column.detail]
+    lines = [(row, [(column, _cell(context, column, row, columns)) for column in heads]) for row in rows]
     return {**context.flatten(), "table": table, "heads": heads, "lines": lines, "empty": empty, "ticks": ticks}
 
 
@@ -91,12 +91,13 @@ def listed(context: template.Context, name: str, rows: Iterable[Any], *, empty: 
 def facts(context: template.Context, name: str, row: Any, *keys: str) -> SafeString:
     """Write the columns of a list as facts about one row: those named in `keys`, or all that the page's head lacks."""
     above = HEAD if TABLES[name] is PROCESSES else ("id", "name", "stats")
-    shown = [
+    cells = [
         (translated(gettext(column.heading)), _drawn(context, column, row))
         for column in _columns(context, name)
-        if (column.key in keys if keys else column.key not in above) and (not column.under or column.shown(row) is not None)
+        if (column.key in keys if keys else column.key not in above)
+        and (not column.under or column.value_in(row) is not None)
     ]
-    return format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", shown)
+    return format_html_join("", "<div><dt>{}</dt><dd>{}</dd></div>", cells)
 
 
 @register.simple_tag(takes_context=True)
@@ -113,7 +114,7 @@ def classes(column: Column) -> str:
 
 
 @register.filter
-def looked_up(text: str) -> str:
+def in_language(text: str) -> str:
     """Return a text of the tables in the current language."""
     return str(gettext(text))
 
@@ -123,15 +124,15 @@ def _columns(context: template.Context, name: str) -> tuple[Column, ...]:
     return TABLES[name].of(Reader.ADMIN, lambda noun: sees[noun])
 
 
-def _cell(context: template.Context, column: Column, row: Any, shown: Iterable[Column]) -> SafeString:
-    below = [one for one in shown if one.under == column.key and one.shown(row) is not None]
+def _cell(context: template.Context, column: Column, row: Any, columns: Iterable[Column]) -> SafeString:
+    below = [one for one in columns if one.under == column.key and one.value_in(row) is not None]
     under = [(_drawn(context, one, row),) for one in below]
     drawn = format_html_join("", '<span class="cp-under"><bdi>{}</bdi></span>', under)
     return format_html("{}{}", _drawn(context, column, row), drawn)
 
 
 def _drawn(context: template.Context, column: Column, row: Any) -> SafeString:
-    value = column.shown(row)
+    value = column.value_in(row)
     if value is None:
         return format_html("{}", NONE)
     inner = _inner(context, column, row, value)

@@ -145,10 +145,10 @@
     const step = Math.min(width / oldest.length, 48);
     const words = {};
     for (const run of oldest) words[run.state] = (words[run.state] || 0) + 1;
-    const told = Object.entries(words).map(([state, number]) => `${number} ${state}`).join(", ");
+    const message = Object.entries(words).map(([state, number]) => `${number} ${state}`).join(", ");
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": "cp-chart-title cp-chart-desc" });
     root.append(svg("title", { id: "cp-chart-title" }, `How long the last ${oldest.length} runs took`),
-      svg("desc", { id: "cp-chart-desc" }, `${told}; the longest: ${lasted(slowest)}. The table below has each run.`));
+      svg("desc", { id: "cp-chart-desc" }, `${message}; the longest: ${lasted(slowest)}. The table below has each run.`));
     root.append(svg("text", { x: 0, y: 12 }, `the longest: ${lasted(slowest)}; ! marks what did not complete`));
     root.append(svg("line", { x1: 0, x2: width, y1: foot, y2: foot }));
     oldest.forEach((run, index) => {
@@ -251,16 +251,16 @@
     const cookie = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/);
     const headers = cookie ? { "X-XSRFToken": decodeURIComponent(cookie[1]) } : {};
     const { label } = last.verbs[action];
-    let told = "";
+    let message = "";
     try {
       const path = `${base}/api/processes/${encodeURIComponent(name)}/${action}`;
       const answer = await fetch(path, { method: "POST", headers, body: new URLSearchParams(fields) });
       const found = await answer.json();
-      told = answer.ok ? found.said : found.error;
+      message = answer.ok ? found.text : found.error;
     } catch (error) {
-      told = `${label}: Flower did not answer.`;
+      message = `${label}: Flower did not answer.`;
     }
-    at("cp-message").textContent = told;
+    at("cp-message").textContent = message;
     at("cp-message").hidden = false;
     look();
   }

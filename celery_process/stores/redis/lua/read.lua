@@ -5,17 +5,20 @@
 -- version of the process, and the answers.
 local reads = {}
 
--- The hash of a run, and its open pages: their number, or with `live` number, record and items of each.
+-- The hash of a run, how many pages are open, and with `live` how many of their items are alike.
 function reads.run(epoch, live)
-  local fields = call('HGETALL', run_key(epoch))
-  if #fields == 0 then return false end
-  if live ~= 'live' then return {fields, call('ZCARD', open_key(epoch))} end
+  local shown = show(epoch, live ~= 'live')
+  return shown and {shown[1], call('ZCARD', open_key(epoch)), live == 'live' and shown[2]}
+end
+
+-- The open pages of a run: number, record and items of each.
+function reads.pages(epoch)
   local pages = call('ZRANGE', open_key(epoch), 0, -1)
   for place, page in ipairs(pages) do
     local record = call('HGET', pages_key(epoch), 'p' .. page)
     pages[place] = {page, record, many('HMGET', items_key(epoch), (names_of(record)))}
   end
-  return {fields, pages}
+  return pages
 end
 
 -- Runs with an epoch in a range of scores, newest first.
@@ -57,23 +60,6 @@ function reads.dropped(kept, since, limit)
   local over = math.max(call('ZCARD', DROPPED_AT) - kept, call('ZCOUNT', DROPPED_AT, '-inf', since))
   local names = over > 0 and call('ZRANGE', DROPPED_AT, 0, math.min(over, limit) - 1) or {}
   return {names, many('HMGET', WORKS, names)}
-end
-
--- Names and records of about as many items of runs.
-function reads.items(limit, ...)
-  local found, most = {}, tonumber(limit)
-  for _, epoch in ipairs({...}) do
-    local cursor = '0'
-    repeat
-      local step = call('HSCAN', items_key(epoch), cursor, 'COUNT', most)
-      cursor = step[1]
-      for place = 1, #step[2], 2 do
-        if step[2][place] ~= '' then found[#found + 1] = {epoch, step[2][place], step[2][place + 1]} end
-      end
-    until cursor == '0' or #found >= most
-    if #found >= most then break end
-  end
-  return found
 end
 
 local answers, at = {}, 2

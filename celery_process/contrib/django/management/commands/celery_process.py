@@ -11,10 +11,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from celery_process.app import Processes, registries
 from celery_process.contrib.commands import process
-from celery_process.text.commands import begun_as, command
+from celery_process.text.commands import command, commands_begin_with
 
 
-def _doors(found: Sequence[Processes]) -> list[str]:
+def _commands(found: Sequence[Processes]) -> list[str]:
     return [command(registry.app, "…") for registry in found]
 
 
@@ -37,13 +37,13 @@ class Command(BaseCommand):
         found = registries()
         if len(found) != 1:
             raise CommandError(
-                f"Several Celery apps have processes; say which one is meant: {', or '.join(_doors(found))}"
+                f"Several Celery apps have processes; choose one of them: {', or '.join(_commands(found))}"
                 if found
                 else "No Celery app has processes; make a Processes(app) beside the app, and import that module in the "
                 "project's __init__.py."
             )
         obj = CLIContext(app=found[0].app, no_color=False, workdir=None)
-        with begun_as("python manage.py celery_process"):
+        with commands_begin_with("python manage.py celery_process"):
             process.main(args=list(args), prog_name="manage.py celery_process", obj=obj)
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
