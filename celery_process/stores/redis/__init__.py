@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from celery_process.jsontext import encode
+from celery_process.protocol import read
 from celery_process.protocol.model import (
     ItemClaim,
     NewestSlot,
-    Overrides,
     Page,
     RunStatus,
-    SlotEntry,
     StoredProcess,
     SweepTarget,
     Swept,
     WorkInfo,
 )
 from celery_process.protocol.reports import ItemReport, Reported
-from celery_process.protocol.states import StopReason, WorkList
+from celery_process.protocol.states import StopReason
 from celery_process.protocol.unit import Unit
 from celery_process.stores.atomic import Answer
 from celery_process.stores.base import Store
@@ -131,13 +131,8 @@ class RedisStore(Store):
         return reads.now(self._client)
 
     def process(self, process: str, *, live: bool = True) -> StoredProcess:  # noqa: D102
-        return reads.process(self._client, process, live=live)
-
-    def overrides(self, process: str) -> Overrides:  # noqa: D102
-        return reads.overrides(self._client, process)
-
-    def settings_history(self, process: str, *, limit: int) -> tuple[Overrides, ...]:  # noqa: D102
-        return reads.settings_history(self._client, process, limit=limit)
+        step = partial(read.process, live=live)
+        return atomically(self._client, "process", process, step, live=live)
 
     def schedules(self) -> Mapping[str, str]:  # noqa: D102
         return reads.schedules(self._client)
@@ -145,23 +140,8 @@ class RedisStore(Store):
     def running(self) -> tuple[str, ...]:  # noqa: D102
         return reads.running(self._client)
 
-    def run(self, process: str, run: str) -> RunStatus:  # noqa: D102
-        return reads.run(self._client, process, run)
-
-    def runs(self, process: str, *, before: int | None, limit: int) -> tuple[RunStatus, ...]:  # noqa: D102
-        return reads.runs(self._client, process, before=before, limit=limit)
-
-    def slots(self, process: str, *, before: datetime | None, limit: int) -> tuple[SlotEntry, ...]:  # noqa: D102
-        return reads.slots(self._client, process, before=before, limit=limit)
-
     def newest_slots(self, processes: Collection[str]) -> Mapping[str, NewestSlot]:  # noqa: D102
         return reads.newest_slots(self._client, processes)
-
-    def works(self, process: str, *, on: WorkList, after: str, limit: int) -> tuple[WorkInfo, ...]:  # noqa: D102
-        return reads.works(self._client, process, on=on, after=after, limit=limit)
-
-    def work(self, process: str, name: str) -> WorkInfo:  # noqa: D102
-        return reads.work(self._client, process, name)
 
     def check(self) -> tuple[StoreWarning, ...]:
         """Make a round trip, refuse a Redis before 6.2, and warn of settings that may lose data."""

@@ -13,9 +13,10 @@ from celery_process.protocol.reports import Reported, Settled
 from celery_process.protocol.states import ClaimAnswer
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
+from celery_process.stores.redis.hashes import read_limits
 from celery_process.stores.redis.keys import RunKey, chunks, slot_at, token_text
 from celery_process.stores.redis.pages import fold_all_done
-from celery_process.stores.redis.records import LISTS, read_limits
+from celery_process.stores.redis.records import LISTS
 
 MICROSECOND = timedelta(microseconds=1)
 

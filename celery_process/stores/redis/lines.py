@@ -93,7 +93,9 @@ def read_tally(lines: str, items: int) -> Tally:
     if not more:
         return Tally(WorkList.ACTIVE, STATES[letter], items=items)
     outcome, on, stats, run_stats, _ = more
-    return Tally(LISTS[on], STATES[letter], OUTCOMES.get(outcome), Totals(decode_stats(stats), decode_stats(run_stats)), items)
+    return Tally(
+        LISTS[on], STATES[letter], OUTCOMES.get(outcome), Totals(decode_stats(stats), decode_stats(run_stats)), items
+    )
 
 
 def read_page(epoch: int, number: str, record: str) -> tuple[Page, list[str]]:

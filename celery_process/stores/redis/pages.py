@@ -16,12 +16,14 @@ from celery_process.instants import from_us
 from celery_process.protocol import rules
 from celery_process.protocol.limits import COMEBACK
 from celery_process.protocol.model import Page
+from celery_process.protocol.read import run_status
 from celery_process.protocol.reports import Settled
 from celery_process.protocol.states import PageAnswer, RunState
 from celery_process.stores.redis.client import Client
 from celery_process.stores.redis.corrupt import readable
+from celery_process.stores.redis.hashes import read_run
 from celery_process.stores.redis.keys import CHUNK, RunKey, token_text
-from celery_process.stores.redis.records import LISTS, add_up, decode_stats, encode_stats, read_run
+from celery_process.stores.redis.records import LISTS, add_up, decode_stats, encode_stats, pairs
 
 TRIES = 200
 """Times that a fold is tried. Each time but the last another fold was first; the sweep folds what remains open."""
@@ -47,7 +49,7 @@ def fold_if_done(client: Client, operation: str, key: RunKey, page: str = "") ->
         time, *added_up = _fold(rest)
         answer, *rest = client.call_at(operation, "fold", key.process, time, *of_run, *added_up)
     if answer == "closed":
-        return Settled(bool(page), read_run(key.process, (rest[0], ())))
+        return Settled(bool(page), run_status(key.process, read_run(pairs(rest[0]))))
     return Settled(page_closed=answer == "folded")
 
 

@@ -13,27 +13,15 @@ from datetime import datetime
 from typing import Any
 
 from celery_process.exceptions import InvalidValue
-from celery_process.instants import from_us, to_us
-from celery_process.jsontext import decode
+from celery_process.instants import from_us
 from celery_process.protocol import rules
-from celery_process.protocol.limits import Limits
 from celery_process.protocol.model import (
     ErrorEntry,
-    ItemCounts,
-    LimitBroken,
-    Overrides,
-    Pause,
-    RunStatus,
-    SlotEntry,
     Stats,
-    WorkInfo,
-    WorkStatus,
 )
 from celery_process.protocol.reports import Totals
-from celery_process.protocol.states import ItemState, RunState, SlotEnd, WorkList, WorkState
+from celery_process.protocol.states import ItemState, WorkList, WorkState
 from celery_process.protocol.stats import Number, add_stats
-from celery_process.protocol.tokens import task_of
-from celery_process.stores.redis.keys import slot_at, slot_text
 
 LISTS = {"a": WorkList.ACTIVE, "c": WorkList.CLEANUP, "d": WorkList.DROPPED}
 LETTERS = {on: letter for letter, on in LISTS.items()}
@@ -127,137 +115,3 @@ def add_times(into: dict[str, Number], more: Mapping[str, Number], number: int) 
     else:
         for _ in range(number):
             add_stats(into, more)
-
-
-def read_run(process: str, shown: Sequence[Any]) -> RunStatus:
-    """Return a run from its hash and the groups of the items on its open pages."""
-    fields, groups = pairs(shown[0]), shown[1]
-    done = (fields.get("done_a"), fields.get("done_c"))
-    counts, stats = add_up(fields["counts"], fields["stats"], done, groups)
-    return RunStatus(
-        process=process,
-        id=fields["id"],
-        epoch=rules.epoch_of(fields["id"]),
-        slot=slot_at(fields["slot"]),
-        generation=int(fields["generation"]),
-        state=RunState(fields["state"]),
-        reason=fields["reason"],
-        settings_version=int(fields["settings_version"]),
-        started_at=from_us(int(fields["started"])),
-        progress_at=from_us(int(fields["progress"])),
-        finished_at=instant(fields.get("finished")),
-        counts=ItemCounts(**counts),
-        stats=stats,
-        total_errors=int(fields["total_errors"]),
-        errors=decode_errors(fields["errors"]),
-        last_error_at=instant(fields["last_error"]),
-        limit_broken=_read_limit_broken(fields.get("broken")),
-    )
-
-
-def _read_limit_broken(record: str | None) -> LimitBroken | None:
-    if record is None:
-        return None
-    errors, tolerated, work = record.split("\n", 2)
-    return LimitBroken(work or None, int(errors), int(tolerated))
-
-
-def read_work(name: str, work: str, status: str | None, item: str | None, run: str) -> WorkInfo:
-    """Return a registration with what people see of it; `item` is what the open run, `run`, has of it."""
-    on, listed, version, params = work.split("\n", 3)
-    return WorkInfo(
-        name=name,
-        on=LISTS[on],
-        params=decode(params),
-        changed_at=from_us(int(version)),
-        listed_at=from_us(int(listed)),
-        status=rules.status_seen(
-            _live(version, item), _last(version, status), waits_in=run if item and item.startswith("p\n") else ""
-        ),
-    )
-
-
-def _live(version: str, item: str | None) -> WorkStatus | None:
-    line = item.split("\n") if item else []
-    if len(line) <= FOLDED or line[7] != version or line[0] == "r":
-        return None
-    if len(line) == FAULTLESS:
-        line += _REST
-    state, outcome = STATES[line[0]], OUTCOMES.get(line[1])
-    seen = WorkState.ACTIVE if state is ItemState.CLAIMED else rules.work_state(state, outcome)
-    return WorkStatus(
-        state=seen or WorkState.NEW,
-        stats=decode_stats(line[3]),
-        errors=decode_errors(line[22]),
-        total_errors=int(line[15]),
-        last_error_at=instant(line[16]),
-        started_at=instant(line[11]),
-        finished_at=instant(line[12]),
-        attempt=int(line[8]),
-        task_id=task_of(line[5]),
-    )
-
-
-def _last(version: str, status: str | None) -> WorkStatus | None:
-    line = status.split("\n") if status else [""]
-    if line[0] != version:
-        return None
-    return WorkStatus(
-        state=OUTCOMES[line[2]],
-        stats=decode_stats(line[6]),
-        errors=decode_errors(line[9]),
-        total_errors=int(line[7]),
-        last_error_at=instant(line[8]),
-        started_at=instant(line[4]),
-        finished_at=instant(line[5]),
-        attempt=int(line[3]),
-        task_id=task_of(line[10] if len(line) > 10 else None),
-    )
-
-
-def read_entry(slot: str, record: str) -> SlotEntry:
-    """Return an entry of the ledger."""
-    end, at, run, after, by = record.split("\n", 4)
-    return SlotEntry(slot_at(slot), SlotEnd(end), from_us(int(at)), by, run or None, slot_at(after) if after else None)
-
-
-def entry_record(entry: SlotEntry) -> str:
-    """Return the record that `read_entry` reads."""
-    after = "" if entry.after is None else slot_text(entry.after)
-    return "\n".join((entry.end, str(to_us(entry.at)), entry.run_id or "", after, entry.by))
-
-
-def read_pause(fields: Mapping[str, str]) -> Pause | None:
-    """Return the pause in the hash of a process."""
-    return Pause(fields["note"], fields["paused_by"], from_us(int(fields["paused"]))) if "paused" in fields else None
-
-
-def limits_text(limits: Limits) -> str:
-    """Return the record of limits in the hash of a process."""
-    at = "" if limits.at is None else to_us(limits.at)
-    return f"{limits.max_in_flight or ''}\n{limits.rate_limit or ''}\n{at}\n{limits.by}"
-
-
-def read_limits(record: str | None) -> Limits | None:
-    """Return the limits of a record."""
-    if record is None:
-        return None
-    window, rate_limit, at, by = record.split("\n", 3)
-    return Limits(int(window) if window else None, rate_limit or None, instant(at), by)
-
-
-def read_version(record: str) -> Overrides:
-    """Return the overrides in a record of their history."""
-    version, changed, settings, schedule, by = record.split("\n", 4)
-    return Overrides(settings or None, schedule or None, int(version), instant(changed), by)
-
-
-def read_overrides(fields: Mapping[str, str | None]) -> Overrides:
-    """Return the overrides in the hash of a process."""
-    return Overrides(
-        settings=fields.get("settings"),
-        schedule=fields.get("schedule"),
-        version=int(fields.get("sv") or 0),
-        changed_at=instant(fields.get("changed")),
-        by=fields.get("changed_by") or "",
-    )
