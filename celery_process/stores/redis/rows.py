@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 from celery_process.instants import to_us
@@ -45,6 +44,8 @@ class RedisRows:
     def __init__(self, moment: Moment, *, live: bool) -> None:
         self.process, self._moment = moment.process, moment
         self._live = "live" if live and moment.operation in LIVE else ""
+        self._hash: tuple[Mapping[str, str], int] | None = None
+        self._in_force: tuple[Mapping[str, str | None], int] | None = None
         self._hashes: dict[int, dict[str, str]] = {}
         self._runs: dict[int, Run | None] = {}
         self._tallies: dict[int, list[Tally]] = {}
@@ -60,21 +61,17 @@ class RedisRows:
             _ = self._process  # which is what a step asks for next
         return self._moment.now
 
-    @cached_property
-    def _process(self) -> tuple[dict[str, str], int]:
+    @property
+    def _process(self) -> tuple[Mapping[str, str], int]:
         """The hash of the process, and how many versions its history has."""
-        begins = self._moment.operation in BEGINS
-        newest = [
-            ("entries", "+", 1),
-            ("ZREVRANGEBYLEX", "slot_runs", "+", "-", "LIMIT", 0, 1),
-            ("ZCARD", "slots"),
-            *_COUNTS,
-        ]
-        (flat, versions, run), *self._more = self._moment.ask(("process", self._live), *(newest if begins else ()))
-        fields = pairs(flat)
-        if run:
-            self._took(run)
-        return fields, versions
+        # Not a cached property: before Python 3.12 its lock is that of all threads.
+        if self._hash is None:
+            newest = _NEWEST if self._moment.operation in BEGINS else ()
+            (flat, versions, run), *self._more = self._moment.ask(("process", self._live), *newest)
+            self._hash = pairs(flat), versions
+            if run:
+                self._took(run)
+        return self._hash
 
     def head(self, *, held: bool) -> Head:  # noqa: ARG002
         return read_head(self._process[0])
@@ -251,12 +248,14 @@ class RedisRows:
     def overrides(self) -> Overrides:
         return read_overrides(self._overrides[0])
 
-    @cached_property
+    @property
     def _overrides(self) -> tuple[Mapping[str, str | None], int]:
-        if "_process" in self.__dict__:
-            return self._process
-        found, versions = self._moment.ask(("HMGET", "p", *_OVERRIDES), ("ZCARD", "versions"))
-        return dict(zip(_OVERRIDES, found, strict=True)), versions
+        if self._hash is not None:
+            return self._hash
+        if self._in_force is None:
+            found, versions = self._moment.ask(("HMGET", "p", *_OVERRIDES), ("ZCARD", "versions"))
+            self._in_force = dict(zip(_OVERRIDES, found, strict=True)), versions
+        return self._in_force
 
     def history(self, *, limit: int) -> Sequence[Overrides]:
         found, now = self._moment.ask(("ZREVRANGE", "versions", 0, limit - 1), ("HMGET", "p", *_OVERRIDES))
@@ -302,7 +301,7 @@ class RedisRows:
     def write(self, changes: Sequence[Change]) -> None:
         if not changes:
             return
-        relies = any(name in self.__dict__ for name in ("_process", "_overrides"))
+        relies = self._hash is not None or self._in_force is not None
         commit = Commit(self._hashes, self._works, self._overrides[1] if relies else 0)
         for change in changes:
             commit.add(change)
