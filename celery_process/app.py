@@ -20,7 +20,14 @@ from celery_process.engine.port import Port
 from celery_process.engine.removed import RemovedProcess, removed
 from celery_process.engine.sweep import sweep, with_budget
 from celery_process.engine.worker import Worker, handlers_of
-from celery_process.exceptions import ConfigurationError, DuplicateProcess, InvalidType, ProcessNotFound, TaskNameTaken
+from celery_process.exceptions import (
+    ConfigurationError,
+    DuplicateProcess,
+    InvalidType,
+    ProcessNotFound,
+    TaskNameTaken,
+    short_repr,
+)
 from celery_process.process import Process
 from celery_process.protocol.model import Overrides
 from celery_process.protocol.tolerance import Tolerance
@@ -180,10 +187,10 @@ class Processes:
     def __getitem__(self, name: str) -> Process:
         try:
             return self._processes[name]
-        except KeyError:
+        except (KeyError, TypeError):  # a list is no key
             known = ", ".join(sorted(self._processes)) or "none"
             raise ProcessNotFound(
-                f"This app defines no process {name!r:.80} (it has: {known}); import the module that does.",
+                f"This app defines no process {short_repr(name)} (it has: {known}); import the module that does.",
                 process=name,
                 known=tuple(sorted(self._processes)),
             ) from None

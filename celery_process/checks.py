@@ -9,7 +9,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 
-from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.exceptions import InvalidType, InvalidValue, short_repr
 
 MAX_NAME = 191
 """Longest work name in characters: a MySQL index over utf8mb4 takes no more."""
@@ -17,6 +17,8 @@ MAX_TEXT = 1000
 """Longest note, and longest name of who did something, in characters."""
 MAX_ERROR = 1024
 """Longest error text in characters (I13)."""
+MAX_VERSION = 2**53
+"""Largest version of settings that every store counts exactly."""
 _PROCESS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 
 
@@ -60,10 +62,26 @@ def check_work_name(name: object) -> str:
 def check_count(value: object, argument: str, most: int) -> int:
     """Return `value` if it is a whole number from 1 to `most`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"{argument} is an int, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidType(f"{argument} is an int, not {short_repr(value)}.", argument=argument, value=value)
     if not 1 <= value <= most:
-        raise InvalidValue(f"{argument} is from 1 to {most}, not {value}.", argument=argument, value=value)
+        raise InvalidValue(f"{argument} is from 1 to {most}, not {short_repr(value)}.", argument=argument, value=value)
     return value
+
+
+def check_version(value: object, *, argument: str) -> None:
+    """Raise if `value` is neither None nor the number of a version, which counts from 0."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise InvalidType(
+            f"{argument} is an int or None, not {short_repr(value)}; pass a state's settings_version.",
+            argument=argument,
+            value=value,
+        )
+    if value is not None and not 0 <= value <= MAX_VERSION:
+        raise InvalidValue(
+            f"{argument} is from 0 to {MAX_VERSION}, not {short_repr(value)}; pass a state's settings_version.",
+            argument=argument,
+            value=value,
+        )
 
 
 def check_text(value: object, *, argument: str) -> str:

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary, ref
 
 from celery import Celery
 
-from celery_process.exceptions import ConfigurationError, MissingBackend, UnknownSetting
+from celery_process.exceptions import ConfigurationError, MissingBackend, UnknownSetting, short_repr
 from celery_process.forks import renew_in_children
 from celery_process.protocol.model import Retention
 from celery_process.schedule.frequency import seconds
@@ -106,7 +106,7 @@ def read_config(app: Celery) -> Config:
 def _count(value: object, setting: str, most: int, *, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigurationError(
-            f"{setting} is an int from {least} to {most}, not {value!r:.80}.", setting=setting, value=value
+            f"{setting} is an int from {least} to {most}, not {short_repr(value)}.", setting=setting, value=value
         )
     return value
 
@@ -114,7 +114,9 @@ def _count(value: object, setting: str, most: int, *, least: int = 1) -> int:
 def _prefix(value: object, setting: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= 31 or not (value.isascii() and value.isprintable()):
         raise ConfigurationError(
-            f"{setting} is a str of 1 to 31 printable ASCII characters, not {value!r:.80}.", setting=setting, value=value
+            f"{setting} is a str of 1 to 31 printable ASCII characters, not {short_repr(value)}.",
+            setting=setting,
+            value=value,
         )
     return value
 
@@ -122,7 +124,7 @@ def _prefix(value: object, setting: str) -> str:
 def _hosts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
         raise ConfigurationError(
-            f"process_flower_hosts is a list of host names, such as ['flower.example.org'], not {value!r:.80}.",
+            f"process_flower_hosts is a list of host names, such as ['flower.example.org'], not {short_repr(value)}.",
             setting="process_flower_hosts",
             value=value,
         )
@@ -136,7 +138,7 @@ def _retention(value: object) -> Retention:
         value, least = {name: getattr(value, name) for name in known}, 0
     if not isinstance(value, Mapping) or not set(value) <= known:
         raise ConfigurationError(
-            f"process_retention is a dict of {', '.join(sorted(known))}, not {value!r:.120}.",
+            f"process_retention is a dict of {', '.join(sorted(known))}, not {short_repr(value, 120)}.",
             setting="process_retention",
             value=value,
         )

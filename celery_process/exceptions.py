@@ -36,6 +36,18 @@ from collections.abc import Callable
 from typing import Any
 
 
+def short_repr(value: object, most: int = 80) -> str:
+    """Return the repr of an argument for a message: one printable line of at most `most` characters.
+
+    A repr may raise: an int of more than 4,300 digits has none, nor has a dict that is nested a thousand levels deep.
+    """
+    try:
+        text = repr(value)[:most]
+    except Exception as broken:  # noqa: BLE001 - a user's __repr__ may raise anything
+        text = f"<{type(value).__name__} whose repr raises {type(broken).__name__}>"[:most]
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)[:most]
+
+
 class ProcessError(Exception):
     """Root of all errors of the library.
 

@@ -7,13 +7,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from celery_process.exceptions import CorruptData, InvalidType, InvalidValue
+from celery_process.exceptions import CorruptData, InvalidType, InvalidValue, short_repr
 
 MAX_PARAMS = 64 * 1024
 """Longest params or settings in bytes of JSON (I13)."""
 MAX_DEPTH = 64
 MAX_INT_BITS = 14_000
 """Largest integer in params: Python writes and reads no more than 4,300 digits."""
+LONGEST_PLACE = 160
+"""Characters of the place of a value in a message."""
 
 
 def encode(value: object, *, argument: str = "params") -> str:
@@ -61,15 +63,15 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
             )
         return float(value)
     if isinstance(value, list):
-        return [_plain(item, argument, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return [_plain(item, argument, _inside(where, index), depth + 1) for index, item in enumerate(value)]
     if isinstance(value, Mapping):
         plain = {}
         for key, item in value.items():
             if not isinstance(key, str):
                 raise InvalidType(
-                    f"{where} has the key {key!r:.80}; keys are str: convert it.", argument=argument, value=key
+                    f"{where} has the key {short_repr(key)}; keys are str: convert it.", argument=argument, value=key
                 )
-            plain[str(key)] = _plain(item, argument, f"{where}[{key!r:.40}]", depth + 1)
+            plain[str(key)] = _plain(item, argument, _inside(where, short_repr(key, 40)), depth + 1)
         return plain
     raise InvalidType(
         f"{where} is a {type(value).__name__}, which does not come back from JSON as it is; use str, int, float, bool, "
@@ -79,12 +81,23 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
     )
 
 
+def _inside(where: str, key: str | int) -> str:
+    """Return the place of a value in messages: its beginning and its end, where it is long."""
+    place = f"{where}[{key}]"
+    return place if len(place) <= LONGEST_PLACE else f"{place[: LONGEST_PLACE // 2]}…{place[-LONGEST_PLACE // 2 :]}"
+
+
 def decode(text: str | None) -> dict[str, Any]:
     """Return the dict that `encode` wrote; an absent text is an empty dict. Raises `CorruptData`."""
+    found: Any = {}
+    cause: Exception | None = None
     try:
-        return dict(json.loads(text)) if text and text != "{}" else {}
-    except (ValueError, TypeError) as error:
+        found = json.loads(text) if text and text != "{}" else {}
+    except (ValueError, TypeError, RecursionError) as error:
+        cause = error
+    if cause is not None or not isinstance(found, dict):
         raise CorruptData(
-            f"Stored params or settings are no JSON object ({type(error).__name__}): something else wrote "
+            f"Stored params or settings are no JSON object ({type(cause or found).__name__}): something else wrote "
             "them; register the item or update the settings again."
-        ) from error
+        ) from cause
+    return found

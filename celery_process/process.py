@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, overload
 
-from celery_process.checks import check_count, check_instant, check_text, check_work_name
+from celery_process.checks import check_count, check_instant, check_text, check_version, check_work_name
 from celery_process.definition.callables import check_callable
 from celery_process.definition.options import Definition, Handler, with_flow_control
 from celery_process.engine.dispatch import Dispatch
 from celery_process.engine.home import Home
 from celery_process.engine.late import trigger_resumed
 from celery_process.engine.sweep import go_on
-from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned
+from celery_process.exceptions import AlreadyUsed, InvalidType, InvalidValue, ScheduleOwned, short_repr
 from celery_process.jsontext import decode, encode
 from celery_process.protocol import model
 from celery_process.protocol.limits import NO_RATE, Limits, check_rate, check_window
@@ -116,7 +116,7 @@ class Process:
         """Put items on the cleanup list; return the names that changed."""
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise InvalidType(
-                f"names is a list of names, not {names!r:.80}; for one name use unregister_work.",
+                f"names is a list of names, not {short_repr(names)}; for one name use unregister_work.",
                 argument="names",
                 value=names,
             )
@@ -140,12 +140,7 @@ class Process:
         """
         encoded = None if settings is None else encode(settings, argument="settings")
         check_text(by, argument="by")
-        if expected_version is not None and (isinstance(expected_version, bool) or not isinstance(expected_version, int)):
-            raise InvalidType(
-                f"expected_version is an int or None, not {expected_version!r:.80}; pass a state's settings_version.",
-                argument="expected_version",
-                value=expected_version,
-            )
+        check_version(expected_version, argument="expected_version")
         text = None
         if schedule is not None:
             text = frequency(schedule, minimum=self.definition.min_schedule_frequency, zone=self._home.zone).text
@@ -318,11 +313,9 @@ class Process:
 
     def works(self, on: WorkList | str = WorkList.ACTIVE) -> Iterator[model.WorkInfo]:
         """Iterate over the items of a list in name order, page by page."""
-        try:
-            chosen = WorkList(on)
-        except ValueError:
-            known = ", ".join(WorkList)
-            raise InvalidValue(f"on is one of {known}, not {on!r:.80}.", argument="on", value=on) from None
+        chosen = next((one for one in WorkList if one == on), None)
+        if chosen is None:
+            raise InvalidValue(f"on is one of {', '.join(WorkList)}, not {short_repr(on)}.", argument="on", value=on)
         return self._works(chosen)
 
     def _works(self, on: WorkList) -> Iterator[model.WorkInfo]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -90,14 +89,8 @@ def postgresql_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pgbouncer_url(postgresql_url: str) -> Iterator[str]:
-    """Give the URL of a PgBouncer before that database, in transaction mode; skips where the machine has none."""
-    try:
-        server = servers.pgbouncer(postgresql_url)
-        url = server.__enter__()
-    except servers.NoServer as none:
-        pytest.skip(str(none))
-    yield url
-    server.__exit__(None, None, None)
+    """Give the URL of a PgBouncer before that database, in transaction mode."""
+    yield from _offered(servers.pgbouncer(postgresql_url))
 
 
 @pytest.fixture(scope="session")
@@ -114,9 +107,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def machine_redis_url() -> Iterator[str]:
-    """Give the URL of an own server of the machine's `redis-server`, where there is one."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("There is no redis-server on the machine's path.")
+    """Give the URL of an own server of the machine's `redis-server`."""
     yield from _offered(redis_servers.redis())
 
 

@@ -151,10 +151,13 @@ def pgbouncer(url: str) -> Iterator[str]:
         ]
         (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
         as_other = ["-u", "nobody"] if os.geteuid() == 0 else []  # it refuses to run as root
-        if as_other:
-            for path in (folder, *folder.iterdir()):
-                shutil.chown(path, "nobody", "nogroup")
-        pooler = subprocess.Popen([program, *as_other, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL)
+        try:
+            if as_other:
+                for path in (folder, *folder.iterdir()):
+                    shutil.chown(path, "nobody", "nogroup")
+            pooler = subprocess.Popen([program, *as_other, folder / "pgbouncer.ini"], stderr=subprocess.DEVNULL)
+        except (LookupError, OSError) as error:
+            raise NoServer(f"pgbouncer cannot be started: {error}") from error
         through = server.set(host="127.0.0.1", port=port, password=None).render_as_string(hide_password=False)
         deadline = time.monotonic() + PATIENCE
         try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import GeneratorType, MethodType
 from typing import Any
 
-from celery_process.exceptions import InvalidType
+from celery_process.exceptions import InvalidType, short_repr
 
 _CACHED = type(functools.lru_cache(lambda: None))
 _DEEPEST = 100
@@ -36,7 +36,9 @@ def check_callable(value: object, *, argument: str) -> None:
     Partials, bound methods, caches, static methods and the `__call__` of an object are unwrapped to the function behind.
     """
     if not callable(value):
-        raise InvalidType(f"{argument} is a function, not {value!r:.80}; decorate one.", argument=argument, value=value)
+        raise InvalidType(
+            f"{argument} is a function, not {short_repr(value)}; decorate one.", argument=argument, value=value
+        )
     if isinstance(value, type):  # a call of it makes an object, which is true whatever its `__call__` would return
         raise InvalidType(
             f"{argument} is a function, not the class {value.__name__}; decorate an instance of it.",

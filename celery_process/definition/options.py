@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from celery_process.checks import check_count, check_process_name
-from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.exceptions import InvalidType, InvalidValue, short_repr
 from celery_process.jsontext import encode
 from celery_process.protocol.limits import check_rate, check_window, per_second
 from celery_process.protocol.model import RunSpec
@@ -34,7 +34,9 @@ _USELESS_OPTIONS = {
         "an item that fails is not tried again by Celery: its run counts the error, and redrive runs it again",
     ),
     **dict.fromkeys(("countdown", "eta"), "the schedule and initial_wait say when a run begins"),
-    **dict.fromkeys(("filter", "lazy", "on_bound", "run", "apply_async", "delay", "apply"), "they are the library's own"),
+    **dict.fromkeys(
+        ("self", "filter", "lazy", "on_bound", "run", "apply_async", "delay", "apply"), "they are the library's own"
+    ),
 }
 """Celery's task options that a process refuses, and why."""
 _OWN_OPTIONS = ("name", "bind", "ignore_result", "serializer", "shadow", "shared", "trail")
@@ -44,28 +46,32 @@ _SECOND = timedelta(seconds=1)
 
 def _batch_size(value: object, *, argument: str) -> int:
     if isinstance(value, str) and value != "auto":
-        raise InvalidType(f'{argument} is an int or "auto", not {value!r:.80}.', argument=argument, value=value)
+        raise InvalidType(f'{argument} is an int or "auto", not {short_repr(value)}.', argument=argument, value=value)
     return 0 if value == "auto" else check_count(value, argument, MAX_BATCH)
 
 
 def _overlap(value: object, *, argument: str) -> str:
     if not isinstance(value, str):
-        raise InvalidType(f"{argument} is one of {', '.join(OVERLAPS)}, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidType(
+            f"{argument} is one of {', '.join(OVERLAPS)}, not {short_repr(value)}.", argument=argument, value=value
+        )
     if value not in OVERLAPS:
-        raise InvalidValue(f"{argument} is one of {', '.join(OVERLAPS)}, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidValue(
+            f"{argument} is one of {', '.join(OVERLAPS)}, not {short_repr(value)}.", argument=argument, value=value
+        )
     return value
 
 
 def _flag(value: object, *, argument: str) -> bool:
     if not isinstance(value, bool):
-        raise InvalidType(f"{argument} is True or False, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidType(f"{argument} is True or False, not {short_repr(value)}.", argument=argument, value=value)
     return value
 
 
 def _tolerance(value: object, *, argument: str) -> Tolerance:
     if not isinstance(value, Tolerance):
         raise InvalidType(
-            f"{argument} is a Tolerance(per_work, per_run), not {value!r:.80}.", argument=argument, value=value
+            f"{argument} is a Tolerance(per_work, per_run), not {short_repr(value)}.", argument=argument, value=value
         )
     return value
 
@@ -73,7 +79,7 @@ def _tolerance(value: object, *, argument: str) -> Tolerance:
 def _task_options(value: object, *, argument: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InvalidType(
-            f"{argument} is a dict of Celery's task options, not {value!r:.80}.", argument=argument, value=value
+            f"{argument} is a dict of Celery's task options, not {short_repr(value)}.", argument=argument, value=value
         )
     own = sorted(set(value) & set(_OWN_OPTIONS))
     if own:
@@ -88,7 +94,7 @@ def _task_options(value: object, *, argument: str) -> dict[str, Any]:
     expires = value.get("expires")
     if expires is not None and (isinstance(expires, bool) or not isinstance(expires, int | float) or expires <= 0):
         raise InvalidValue(
-            f"{argument}: expires is seconds above 0, counted for each message, not {expires!r:.80}.",
+            f"{argument}: expires is seconds above 0, counted for each message, not {short_repr(expires)}.",
             argument=argument,
             value=expires,
         )

@@ -22,6 +22,7 @@ from celery_process.exceptions import (
     RunAborted,
     StoreError,
     WorkElsewhere,
+    short_repr,
 )
 from celery_process.jsontext import decode, encode
 from celery_process.protocol.kept import MAX_RUN_ERRORS, MAX_WORK_ERRORS
@@ -81,11 +82,15 @@ class Work:
         tolerance: Tolerance = Tolerance(),  # noqa: B008 - frozen
     ) -> None:
         if isinstance(attempt, bool) or not isinstance(attempt, int):
-            raise InvalidType(f"attempt is an int, not {attempt!r:.80}.", argument="attempt", value=attempt)
+            raise InvalidType(f"attempt is an int, not {short_repr(attempt)}.", argument="attempt", value=attempt)
         if attempt < 1:
-            raise InvalidValue(f"attempt counts from 1, so it cannot be {attempt}.", argument="attempt", value=attempt)
+            raise InvalidValue(
+                f"attempt counts from 1, so it cannot be {short_repr(attempt)}.", argument="attempt", value=attempt
+            )
         if not isinstance(tolerance, Tolerance):
-            raise InvalidType(f"tolerance is a Tolerance, not {tolerance!r:.80}.", argument="tolerance", value=tolerance)
+            raise InvalidType(
+                f"tolerance is a Tolerance, not {short_repr(tolerance)}.", argument="tolerance", value=tolerance
+            )
         claim = ItemClaim(
             name=check_work_name(name),
             answer=ClaimAnswer.CLAIMED,

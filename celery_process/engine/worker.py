@@ -7,7 +7,7 @@ from typing import Any
 
 from celery_process.definition.callables import check_callable
 from celery_process.engine.work import Work
-from celery_process.exceptions import InvalidType
+from celery_process.exceptions import InvalidType, short_repr
 
 
 class Worker:
@@ -43,7 +43,7 @@ def handlers_of(target: Any) -> dict[str, Callable[..., object]]:
     if active is None:
         if not callable(target):
             raise InvalidType(
-                f"A process is a function of one work, or a Worker with process_active_work, not {target!r:.80}.",
+                f"A process is a function of one work, or a Worker with process_active_work, not {short_repr(target)}.",
                 argument="handler",
                 value=target,
             )

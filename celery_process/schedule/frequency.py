@@ -18,7 +18,7 @@ from celery import Celery
 from celery.schedules import BaseSchedule, crontab, schedule, solar
 
 from celery_process.checks import check_instant
-from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue
+from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue, short_repr
 from celery_process.schedule import slots
 from celery_process.schedule.slots import Calendar, Interval, Occurrences, Once, Solar
 from celery_process.schedule.zones import SYSTEM, ClockIn, name_of, zone_named
@@ -123,13 +123,13 @@ def seconds(value: object, *, argument: str, above_zero: bool = False) -> timede
             if argument == "schedule"
             else "seconds or a timedelta"
         )
-        raise InvalidType(f"{argument} is {allowed}, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidType(f"{argument} is {allowed}, not {short_repr(value)}.", argument=argument, value=value)
     total = value.total_seconds() if isinstance(value, timedelta) else value
     # Compared with, since `math.isfinite` raises for large integers; NaN is neither below nor above.
     if not (1e-6 if above_zero else 0) <= total <= LONGEST.total_seconds():
         least = "more than 0" if above_zero else "0 or more"
         raise InvalidValue(
-            f"{argument} is {least} and at most a hundred years, not {value!r:.80}.", argument=argument, value=value
+            f"{argument} is {least} and at most a hundred years, not {short_repr(value)}.", argument=argument, value=value
         )
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
 

@@ -15,7 +15,15 @@ from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from celery_process.definition.options import Definition
-from celery_process.exceptions import CorruptData, IllegalTransition, InvalidValue, RefusedValue, StoreError, WorkFailed
+from celery_process.exceptions import (
+    CorruptData,
+    IllegalTransition,
+    InvalidValue,
+    RefusedValue,
+    StoreError,
+    WorkFailed,
+    short_repr,
+)
 from celery_process.process import Process
 from celery_process.protocol.states import By, ClaimAnswer
 from celery_process.tasks.outcomes import outcome_of, searchable_kwargs
@@ -210,8 +218,9 @@ def check_base(base: Any) -> None:
     """Refuse a class for the tasks of a process whose `apply_async` decides which messages are published."""
     if base is not None and getattr(base, "apply_async", None) is not Task.apply_async:
         raise InvalidValue(
-            f"task_options: base is {base!r:.80}, whose apply_async would decide whether an item is published; give a class "
-            "that leaves apply_async to Celery. A process needs no lock: one run a slot and one worker an item is its own.",
+            f"task_options: base is {short_repr(base)}, whose apply_async would decide whether an item is published; "
+            "give a class that leaves apply_async to Celery. A process needs no lock: one run a slot and one worker an item "
+            "is its own.",
             argument="task_options",
             value=base,
         )

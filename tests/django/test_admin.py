@@ -210,7 +210,7 @@ class TestActing:
     @pytest.mark.parametrize(
         ("form", "words"),
         [
-            ({"names": "", "params": "{}"}, "required"),
+            ({"names": "", "params": "{}"}, "This field is required"),
             ({"names": "a\x07", "params": "{}"}, "control characters"),
             ({"names": "n" * 192, "params": "{}"}, "1 to 191"),
             ({"names": "a", "params": "[1]"}, "no object"),
@@ -222,6 +222,7 @@ class TestActing:
     )
     def test_bad_items_are_told_of(self, boss: Site, form: dict[str, str], words: str) -> None:
         """The form comes back with what is wrong; nothing is registered."""
+        assert words not in boss.text("register/")
         answer = boss.client.post(boss.url("register/"), form)
         assert answer.status_code == 200
         assert words in answer.content.decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from celery_process import Processes
+from celery_process.protocol.model import SlotRef
+from celery_process.protocol.states import SlotEnd
 
 from .desk import HOSTILE, Site, served
 
@@ -70,7 +73,7 @@ class TestShown:
         pages |= {"items/?state=none": 400, "do/explode/": 400, "items/?q=%00": 400, "runs/?before=x": 400}
         pages |= {"slots/?before=99999999999999999999": 400, f"slots/?before={10**18 - 1}": 400, "runs/?before=-1": 400}
         assert {page: boss.client.get(boss.url(page)).status_code for page in pages} == pages
-        boss.process = type("Gone", (), {"name": "gone"})  # type: ignore[assignment]
+        boss.process = type("Gone", (), {"name": f"gone-{uuid4().hex}"})  # type: ignore[assignment]
         assert boss.get().status_code == 404
         assert boss.get("live/").status_code == 404
         assert "error" in boss.get("live/").json()
@@ -93,9 +96,51 @@ class TestShown:
         run = boss.process.run_now()
         pages = ["change/", "items/", "runs/", f"runs/{run.id}/", "slots/", "settings/", "register/", "do/pause/"]
         for page in [*pages, "item/?name=bad", "history/"]:
-            text = boss.client.get(boss.url(page)).content.decode()
+            answer = boss.client.get(boss.url(page))
+            assert answer.status_code == 200, page
+            text = answer.content.decode()
             assert not re.search(r"<script(?![^>]* src=)", text)
             assert not re.search(r"<style|\sstyle=|\son\w+=|https?://(?!www.w3.org/2000/svg)", text)
+
+
+class TestOlder:
+    """The pages of runs and of slots, newest first, from the newest to the oldest."""
+
+    def walk(self, boss: Site, page: str, found: str) -> list[list[str]]:
+        """Return what each page shows, from the first one on by its link to older ones."""
+        pages, query = [], ""
+        for _ in range(9):
+            text = boss.client.get(boss.url(page) + query).content.decode()
+            pages.append(re.findall(found, text))
+            assert ('href="?"' in text) is bool(query)
+            following = re.search(r'id="cp-next" href="([^"]*)"', text)
+            if following is None:
+                return pages
+            query = following.group(1)
+        raise AssertionError("the pages have no end")
+
+    @pytest.mark.parametrize(("count", "sizes"), [(50, [50]), (51, [50, 1])])
+    def test_runs(self, boss: Site, count: int, sizes: list[int]) -> None:
+        """Fifty are on a page; each run is on one, and none is left out where a page ends."""
+        runs = [boss.process.run_now().id for _ in range(count)]
+        pages = self.walk(boss, "runs/", r'href="[^"]*runs/(\d+-[0-9a-f]+)/"')
+        assert [len(page) for page in pages] == sizes
+        assert [run for page in pages for run in page] == runs[::-1]
+        oldest = boss.process.store.run(boss.process.name, runs[0])
+        assert runs[1] in boss.text("runs/", before=oldest.epoch + 2)
+        assert runs[2] not in boss.text("runs/", before=oldest.epoch + 2)
+
+    @pytest.mark.parametrize(("count", "sizes"), [(50, [50]), (51, [50, 1])])
+    def test_slots(self, boss: Site, count: int, sizes: list[int]) -> None:
+        """So is the ledger."""
+        instants = [datetime(2026, 3, 2, tzinfo=UTC) + timedelta(hours=number) for number in range(count)]
+        for instant in instants:
+            boss.process.store.skip_slot(
+                boss.process.name, slot=SlotRef(instant, instant), end=SlotEnd.DECLINED, by="somebody"
+            )
+        pages = self.walk(boss, "slots/", r'<th scope="row"[^>]*>.*?datetime="([^"]*)"')
+        assert [len(page) for page in pages] == sizes
+        assert [datetime.fromisoformat(slot) for page in pages for slot in page] == instants[::-1]
 
 
 class TestItems:

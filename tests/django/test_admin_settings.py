@@ -81,13 +81,14 @@ class TestSettings:
             ("{}", "61 * * * *", "0", "no crontab"),
             ("{}", "0 0 31 2 *", "0", "day"),
             ("{}", "1e999", "0", "hundred years"),
-            ("{}", "60", "", "required"),
+            ("{}", "60", "", "This field is required"),
             ("{}", "60", "x", "whole number"),
             (f'{{"token": "{MASK}"}}', "", "0", "stands for a stored value"),
         ],
     )
     def test_bad_settings_are_told_of(self, boss: Site, settings: str, schedule: str, version: str, words: str) -> None:
         """The form comes back with what is wrong; nothing is stored."""
+        assert words not in boss.text("settings/")
         answer = self.store(boss, settings, version=version, schedule=schedule)  # type: ignore[arg-type]
         assert answer.status_code == 200
         assert words in answer.content.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from celery.exceptions import WorkerTerminate
 
+from celery_process.engine.heartbeat import Heartbeat
 from celery_process.protocol.states import ErrorAction, Progress, RunAnswer, RunState, SlotEnd, WorkState
 
 HOUR = timedelta(hours=1)
@@ -77,9 +79,12 @@ def test_w2_a_run_that_went_quiet_is_revived_and_not_stolen(bench: Any) -> None:
     assert (bench.worked, run.state, run.slot) == (["a", "a"], RunState.COMPLETED, NOON)
 
 
-def test_w3_a_conflict_is_seen_at_the_next_word_whatever_the_throttle(bench: Any) -> None:
+def test_w3_a_conflict_is_seen_at_the_next_word_whatever_the_throttle(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """W3: the heartbeat and each error bring the news of a conflict; progress() tells it though it is throttled."""
     seen: list[Any] = []
+    batches: list[Any] = []
+    # Without the heartbeat's own thread, which may be early or late.
+    monkeypatch.setattr(Heartbeat, "holding", lambda _, batch: nullcontext(batches.append(batch)))
 
     def handler(work: Any) -> None:
         if bench.worked == ["a"]:
@@ -89,7 +94,7 @@ def test_w3_a_conflict_is_seen_at_the_next_word_whatever_the_throttle(bench: Any
             seen.append(work.progress(stop=False))
             deadline = time.monotonic() + 20
             while not work.lost and time.monotonic() < deadline:
-                time.sleep(0.01)  # until the heartbeat
+                batches[0].beat()  # as the heartbeat does, once the lease is a third over
             seen.extend((work.progress(stop=False), work.add_error("late")))
 
     process = bench.define(handler, overlap="replace", progress_frequency=24 * HOUR, lease=0.3)

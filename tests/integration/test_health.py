@@ -131,7 +131,9 @@ class TestBeat:
         with programs.worker():
             with programs.beat() as beat:
                 programs.until("workers", ok=True)
+                deadline = time.monotonic() + 60
                 while next(programs.process.slots(), None) is None:
+                    assert time.monotonic() < deadline, "no slot came"
                     time.sleep(0.2)
                 assert all(finding.ok for finding in programs.findings().values())
                 beat.send_signal(signal.SIGSTOP)

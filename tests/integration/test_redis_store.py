@@ -186,8 +186,7 @@ class TestCheck:
         url = start_valkey(appendonly="yes")
         start_valkey(replicaof=f"127.0.0.1 {url.rpartition(':')[2].partition('/')[0]}")
         with Redis.from_url(url) as client:
-            while not client.info("replication")["connected_slaves"]:
-                pass
+            until(lambda: client.info("replication")["connected_slaves"] == 1, "the replica did not come")
         [warning] = self.warnings(url)
         assert "failover" in warning
 

@@ -85,11 +85,16 @@ class TestAddress:
         assert str(refused.value).endswith(refused.value.command)
         assert "secret" not in str(refused.value)
 
-    def test_entry_points(self, tmp_path: Any) -> None:
-        """Both schemes lead to the SQL store."""
-        store = open_store(f"sqlite:///{tmp_path}/x.db", table_prefix="cp_", key_prefix="cp:")
+    @pytest.mark.parametrize(
+        "address",
+        ["sqlite:///{}/x.db", "postgresql://u@127.0.0.1:1/d", "mysql://u@127.0.0.1:1/d", "mariadb://u@127.0.0.1:1/d"],
+    )
+    def test_entry_points(self, tmp_path: Any, address: str) -> None:
+        """Every scheme of a database leads to the SQL store, and to no server before it is used."""
+        store = open_store(address.format(tmp_path), table_prefix="cp_", key_prefix="cp:")
         assert isinstance(store, SqlStore)
         assert store.shared
+        store.close()
 
 
 class TestUnavailable:
@@ -167,11 +172,15 @@ class TestPostgresql:
             conn.execute(sa.select(sa.func.pg_terminate_backend(backend)))
         killer.dispose()
         assert store.register("p", {"a": "{}"}) == ("a",)
+        assert store._db.peek("pid", lambda tx: tx.value(sa.select(sa.func.pg_backend_pid()))) != backend
         store.close()
 
     def test_isolation_levels(self, postgresql_url: str) -> None:
         """Writes are READ COMMITTED even where the database's default is another level."""
-        store = SqlStore(postgresql_url)
+        own = sa.make_url(postgresql_url).update_query_dict({"options": "-c default_transaction_isolation=serializable"})
+        store = SqlStore(own.render_as_string(hide_password=False))
+        with store._db.engine.connect() as plain:
+            assert plain.execute(sa.text("SHOW default_transaction_isolation")).scalar() == "serializable"
         level = lambda tx: tx.conn.execute(sa.text("SHOW transaction_isolation")).scalar()  # noqa: E731
         assert store._db.write("level", level) == "read committed"
         assert store._db.read("level", level) == "repeatable read"

@@ -145,6 +145,7 @@ class TestSweep:
         for _ in range(3):
             waited = timedelta(0)
             while not drive.sweep(run).publish:
+                assert waited < HOUR
                 waited += 10 * SECOND
                 drive.clock.advance(10 * SECOND)
             drive.store.mark_published(drive.process, run, ["a"])

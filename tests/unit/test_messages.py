@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import logging
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -18,7 +21,7 @@ from celery_process import Process, Processes, WorkState
 from celery_process.exceptions import WorkFailed
 from celery_process.protocol.states import WorkList
 from celery_process.stores.memory import MemoryStore
-from celery_process.tasks.publish import SCHEMA
+from celery_process.tasks.publish import LATE_SLOT, SCHEMA, batched
 
 
 class Office:
@@ -239,3 +242,84 @@ class TestEnds:
         """The id of the task leads to its lines in the worker's log."""
         office.deliver(office.of("a"))
         assert office.process.work("a").status.task_id == "t"
+
+
+class TestTriggers:
+    def test_the_next_page(self, office: Office) -> None:
+        """The scheduling task comes back after a while with run and token, and does not expire before that."""
+        office.messages()
+        before = datetime.now(UTC)
+        office.process.dispatch.port.come_back("1-r", "token", timedelta(seconds=90))
+        [message] = office.messages()
+        assert message.headers["task"] == "p.schedule"
+        assert kwargs_of(message) == {"run": "1-r", "token": "token"}
+        assert message.headers["expires"] is None
+        eta = datetime.fromisoformat(message.headers["eta"])
+        assert timedelta(seconds=89) < eta - before < timedelta(seconds=120)
+
+    def test_a_late_slot(self, office: Office) -> None:
+        """Its trigger says that no beat sent it, and is valid for as long as the slot is."""
+        office.messages()
+        before = datetime.now(UTC)
+        office.process.dispatch.port.publish_trigger(timedelta(minutes=10))
+        deadline, found = time.monotonic() + 20, office.messages()
+        while not found and time.monotonic() < deadline:  # a thread sends it
+            time.sleep(0.01)
+            found = office.messages()
+        [message] = found
+        assert (message.headers["task"], kwargs_of(message), message.headers[LATE_SLOT]) == ("p.schedule", {}, True)
+        expires = datetime.fromisoformat(message.headers["expires"])
+        assert timedelta(minutes=9) < expires - before < timedelta(minutes=11)
+
+    @pytest.mark.parametrize(("seconds", "whole"), [(0.2, 1), (1.2, 2), (3, 3)])
+    def test_a_broker_that_delays_by_whole_seconds(
+        self, office: Office, seconds: float, whole: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With quorum queues Celery refuses a part of a second: then it is the next whole one."""
+        sent: list[tuple[float, dict[str, Any]]] = []
+
+        def apply_async(*, kwargs: dict[str, Any], countdown: float, **_: Any) -> None:
+            if countdown != int(countdown) or countdown < 1:
+                raise ValueError("whole seconds")
+            sent.append((countdown, kwargs))
+
+        monkeypatch.setattr(office.app.tasks["p.schedule"], "apply_async", apply_async)
+        office.process.dispatch.port.come_back("1-r", "token", timedelta(seconds=seconds))
+        assert sent == [(whole, {"run": "1-r", "token": "token"})]
+
+    def test_it_claims_a_slot_and_advances_a_run(self) -> None:
+        """The result of the scheduling task says what it did, for whoever looks at it in a monitor."""
+        office = Office(max_in_flight=2)
+        claimed = office.deliver({}, kind="schedule")
+        run = office.process.state().run
+        assert claimed.split() == ["claimed", run.id]
+        assert len(office.messages()) == 2
+        assert office.deliver({"run": run.id, "token": ""}, kind="schedule") == f"advanced {run.id}"
+
+
+def test_an_eager_item_that_fails_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tasks run in place, a project's `task_eager_propagates` does not end the page that sends them."""
+    office = Office()
+    office.app.conf.update(task_always_eager=True, task_eager_propagates=True)
+    assert office.process.run_now().counts.incomplete == 1
+
+
+class TestOneRoundTrip:
+    def test_where_the_transport_can(self) -> None:
+        """A producer that can send many messages at once is asked to."""
+        entered: list[str] = []
+
+        @contextmanager
+        def batch() -> Iterator[None]:
+            entered.append("in")
+            yield
+            entered.append("out")
+
+        with batched(SimpleNamespace(batch=batch)):
+            assert entered == ["in"]
+        assert entered == ["in", "out"]
+
+    def test_where_it_cannot(self) -> None:
+        """Any other sends them one by one."""
+        with batched(SimpleNamespace()) as nothing:
+            assert nothing is None

@@ -95,3 +95,16 @@ def test_one_failure_makes_a_batch_fail():
     assert str(caught.value).startswith("5 of 6 items did not complete: 'b' ended INCOMPLETE: no; ")
     assert "; and 2 more." in str(caught.value)
     assert caught.value.works == tuple("bcdef")
+    assert caught.value.facts["process"] == "p"
+    assert caught.value.facts["outcomes"] == ("INCOMPLETE",) * 5
+
+
+def test_a_few_failures_are_all_shown():
+    """Three stand in the message whole; with one error an item has no count of them."""
+    failed = [
+        EndedItem(name, WorkState.INCOMPLETE, ValueError(), count, "no") for name, count in (("b", 1), ("c", 2), ("d", 1))
+    ]
+    with pytest.raises(WorkFailed) as caught:
+        ended(failed)
+    assert "more" not in str(caught.value)
+    assert "'b' ended INCOMPLETE: no; 'c' ended INCOMPLETE after 2 errors, the last one: no;" in str(caught.value)

@@ -95,7 +95,7 @@ def test_an_aborted_run_and_a_pause() -> None:
     seen = scraped(processes)
     assert seen["celery_process_runs_total", "process=key-gc,state=aborted"] == 1
     assert seen["celery_process_run_state", "process=key-gc,state=aborted"] == 1
-    assert seen["celery_process_items_total", "outcome=aborted,process=key-gc"] > 0
+    assert seen["celery_process_items_total", "outcome=aborted,process=key-gc"] == 6
     assert seen.named("celery_process_paused") == {"process=idle": 0, "process=key-gc": 1}
 
 

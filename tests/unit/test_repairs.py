@@ -84,8 +84,8 @@ def test_a_broker_that_was_wiped_is_filled_again_by_one_sweep() -> None:
     while not fleet.messages:
         fleet.sweep()
         found += 1
+        assert found <= 7, "after a minute at 10 s a sweep"
     assert (fleet.waiting(), len(fleet.messages)) == (WINDOW, WINDOW // BATCH)
-    assert found <= 7, "after a minute at 10 s a sweep"
 
 
 def test_a_window_beyond_a_sweep_is_published_by_the_next_ones(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +93,9 @@ def test_a_window_beyond_a_sweep_is_published_by_the_next_ones(monkeypatch: pyte
     monkeypatch.setattr(sweeps, "PUBLISHED_PER_SWEEP", 6_000)
     fleet = Fleet()
     fleet.messages.clear()
-    while not fleet.messages:
-        fleet.sweep()
+    for _ in range(7):
+        if not fleet.messages:
+            fleet.sweep()
     for _ in range(3):
         assert set(fleet.claim(*fleet.messages[-1])) <= {ClaimAnswer.CLAIMED, ClaimAnswer.BUSY}
         fleet.sweep()

@@ -135,6 +135,25 @@ class TestPublishing:
         worker.step.flow = Flow()
         assert len(worker.fired()) == 1
 
+    def test_one_that_cannot_be_sent(
+        self, worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is a line of the log."""
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise OSError("nobody is there")
+
+        monkeypatch.setattr(worker.app, "send_task", fails)
+        assert worker.fired() == []
+        assert [record.action for record in caplog.records if hasattr(record, "action")] == ["sweep_unpublished"]
+
+    def test_in_a_queue_of_the_worker_s(self, worker: Worker) -> None:
+        """A worker of another queue than the default one publishes into its own."""
+        worker.queue = f"q-{uuid4().hex}"
+        worker.task_consumer.queues = [Queue(worker.queue, Exchange(worker.queue, type="direct"))]
+        worker.app.amqp.queues.select_add(worker.queue)
+        assert [message.headers["task"] for message in worker.fired()] == [SWEEP_TASK]
+
     def test_none_without_a_queue(self, worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
         """A worker without a queue for it publishes nothing and says so once."""
         worker.task_consumer.queues = []

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from celery_process.checks import MAX_NAME, check_instant, check_process_name, check_work_name
-from celery_process.exceptions import InvalidType, InvalidValue, ProcessError
+from celery_process.exceptions import CorruptData, InvalidType, InvalidValue, ProcessError
 from celery_process.instants import from_us, to_us
 from celery_process.jsontext import MAX_PARAMS, decode, encode
 
@@ -147,6 +147,25 @@ class TestParams:
                 return 1
 
         assert decode(encode(Own())) == decode(encode(OrderedDict(a=1))) == {"a": 1}
+
+    @pytest.mark.parametrize(
+        "text", ["[]", '[["a", 1]]', '["ab"]', "null", "1", '"x"', "{", "broken", "[" * 100_000], ids=range(9)
+    )
+    def test_what_is_stored_is_no_object(self, text: str) -> None:
+        """Text that `encode` did not write is corrupt, a list of pairs as well."""
+        with pytest.raises(CorruptData, match="no JSON object"):
+            decode(text)
+
+    def test_the_place_of_a_value(self) -> None:
+        """A message names the place by its beginning and its end, however deep that is."""
+        value: Any = math.nan
+        for level in range(60):
+            value = {f"a name of the level {level}": value}
+        with pytest.raises(InvalidValue) as caught:
+            encode(value)
+        assert "params['a name of the level 59']" in str(caught.value)
+        assert "['a name of the level 0']" in str(caught.value)
+        assert len(str(caught.value)) < 300
 
     def test_empty_list_is_no_empty_dict(self) -> None:
         """Empty lists and empty dicts stay apart."""

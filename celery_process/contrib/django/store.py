@@ -14,7 +14,7 @@ from django.db.utils import ConnectionDoesNotExist
 
 from celery_process.contrib.django.databases import SharedDatabase, is_for_tests, name_of, sharing
 from celery_process.contrib.django.joining import URLS, joined
-from celery_process.exceptions import CannotJoin, ConfigurationError
+from celery_process.exceptions import CannotJoin, ConfigurationError, short_repr
 from celery_process.stores.sql import SqlStore
 from celery_process.stores.sql.address import parse
 from celery_process.stores.sql.engine import Database, Given, Result, Step
@@ -104,8 +104,8 @@ class DjangoStore(SqlStore):
             return super()._define(operation, using, step, *args, **more)
         if using != self.alias:
             raise CannotJoin(
-                f"using={using!r:.80} is another database than the store's, {self.url}; pass using={self.alias!r}, or leave "
-                "it out and call after your commit, with transaction.on_commit().",
+                f"using={short_repr(using)} is another database than the store's, {self.url}; pass using={self.alias!r}, or "
+                "leave it out and call after your commit, with transaction.on_commit().",
                 using=using,
             )
         with joined(self.alias) as conn:
