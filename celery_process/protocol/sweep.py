@@ -26,7 +26,7 @@ def begin_sweep(unit: Unit, *, interval: timedelta, grace: timedelta) -> SweepTa
         return None
     unnotified = tuple(
         run.id
-        for run in unit.runs(limit=RUNS)
+        for run in reversed(unit.runs(limit=RUNS))
         if run.notified_at is None and run.finished_at is not None and rules.passed(run.finished_at, unit.now, grace)
     )
     open_run = unit.open_run()
