@@ -14,9 +14,9 @@ from tests.hostile import NUMBERS, OTHERS, TEXTS, VALUES, payloads
 
 from .entrances import ENTRANCES, KEPT, REFUSED, Office, passed
 
-CALLS = int(os.environ.get("CP_GENERATED_CALLS", "20000"))
+CALLS = int(os.environ.get("CP_T7_CALLS", "20000"))
 """Calls in all; a longer run asks for more."""
-SEED = int(os.environ.get("CP_SEED", "20260302"))
+SEED = int(os.environ.get("CP_T7_SEED", "20260302"))
 PARTS = 4
 PAYLOADS = payloads()
 
@@ -71,7 +71,7 @@ def test_generated_calls(part: int, say: Callable[[str], None]) -> None:
         entrance = of.choice(ENTRANCES)
         given = value(of) if of.random() < 0.9 else of.choice(VALUES)
         ended = passed(entrance, given, office, before)
-        assert ended in (REFUSED, KEPT), f"CP_SEED={SEED}, part {part}, call {call}: {ended}"
+        assert ended in (REFUSED, KEPT), f"CP_T7_SEED={SEED}, part {part}, call {call}: {ended}"
         found[ended] += 1
         if ended != REFUSED and office.snapshot() != before:
             office = Office()
