@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ MAX_PARAMS = 64 * 1024
 MAX_DEPTH = 64
 MAX_INT_BITS = 14_000
 """Largest integer in params: Python writes and reads no more than 4,300 digits."""
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 LONGEST_PLACE = 160
 """Characters of the place of a value in a message."""
 
@@ -21,7 +23,8 @@ LONGEST_PLACE = 160
 def encode(value: object, *, argument: str = "params") -> str:
     """Return `value` (a mapping with str keys, or None for an empty one) as canonical ASCII JSON.
 
-    Refuses what would not come back as it went in: NaN, infinities, bytes, tuples, dates, keys that are not str.
+    Refuses what would not come back as it went in: NaN, infinities, bytes, tuples, dates, keys that are not str, pairs of
+    surrogates.
     """
     if value is None:
         value = {}
@@ -49,7 +52,7 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str(value)
+        return _text(value, argument, where)
     if isinstance(value, int):
         if value.bit_length() > MAX_INT_BITS:
             raise InvalidValue(
@@ -71,7 +74,7 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
                 raise InvalidType(
                     f"{where} has the key {short_repr(key)}; keys are str: convert it.", argument=argument, value=key
                 )
-            plain[str(key)] = _plain(item, argument, _inside(where, short_repr(key, 40)), depth + 1)
+            plain[_text(key, argument, where)] = _plain(item, argument, _inside(where, short_repr(key, 40)), depth + 1)
         return plain
     raise InvalidType(
         f"{where} is a {type(value).__name__}, which does not come back from JSON as it is; use str, int, float, bool, "
@@ -79,6 +82,16 @@ def _plain(value: object, argument: str, where: str, depth: int) -> Any:
         argument=argument,
         value=value,
     )
+
+
+def _text(value: str, argument: str, where: str) -> str:
+    if not value.isascii() and _PAIR.search(value):
+        raise InvalidValue(
+            f"{where} has a pair of surrogates, which comes back from JSON as one character; pass that character.",
+            argument=argument,
+            value=where[:80],
+        )
+    return str(value)
 
 
 def _inside(where: str, key: str | int) -> str:

@@ -5,10 +5,11 @@ A task ends as the store answered for its items; see `outcomes`.
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from celery import Celery, Task
@@ -81,10 +82,13 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
     of_schedule = {key: value for key, value in common.items() if key not in ("send_events", "rate_limit")}
 
     @app.task(name=names["schedule"], **of_schedule)
-    def schedule(self: Task, *, comeback: bool = False, run: str | None = None, token: str = "") -> str:
+    @_refusing(definition)
+    def schedule(self: Task, *, comeback: bool = False, run: object = None, token: object = "") -> str:
         headers = self.request.headers or {}
+        if not (run is None or isinstance(run, str)) or not isinstance(token, str):
+            return _refuse(self, definition)
         if run is not None:
-            return _advance(self, port.process, str(run), str(token))
+            return _advance(self, port.process, run, token)
         defer = None if comeback else partial(_defer, self, definition)
         by = By.SWEEP if headers.get(LATE_SLOT) else By.BEAT if headers.get("celery_beat_task") else By.TASK
         try:
@@ -93,6 +97,7 @@ def make_tasks(app: Celery, port: CeleryPort) -> dict[str, Task]:
             raise _logged(self, definition, error) from None
         return f"{claim.answer.value} {claim.run_id}".rstrip()
 
+    @_refusing(definition)
     def run_message(self: Task, *, process: str, run: str, work: str | None = None, works: list[str] | None = None) -> str:
         try:
             return _run(self, port, process=process, run=run, works=works if work is None else [work])
@@ -226,15 +231,48 @@ def check_base(base: Any) -> None:
         )
 
 
+def _refusing(definition: Definition) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Let the body of a task refuse a message of a newer version, or one with other arguments than it has.
+
+    Its signature stays that of the body: by it Celery checks the arguments of who calls the task.
+    """
+
+    def decorate(body: Callable[..., str]) -> Callable[..., str]:
+        signature = inspect.signature(body)
+
+        @wraps(body)
+        def checked(self: Task, /, *args: Any, **kwargs: Any) -> str:
+            schema = _schema(self)
+            try:
+                signature.bind(self, *args, **kwargs)
+            except TypeError:
+                return _refuse(self, definition)
+            if not isinstance(schema, int) or schema > SCHEMA:
+                return _refuse(self, definition)
+            return body(self, *args, **kwargs)
+
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def _schema(task: Task) -> Any:
+    return (task.request.headers or {}).get("cp_schema", SCHEMA)
+
+
+def _refuse(task: Task, definition: Definition) -> str:
+    extra, schema = log_fields("message_refused", process_name=definition.name), short_repr(_schema(task))
+    logger.error("A message to %s is not one of this version (schema %s); dropped.", task.name, schema, extra=extra)
+    return "refused"
+
+
 def _run(task: Task, port: CeleryPort, *, process: object, run: object, works: object) -> str:
     name = port.process.name
-    schema = (task.request.headers or {}).get("cp_schema", SCHEMA)
-    names_are_text = isinstance(works, list) and all(isinstance(item, str) for item in works)
-    if process != name or not isinstance(run, str) or not names_are_text or not isinstance(schema, int) or schema > SCHEMA:
-        extra = log_fields("message_refused", process_name=name)
-        logger.error("A message to %s is not one of this version (schema %r); dropped.", task.name, schema, extra=extra)
-        return "refused"
-    assert isinstance(works, list)
+    if not isinstance(works, list) or not works or not all(isinstance(item, str) for item in works):
+        return _refuse(task, port.process.definition)
+    if process != name or not isinstance(run, str):
+        return _refuse(task, port.process.definition)
     ended = port.runner.run(run, works, task_id=str(task.request.id or ""))
     worked = [item for item in ended if item.answer is ClaimAnswer.CLAIMED]
     if worked or not ended:

@@ -109,6 +109,8 @@ class TestParams:
             (nested(1_001), InvalidValue),
             (cyclic(), InvalidValue),
             ("x" * 10_000_000, InvalidValue),
+            ("a\ud83d\ude00", InvalidValue),
+            ({"\ud83d\ude00": 1, "\U0001f600": 2}, InvalidValue),
         ],
         ids=lambda value: type(value).__name__,
     )
