@@ -67,7 +67,7 @@ def headers_of(text: str | None) -> dict[str, Any]:
     """Return a row's headers; what is not an object of JSON counts as none."""
     try:
         headers = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return headers if isinstance(headers, dict) else {}
 

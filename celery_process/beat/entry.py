@@ -18,9 +18,14 @@ from kombu.utils.imports import symbol_by_name
 
 from celery_process.beat.stored import StoredSchedules, stored_schedules
 from celery_process.definition.options import Definition
+from celery_process.exceptions import ProcessError
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency, from_text, zone_of
 from celery_process.schedule.slots import Calendar
+from celery_process.text.logs import log_fields, logger_of
+from celery_process.text.outages import log_failure
+
+logger = logger_of(__name__)
 
 AGAIN = timedelta(seconds=10)
 """After this long a slot that is not in the ledger is due again, or after a quarter of the time since it began."""
@@ -89,10 +94,19 @@ class ProcessSchedule(schedule):
         stored.begin()
         text = self._stored_text(stored)
         if self._current is None or text != self._text:
-            self._current = from_text(text, minimum=timedelta(seconds=self.minimum), zone=zone_of(self.app))
-            self._text = text
+            self._current, self._text = self._readable(text), text
             self.__class__ = ProcessCrontab if isinstance(self._current.value, crontab) else ProcessSchedule
         return self._current
+
+    def _readable(self, text: str) -> Frequency:
+        """Return the schedule in a stored text; if that cannot be read, the last one, or the code's: beat goes on."""
+        minimum, zone = timedelta(seconds=self.minimum), zone_of(self.app)
+        try:
+            return from_text(text, minimum=minimum, zone=zone)
+        except ProcessError as error:
+            extra = log_fields("schedule_unreadable", process_name=self.process)
+            log_failure(logger, "The stored schedule of %s is left out", self.process, error=error, extra=extra)
+        return self._current or from_text(self.default, minimum=minimum, zone=zone)
 
     @property
     def run_every(self) -> timedelta:

@@ -29,7 +29,7 @@ class Agreed:
         """Return the agreement in a text, or None for any other text: then nothing was agreed yet."""
         try:
             found = cls(**json.loads(text))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return None
         fits = isinstance(found.row, str) and isinstance(found.store, str) and isinstance(found.paused, bool)
         return found if fits else None

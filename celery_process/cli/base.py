@@ -30,6 +30,9 @@ from celery_process.text.printable import printable, printable_json, printable_v
 
 T = TypeVar("T")
 
+_SHOWN = click.IntRange(1, 1_000_000)
+"""How many lines a command may be asked to show."""
+
 
 @click.group(name="process", help="Processes: look at them, run them, pause them, change their work and settings.")
 @click.pass_context
@@ -70,7 +73,7 @@ def _refuse(message: str) -> NoReturn:
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 process_name = click.argument("name", metavar="PROCESS")
 reveal = click.option("--reveal", is_flag=True, help="Show secrets as they are; without it they are masked.")
-limit = click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many to show.")
+limit = click.option("-n", "--limit", default=20, show_default=True, type=_SHOWN, help="How many to show.")
 
 
 def visible(value: T, *, reveal: bool = False, json_: bool = False) -> T:
@@ -180,7 +183,7 @@ def json_of(text: str, *, option: str) -> Any:
     """Return the value of an option that takes a JSON object."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidValue(
             f"--{option} takes a JSON object, such as '{{\"key_ttl\": 60}}', and this is none: {error}.",
             argument=option,

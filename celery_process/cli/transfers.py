@@ -116,7 +116,8 @@ def _original(document: Path) -> dict[str, object] | None:
     with document.open(encoding="utf-8", errors="replace") as file:
         first = next((line for line in file if line.strip()), "")
     with suppress(ValueError, RecursionError):
-        if "celery_process" in json.loads(first):
+        found = json.loads(first)
+        if isinstance(found, dict) and "celery_process" in found:
             return None
     return original_reading.parsed(document.read_text(encoding="utf-8", errors="replace"))
 

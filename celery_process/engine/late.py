@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from celery_process.engine.dispatch import Dispatch
+from celery_process.exceptions import ProcessError
 from celery_process.protocol.model import NewestSlot
 from celery_process.protocol.states import SlotEnd
 from celery_process.schedule import slots
 from celery_process.schedule.frequency import Frequency
 from celery_process.schedule.slots import Occurrences
 from celery_process.text.logs import log_fields, logger_of
+from celery_process.text.outages import log_failure
 
 logger = logger_of(__name__)
 
@@ -51,7 +53,7 @@ class LateSlots:
         stored, now = store.schedules(), store.now()
         late: dict[str, tuple[Frequency, timedelta]] = {}
         for name, found in newest.items():
-            dispatch, current = dispatches[name], self._in_force(name, stored.get(name))
+            dispatch, current = dispatches[name], self._known(name, stored.get(name))
             lateness = overdue(dispatch, current, found, now) if current is not None else None
             if (
                 current is not None
@@ -68,6 +70,15 @@ class LateSlots:
             if _is_retry_due(lateness, max(GRACE, interval), turns[name], now):
                 trigger_late(dispatches[name], current, now, lateness)
         return tuple(taken)
+
+    def _known(self, name: str, stored: str | None) -> Frequency | None:
+        """Return the schedule in force; None if it cannot be read, which holds up no other process."""
+        try:
+            return self._in_force(name, stored)
+        except ProcessError as error:
+            extra = log_fields("schedule_unreadable", process_name=name)
+            log_failure(logger, "The late slots of %s are left out", name, error=error, extra=extra)
+            return None
 
     def _is_awake(self, dispatch: Dispatch) -> bool:
         return timedelta(seconds=time.monotonic() - self._began) >= dispatch.definition.initial_wait

@@ -18,7 +18,7 @@ from celery import Celery
 from celery.schedules import BaseSchedule, crontab, schedule, solar
 
 from celery_process.checks import check_instant
-from celery_process.exceptions import ConfigurationError, InvalidType, InvalidValue, short_repr
+from celery_process.exceptions import ConfigurationError, CorruptData, InvalidType, InvalidValue, ProcessError, short_repr
 from celery_process.schedule import slots
 from celery_process.schedule.slots import Calendar, Interval, Occurrences, Once, Solar
 from celery_process.schedule.zones import SYSTEM, ClockIn, name_of, zone_named
@@ -135,8 +135,19 @@ def seconds(value: object, *, argument: str, above_zero: bool = False) -> timede
 
 
 def from_text(text: str, *, minimum: timedelta, zone: tzinfo = UTC) -> Frequency:
-    """Return the frequency with this `Frequency.text`."""
-    document = json.loads(text)
+    """Return the frequency with this `Frequency.text`; raises `CorruptData` for any other text."""
+    try:
+        return _from_document(json.loads(text), minimum, zone)
+    except ProcessError:
+        raise
+    except Exception as error:  # a wrong crontab raises one of no other class
+        raise CorruptData(
+            f"The stored schedule {short_repr(text)} cannot be read ({type(error).__name__}): something else wrote it; "
+            "store another with update_settings(schedule=…)."
+        ) from error
+
+
+def _from_document(document: Any, minimum: timedelta, zone: tzinfo) -> Frequency:
     if "crontab" in document:
         fields = dict(document["crontab"])
         zone_name = fields.pop("zone", None)
