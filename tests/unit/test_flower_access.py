@@ -41,7 +41,9 @@ class Served:
         planting.plant(self.process)
         self.app, self.monkeypatch = app, monkeypatch
 
-    def ask(self, path: str, *, login: bool = False, api: bool = False, method: str = "GET", **headers: str) -> Any:
+    def ask(
+        self, path: str, *, login: bool = False, api: bool = False, method: str = "GET", form: bytes = b"", **headers: str
+    ) -> Any:
         """Ask Flower for a path; with a `login` it has one, with `api` its API is open."""
         self.monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", str(api).lower())
         basic = ["ann:pw"] if login else []
@@ -54,7 +56,7 @@ class Served:
             socket, port = bind_unused_port()
             server = HTTPServer(served)
             server.add_sockets([socket])
-            body = b"" if method == "POST" else None
+            body = form if method == "POST" else None
             request = HTTPRequest(f"http://127.0.0.1:{port}{path}", method, headers, body, allow_nonstandard_methods=True)
             answer = await AsyncHTTPClient(force_instance=True).fetch(request, raise_error=False)
             server.stop()
