@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -58,9 +59,22 @@ def quickstart(installed: Path, folder: Path) -> tuple[subprocess.CompletedProce
     return done, {item["name"]: item for item in items}
 
 
-def test_a_tampered_file_is_an_error_of_just_its_distribution(tmp_path):
-    """One altered byte in an installed distribution: one error of that item, the run stays COMPLETED."""
-    installed = tmp_path / "installed"
+@dataclass(frozen=True)
+class TwoRuns:
+    """How two runs of the quickstart ended, and their work items: what the first one found is gone before the second."""
+
+    first: subprocess.CompletedProcess[str]
+    found: dict[str, dict]
+    reported: bool
+    second: subprocess.CompletedProcess[str]
+    left: dict[str, dict]
+    report: Path
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory) -> TwoRuns:
+    """Run the quickstart beside a distribution with an altered byte and a sound one, and again without both."""
+    installed, folder = tmp_path_factory.mktemp("installed"), tmp_path_factory.mktemp("state")
     for path in metadata.distribution("vine").files or []:
         if path.suffix != ".pyc" and not str(path).startswith(".."):
             target = installed / str(path)
@@ -68,13 +82,32 @@ def test_a_tampered_file_is_an_error_of_just_its_distribution(tmp_path):
             shutil.copy(str(path.locate()), target)
     tampered = installed / "vine" / "promises.py"
     tampered.write_bytes(tampered.read_bytes() + b"\n")
-    done, items = quickstart(installed, tmp_path / "state")
+    distribution(installed, "short-lived", {"short/lived.txt": b"as shipped"})
+    report = folder / "reports" / "short-lived.txt"
+    first, found = quickstart(installed, folder)
+    reported = report.exists()
+    shutil.rmtree(installed)
+    return TwoRuns(first, found, reported, *quickstart(installed, folder), report)
+
+
+def test_a_tampered_file_is_an_error_of_just_its_distribution(two_runs):
+    """One altered byte in an installed distribution: one error of that item, the run stays COMPLETED."""
+    done, items = two_runs.first, two_runs.found
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^COMPLETED: .* 1 errors", done.stdout, re.MULTILINE), done.stdout
     faulty = {name: item["status"] for name, item in items.items() if item["status"]["total_errors"]}
     assert list(faulty) == ["vine"]
     assert faulty["vine"]["errors"][0]["text"] == "vine/promises.py was altered"
     assert faulty["vine"]["stats"]["files"] > 5
+
+
+def test_an_uninstalled_distribution_is_cleaned_up(two_runs):
+    """What was installed at the first run and is gone at the second is cleaned up: report removed, item dropped."""
+    assert two_runs.found["short-lived"]["status"]["state"] == "COMPLETED"
+    assert two_runs.reported
+    assert two_runs.second.returncode == 0, two_runs.second.stdout + two_runs.second.stderr
+    assert "short-lived" not in two_runs.left
+    assert not two_runs.report.exists()
 
 
 def test_beyond_the_tolerance_the_run_is_aborted_and_starts_nothing_new(tmp_path):
@@ -92,18 +125,3 @@ def test_beyond_the_tolerance_the_run_is_aborted_and_starts_nothing_new(tmp_path
     unstarted = [item for item in items.values() if item["status"]["started_at"] is None]
     assert len(unstarted) > 300
     assert all(item["status"]["state"] == "ABORTED" and not item["status"]["stats"] for item in unstarted)
-
-
-def test_an_uninstalled_distribution_is_cleaned_up(tmp_path):
-    """What was installed at the first run and is gone at the second is cleaned up: report removed, item dropped."""
-    installed, folder = tmp_path / "installed", tmp_path / "state"
-    distribution(installed, "short-lived", {"short/lived.txt": b"as shipped"})
-    _, items = quickstart(installed, folder)
-    report = folder / "reports" / "short-lived.txt"
-    assert items["short-lived"]["status"]["state"] == "COMPLETED"
-    assert report.exists()
-    shutil.rmtree(installed)
-    done, items = quickstart(installed, folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "short-lived" not in items
-    assert not report.exists()
