@@ -17,7 +17,10 @@ Row = Head | Work | Status | Run | Page | Item | SlotEntry | Overrides
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row before and after a step: None before where it is new, None after where it is deleted."""
+    """One row before and after a step: None before where it is new, None after where it is deleted.
+
+    The head and the overrides of a process that has none are as `Rows` returned them, never None.
+    """
 
     old: Row | None
     new: Row | None
@@ -32,7 +35,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many items of open pages are alike: of one list, in one state. Those that are open count without their totals."""
+    """How many items of open pages are alike: of one list, in one state. Those that are open count without their totals.
+
+    A store may return one for each item.
+    """
 
     on: WorkList
     state: ItemState
@@ -57,7 +63,7 @@ class Rows(Protocol):
         """The store's time, the same for the whole unit."""
 
     def head(self, *, held: bool) -> Head:
-        """Return the process's own row; with `held` it is made if there is none, and nobody else writes it until the end."""
+        """Return the process's own row; with `held` nobody else writes it until the end. Without one, an empty `Head`."""
 
     def run(self, epoch: int, *, held: bool) -> Run | None:
         """Return a run; with `held` nobody else writes its row until the unit ends. A step holds the run before the head."""
@@ -143,6 +149,7 @@ class Rows(Protocol):
     def write(self, changes: Sequence[Change]) -> None:
         """Write what a step changed, all of it or nothing.
 
-        Of new overrides a version that is new begins the history, which keeps `MAX_VERSIONS`. With a run its pages are
-        deleted, with a registration its status.
+        A version of the overrides that is new is added to the history, and those that are lower by `kept.MAX_VERSIONS` or
+        more are deleted; the same version leaves the history as it is. With a run its pages are deleted, with a
+        registration its status. Called without changes too, as what was read has to be of one moment.
         """

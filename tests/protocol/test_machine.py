@@ -25,6 +25,7 @@ from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 
+from .json_folder import JsonFolder
 from .kept import Kept
 from .machine import store_machine
 
@@ -84,6 +85,17 @@ def test_memory(run: Run) -> None:
 def test_sqlite(run: Run, tmp_path: Path) -> None:
     """SQLite answers as memory does."""
     run("SQLite", kept(f"sqlite:///{tmp_path}/process.db", synchronous="NORMAL"), examples=100)
+
+
+def test_json_folder(run: Run, tmp_path: Path) -> None:
+    """A store of someone else's answers as memory does."""
+
+    def make_store(clock: MovableClock) -> JsonFolder:
+        store = JsonFolder(f"json://{tmp_path}/{uuid4().hex}", clock=clock)
+        store.migrate()
+        return store
+
+    run("a folder of JSON files", make_store, examples=20)
 
 
 @pytest.mark.server("postgresql")

@@ -1,0 +1,23 @@
+"""A store that is written after docs/stores.md keeps the contract, and answers as memory does."""
+
+from pathlib import Path
+
+import pytest
+
+from celery_process.testing import MovableClock
+
+from .cases import *  # noqa: F403
+from .json_folder import JsonFolder
+
+
+@pytest.fixture
+def store(clock: MovableClock, tmp_path: Path) -> JsonFolder:
+    """Give a folder of its own with the test's clock."""
+    return made(tmp_path, clock)
+
+
+def made(folder: Path, clock: MovableClock) -> JsonFolder:
+    """Return a store that is migrated."""
+    store = JsonFolder(f"json://{folder}", clock=clock)
+    store.migrate()
+    return store
