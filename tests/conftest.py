@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 # The cases are imported, not collected, so pytest would not rewrite their asserts by itself.
-pytest.register_assert_rewrite("tests.protocol")
+pytest.register_assert_rewrite("tests.protocol", "celery_process.testing.rows")
 
 
 def _sibling(name: str) -> ModuleType:

@@ -149,6 +149,8 @@ class Rows(Protocol):
     def write(self, changes: Sequence[Change]) -> None:
         """Write what a step changed, all of it or nothing.
 
+        A row was read before, or was looked for and was not there; an item is new together with its page.
+
         A version of the overrides that is new is added to the history, and those that are lower by `kept.MAX_VERSIONS` or
         more are deleted; the same version leaves the history as it is. With a run its pages are deleted, with a
         registration its status. Called without changes too, as what was read has to be of one moment.

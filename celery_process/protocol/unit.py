@@ -20,7 +20,7 @@ Key = tuple[type, object]
 class Unit:
     """The rows of one process, as one step sees them: what it reads again is what it changed, and nothing is written yet.
 
-    A step that raises has therefore written nothing.
+    A step that raises has therefore written nothing. A row that it added is in none of its reads, for they ask the store.
     """
 
     def __init__(self, rows: Rows) -> None:

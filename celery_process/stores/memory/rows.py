@@ -157,7 +157,7 @@ class MemoryRows:
             case Run(epoch=epoch) as run:
                 _put(kept.runs, epoch, run, gone=gone)
                 if gone:
-                    kept.items.pop(epoch, None)
+                    self._forget(epoch)
             case Page() as page:
                 _put(kept.pages, page.key, page, gone=gone)
                 if gone:
@@ -168,6 +168,13 @@ class MemoryRows:
                     kept.paged[epoch, item.page].add(name)
             case SlotEntry(slot=slot) as entry:
                 _put(kept.ledger, slot, entry, gone=gone)
+
+    def _forget(self, epoch: int) -> None:
+        """Delete what goes with a run."""
+        self.kept.items.pop(epoch, None)
+        for page in self.pages(epoch):
+            del self.kept.pages[page.key]
+            self.kept.paged.pop(page.key, None)
 
     def _override(self, new: Overrides) -> None:
         if new.version > self.kept.overrides.version:
