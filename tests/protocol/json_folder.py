@@ -1,4 +1,4 @@
-"""A store of JSON files in a folder, one a process: all that the author of a store writes, after docs/stores.md.
+"""A store of JSON files in a folder, one a process: an example of what docs/stores.md asks for, without a database.
 
 A unit locks its process, reads the file and replaces it. That is right for some hundred items, on one host.
 """

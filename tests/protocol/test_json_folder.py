@@ -1,4 +1,4 @@
-"""A store that is written after docs/stores.md keeps the contract, and answers as memory does."""
+"""A store outside the package, over its public seam alone, keeps the contract."""
 
 from pathlib import Path
 
