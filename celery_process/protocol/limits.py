@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from celery_process.checks import check_count
-from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.exceptions import InvalidType, InvalidValue, short_repr
 
 PER = {"s": 1, "m": 60, "h": 3600}
 """Seconds of the units that Celery writes a rate with."""
@@ -114,15 +114,15 @@ def check_rate(value: object, *, argument: str = "rate_limit") -> str:
     """Return a rate as Celery writes them, a number of items a second or "50/s", "10/m", "5/h", with its unit; 0 is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidType(
-            f'{argument} is a number of items a second, or "50/s", "10/m", "5/h", not {value!r:.80}.',
+            f'{argument} is a number of items a second, or "50/s", "10/m", "5/h", not {short_repr(value)}.',
             argument=argument,
             value=value,
         )
-    text = value.replace(" ", "") if isinstance(value, str) else f"{Decimal(repr(value)):f}"
+    text = value.replace(" ", "") if isinstance(value, str) else _digits(value)
     found = _RATE.fullmatch(text)
     if found is None:
         raise InvalidValue(
-            f'{argument} is a number of items a second, or "50/s", "10/m", "5/h", not {value!r:.80}.',
+            f'{argument} is a number of items a second, or "50/s", "10/m", "5/h", not {short_repr(value)}.',
             argument=argument,
             value=value,
         )
@@ -131,8 +131,15 @@ def check_rate(value: object, *, argument: str = "rate_limit") -> str:
         return NO_RATE
     if not SLOWEST <= per_second(rate) <= FASTEST:
         raise InvalidValue(
-            f"{argument} is from one item a day to {FASTEST:,} a second, not {value!r:.80}; 0 is no limit.",
+            f"{argument} is from one item a day to {FASTEST:,} a second, not {short_repr(value)}; 0 is no limit.",
             argument=argument,
             value=value,
         )
     return rate
+
+
+def _digits(number: float) -> str:
+    """Return a number as its digits; an int of more than a rate may have is not worked out."""
+    if isinstance(number, int):
+        return str(int(number)) if abs(number) <= FASTEST else str(FASTEST + 1)
+    return f"{Decimal(repr(number)):f}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from celery_process.exceptions import InvalidType, InvalidValue
+from celery_process.exceptions import InvalidType, InvalidValue, short_repr
 
 MOST_ERRORS = 1_000_000_000
 
@@ -31,11 +31,13 @@ class Tolerance:
             value = getattr(self, argument)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise InvalidType(
-                    f"Tolerance({argument}=…) is an int or None, not {value!r:.40}.", argument=argument, value=value
+                    f"Tolerance({argument}=…) is an int or None, not {short_repr(value, 40)}.",
+                    argument=argument,
+                    value=value,
                 )
             if value is not None and value < 0:
                 raise InvalidValue(
-                    f"Tolerance({argument}={value}) is below 0; 0 tolerates no error, None tolerates all.",
+                    f"Tolerance({argument}={short_repr(value, 40)}) is below 0; 0 tolerates no error, None tolerates all.",
                     argument=argument,
                     value=value,
                 )
@@ -48,13 +50,15 @@ class Tolerance:
         if self.percent is not None:
             if isinstance(self.percent, bool) or not isinstance(self.percent, int | float):
                 raise InvalidType(
-                    f"Tolerance(percent=…) is a number or None, not {self.percent!r:.40}.",
+                    f"Tolerance(percent=…) is a number or None, not {short_repr(self.percent, 40)}.",
                     argument="percent",
                     value=self.percent,
                 )
             if not 0 <= self.percent <= 100:
                 raise InvalidValue(
-                    f"Tolerance(percent={self.percent}) is not between 0 and 100.", argument="percent", value=self.percent
+                    f"Tolerance(percent={short_repr(self.percent, 40)}) is not between 0 and 100.",
+                    argument="percent",
+                    value=self.percent,
                 )
         for argument in ("ignore", "fail"):
             object.__setattr__(self, argument, exception_classes(getattr(self, argument), argument=argument))
@@ -71,7 +75,7 @@ def exception_classes(value: Any, *, argument: str) -> tuple[type[BaseException]
     """Return one exception class, or several, as a tuple."""
     classes = (value,) if isinstance(value, type) or not isinstance(value, Iterable) else tuple(value)
     if not all(isinstance(item, type) and issubclass(item, BaseException) for item in classes):
-        raise InvalidType(f"{argument} takes exception classes, not {value!r:.80}.", argument=argument, value=value)
+        raise InvalidType(f"{argument} takes exception classes, not {short_repr(value)}.", argument=argument, value=value)
     return classes
 
 

@@ -12,9 +12,6 @@ from tests.hostile import VALUES, WITHOUT_TEXT
 
 from .entrances import ENTRANCES, KEPT, REFUSED, Entrance, Office, passed
 
-OF_THE_PROTOCOL = ("Tolerance ", "rate_limit", "cleanup gone")
-"""Entrances whose checks are in `protocol`, and put the value's own text into their message."""
-
 
 def outcomes(entrance: Entrance, values: Iterable[Any]) -> Counter[str]:
     """Pass each value to a store that no other value changed, and count how that ended."""
@@ -37,16 +34,7 @@ def test_any_value(entrance: Entrance) -> None:
     assert [fault for fault in found if fault not in (REFUSED, KEPT)] == []
 
 
-@pytest.mark.parametrize(
-    "entrance",
-    [
-        pytest.param(entrance, marks=pytest.mark.xfail(strict=True, reason="The message has the value's own text."))
-        if any(part in entrance.name for part in OF_THE_PROTOCOL)
-        else entrance
-        for entrance in ENTRANCES
-    ],
-    ids=lambda entrance: entrance.name,
-)
+@pytest.mark.parametrize("entrance", ENTRANCES, ids=lambda entrance: entrance.name)
 def test_a_value_without_a_text(entrance: Entrance) -> None:
     """An error about a value that has no repr, or one of several lines, is one line all the same."""
     assert [fault for fault in outcomes(entrance, WITHOUT_TEXT) if fault not in (REFUSED, KEPT)] == []
