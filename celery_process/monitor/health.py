@@ -20,7 +20,7 @@ from celery_process.exceptions import ProcessError, SchemaMismatch, StoreError, 
 from celery_process.monitor import beat_slots
 from celery_process.process import Process
 from celery_process.protocol.model import SlotEntry
-from celery_process.protocol.states import By
+from celery_process.protocol.states import By, StopReason
 from celery_process.schedule.frequency import describe
 from celery_process.stores.base import Store
 from celery_process.tasks.deployment import other_deployment
@@ -35,7 +35,7 @@ SKEW = timedelta(seconds=2)
 _REDIS_TIMEOUTS = {"socket_timeout": 30, "socket_connect_timeout": 5, "socket_keepalive": True}
 SWEEPS = 6
 """How many sweeps in a row may be missing while a run is open."""
-NOBODY = ("celery_process", "0-0")
+NOBODY = ("celery_process", "1-0")
 """A process and a run that cannot exist: an operation on them writes nothing, but needs the permission to write."""
 
 
@@ -142,7 +142,7 @@ def _again(error: Exception) -> Finding:
 def _writes(store: Store) -> Finding:
     """Try a writing operation on a run that cannot exist: a read-only server or account refuses it."""
     try:
-        store.ack_finish(*NOBODY)
+        store.stop_run(*NOBODY, StopReason.CANCELLED)
     except StoreError as error:
         reason = error.__cause__ or error
         return Finding(
