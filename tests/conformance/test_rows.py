@@ -14,6 +14,7 @@ from celery_process.stores.redis import RedisStore
 from celery_process.stores.sql import SqlStore
 from celery_process.testing import MovableClock
 from celery_process.testing.rows import *  # noqa: F403
+from tests.protocol.json_folder import JsonFolder
 
 Make = Callable[[Callable[[], Any]], Any]
 SERVERS = {"postgresql": "postgresql_url", "mysql": "mysql_url", "redis": "redis_url"}
@@ -21,7 +22,7 @@ SERVERS = {"postgresql": "postgresql_url", "mysql": "mysql_url", "redis": "redis
 
 @pytest.fixture(
     scope="module",
-    params=["memory", "sqlite", *(pytest.param(server, marks=pytest.mark.server(server)) for server in SERVERS)],
+    params=["memory", "json", "sqlite", *(pytest.param(server, marks=pytest.mark.server(server)) for server in SERVERS)],
 )
 def database(request: pytest.FixtureRequest) -> str:
     """Give the name of a store."""
@@ -34,6 +35,9 @@ def make(database: str, request: pytest.FixtureRequest, tmp_path_factory: pytest
     url = str(request.getfixturevalue(SERVERS[database])) if database in SERVERS else ""
     if database == "memory":
         return lambda clock: MemoryStore(clock=clock)
+    if database == "json":
+        folder = tmp_path_factory.mktemp("rows")
+        return lambda clock: JsonFolder(f"json://{folder}", clock=clock)
     if database == "redis":
         prefix = f"cp-{uuid4().hex[:12]}:"
         return lambda clock: RedisStore(url, key_prefix=prefix, clock=clock)

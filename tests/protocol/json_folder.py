@@ -130,7 +130,10 @@ class JsonRows:
         return self._picked(Item, [(epoch, name) for name in names])
 
     def items_on(self, epoch: int, pages: Collection[int]) -> Sequence[Item]:
-        found = (item for item in self._all(Item) if item.epoch == epoch and item.page in pages)
+        opened = self._table(Page)
+        found = (
+            item for item in self._all(Item) if item.epoch == epoch and item.page in pages and (epoch, item.page) in opened
+        )
         return sorted(found, key=lambda item: (item.page, item.name))
 
     def count_open(self, epoch: int) -> int:

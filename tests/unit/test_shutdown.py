@@ -97,7 +97,7 @@ class TestTheNote:
         assert ShutdownNote not in app.steps["worker"]
         Processes(app, backend=MemoryStore())
         assert ShutdownNote in app.steps["worker"]
-        assert ["Pool"] == [re.findall(r"\bcomponents[:.](\w+)", str(step))[0] for step in ShutdownNote.requires]
+        assert [re.findall(r"\bcomponents[:.](\w+)", str(step))[0] for step in ShutdownNote.requires] == ["Pool"]
 
 
 @pytest.mark.parametrize(
