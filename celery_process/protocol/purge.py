@@ -64,9 +64,10 @@ def delete(do: Callable[[Callable[[Unit], int]], int], marked: Marked, retention
 
 
 def _all_runs(unit: Unit) -> list[Run]:
-    runs = unit.runs(limit=CHUNK)
-    while found := unit.runs(before=runs[-1].epoch, limit=CHUNK) if len(runs) % CHUNK == 0 and runs else []:
-        runs.extend(found)
+    runs = found = unit.runs(limit=CHUNK)
+    while len(found) == CHUNK:
+        found = unit.runs(before=found[-1].epoch, limit=CHUNK)
+        runs = runs + found
     return runs
 
 

@@ -33,6 +33,13 @@ class Change:
         return row
 
 
+def key_of(row: Row) -> object:
+    """Return what identifies a row among those of its kind, and orders it."""
+    if isinstance(row, SlotEntry):
+        return row.slot
+    return () if isinstance(row, Overrides) else row.key
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many items of open pages are alike: of one list, in one state. Those that are open count without their totals.

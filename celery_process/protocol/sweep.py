@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from celery_process.protocol import rules, tally
-from celery_process.protocol.entities import Item, Page, Run
+from celery_process.protocol.entities import Head, Item, Page, Run
 from celery_process.protocol.fold import close_if_due, fold_if_done
 from celery_process.protocol.limits import MAX_LOST
 from celery_process.protocol.model import SweepTarget, Swept
@@ -22,7 +22,7 @@ RUNS = 100
 def begin_sweep(unit: Unit, *, interval: timedelta, grace: timedelta) -> SweepTarget | None:
     """Return what a sweep has to do for the process, if it has anything and had no sweep for `interval`."""
     head = unit.head()
-    if head.swept_at is not None and not rules.passed(head.swept_at, unit.now, interval):
+    if not _is_due(head, unit.now, interval):
         return None
     unnotified = tuple(
         run.id
@@ -37,6 +37,10 @@ def begin_sweep(unit: Unit, *, interval: timedelta, grace: timedelta) -> SweepTa
     return target
 
 
+def _is_due(head: Head, now: datetime, interval: timedelta) -> bool:
+    return head.swept_at is None or rules.passed(head.swept_at, now, interval)
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """The sweep of a process, claimed: `last` is the time of the one before."""
@@ -47,7 +51,7 @@ class Turn:
 def take_turn(unit: Unit, interval: timedelta) -> Turn | None:
     """Claim the sweep of the process, if it had none for `interval`."""
     head = unit.head()
-    if head.swept_at is not None and not rules.passed(head.swept_at, unit.now, interval):
+    if not _is_due(head, unit.now, interval):
         return None
     turn, head.swept_at = Turn(head.swept_at), unit.now
     return turn

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from celery_process.protocol import rules
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.rows import Change, Row, Rows
+from celery_process.protocol.rows import Change, Row, Rows, key_of
 
 R = TypeVar("R", bound=Row)
 Answer = TypeVar("Answer")
@@ -145,9 +145,7 @@ _FIELDS: Mapping[type, Callable[[Any], tuple[Any, ...]]] = {
 
 
 def _key(row: Row) -> Key:
-    if isinstance(row, SlotEntry):
-        return SlotEntry, row.slot
-    return type(row), () if isinstance(row, Overrides) else row.key
+    return type(row), key_of(row)
 
 
 def perform(rows: Rows, step: Callable[[Unit], Answer]) -> Answer:

@@ -23,7 +23,7 @@ from celery_process.instants import from_us, to_us
 from celery_process.protocol.entities import Head, Item, Page, Run, Status, Work
 from celery_process.protocol.kept import MAX_VERSIONS
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.rows import Change, Row, Tally
+from celery_process.protocol.rows import Change, Row, Tally, key_of
 from celery_process.protocol.states import WorkList
 from celery_process.protocol.unit import Unit, perform
 from celery_process.stores.atomic import Answer
@@ -80,13 +80,6 @@ def decoder(kind: Any) -> Callable[[Any], Any]:
 def names_of(kind: Any) -> tuple[str, ...]:
     """Return the names of the fields of a dataclass."""
     return tuple(field.name for field in fields(kind))
-
-
-def key_of(row: Row) -> object:
-    """Return what tells a row from the others of its kind; of heads and of overrides a process has one."""
-    if isinstance(row, SlotEntry):
-        return row.slot
-    return () if isinstance(row, Overrides) else row.key
 
 
 class JsonRows:

@@ -62,9 +62,10 @@ class MemoryStore(OneByOne):
                 using=using,
             )
         with self._lock:
-            kept = self.kept.get(process) or Kept()
+            known = self.kept.get(process)
+            kept = Kept() if known is None else known
             answer = perform(MemoryRows(process, kept, self.now()), step)
-            if kept != Kept():
+            if known is None and kept != Kept():
                 self.kept[process] = kept
             return answer
 

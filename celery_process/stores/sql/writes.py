@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from celery_process.protocol.entities import Head, Item, Page, Run, Work
 from celery_process.protocol.model import Overrides, SlotEntry
-from celery_process.protocol.rows import Change, Row
+from celery_process.protocol.rows import Change, Row, key_of
 from celery_process.stores.sql import history
 from celery_process.stores.sql.keys import chunks
 from celery_process.stores.sql.records import RECORDS
@@ -39,8 +39,7 @@ def write(tx: Transaction, process: str, changes: Sequence[Change]) -> None:
 
 
 def _place(change: Change) -> Any:
-    row = change.row
-    return row.slot if isinstance(row, SlotEntry) else () if isinstance(row, Overrides) else row.key
+    return key_of(change.row)
 
 
 def _is_new(change: Change) -> bool:
